@@ -1,0 +1,57 @@
+/*
+ * A growing byte buffer, always NUL-terminated behind len so that text can be read as a C string.
+ * Zero-initialise (`struct gw_buf b = {0};`), gw_buf_release when done; gw_buf_clear keeps the memory.
+ * Not thread-safe; owned by whoever declared it.
+ */
+#ifndef GW_BASE_BUF_H
+#define GW_BASE_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gw_buf {
+    char *data; /* NULL while nothing was ever added: use gw_buf_text() to read as a string */
+    size_t len; /* bytes, without the NUL */
+    size_t capacity;
+};
+
+void gw_buf_release(struct gw_buf *buf);
+void gw_buf_clear(struct gw_buf *buf);
+/* Clears, and gives memory above keep_bytes back (after one huge value the buffer must not stay huge). */
+void gw_buf_shrink(struct gw_buf *buf, size_t keep_bytes);
+void gw_buf_reserve(struct gw_buf *buf, size_t more_bytes);
+void gw_buf_add(struct gw_buf *buf, const void *bytes, size_t len);
+void gw_buf_adds(struct gw_buf *buf, const char *text);
+void gw_buf_addc(struct gw_buf *buf, char c);
+void gw_buf_addf(struct gw_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void gw_buf_vaddf(struct gw_buf *buf, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+/* Big-endian integers, as PostgreSQL's and most wire formats have them. */
+void gw_buf_put16(struct gw_buf *buf, uint16_t v);
+void gw_buf_put32(struct gw_buf *buf, uint32_t v);
+void gw_buf_put64(struct gw_buf *buf, uint64_t v);
+const char *gw_buf_text(const struct gw_buf *buf); /* borrowed; "" when empty */
+char *gw_buf_detach(struct gw_buf *buf);           /* owned by the caller, never NULL; buf is empty after it */
+#define gw_autobuf __attribute__((cleanup(gw_buf_release)))
+
+/* Reading big-endian bytes without alignment. */
+uint16_t gw_get16(const void *p);
+uint32_t gw_get32(const void *p);
+uint64_t gw_get64(const void *p);
+
+/* A bounded reader over borrowed bytes: once it would run past the end, `bad` is set and all reads give 0 or NULL.
+ * Every decoder of foreign bytes uses this, so that no length field is trusted. */
+struct gw_cursor {
+    const unsigned char *at, *end;
+    int bad;
+};
+struct gw_cursor gw_cursor_of(const void *bytes, size_t len);
+size_t gw_cursor_left(const struct gw_cursor *c);
+uint8_t gw_cursor_u8(struct gw_cursor *c);
+uint16_t gw_cursor_u16(struct gw_cursor *c);
+uint32_t gw_cursor_u32(struct gw_cursor *c);
+uint64_t gw_cursor_u64(struct gw_cursor *c);
+const unsigned char *gw_cursor_bytes(struct gw_cursor *c, size_t len); /* borrowed, NULL when too short */
+const char *gw_cursor_cstr(struct gw_cursor *c);                       /* NUL-terminated within bounds, or NULL */
+
+#endif

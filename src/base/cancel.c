@@ -1,0 +1,72 @@
+#include "base/cancel.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+bool gw_cancel_init(struct gw_cancel *cancel, struct gw_error *err)
+{
+    atomic_init(&cancel->asked, 0);
+    cancel->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (cancel->fd < 0)
+        return gw_fail_errno(err, errno, "could not make an event descriptor");
+    return true;
+}
+
+void gw_cancel_release(struct gw_cancel *cancel)
+{
+    if (cancel->fd >= 0)
+        close(cancel->fd);
+    cancel->fd = -1;
+}
+
+void gw_cancel_ask(struct gw_cancel *cancel, int why)
+{
+    /* Called from signal handlers: only atomics and write(2), and errno as it was. */
+    int saved = errno;
+    int none = 0;
+    if (atomic_compare_exchange_strong(&cancel->asked, &none, why ? why : 1)) {
+        uint64_t one = 1;
+        ssize_t written;
+        do
+            written = write(cancel->fd, &one, sizeof one);
+        while (written < 0 && errno == EINTR);
+    }
+    errno = saved;
+}
+
+bool gw_cancel_asked(const struct gw_cancel *cancel)
+{
+    return cancel && atomic_load(&cancel->asked) != 0;
+}
+
+bool gw_cancel_wait(struct gw_cancel *cancel, int ms)
+{
+    if (!cancel) {
+        gw_sleep_us((int64_t)ms * 1000);
+        return false;
+    }
+    int64_t deadline_us = gw_mono_us() + (int64_t)ms * 1000;
+    while (!gw_cancel_asked(cancel)) {
+        struct pollfd pfd = {.fd = cancel->fd, .events = POLLIN};
+        int left_ms = gw_left_ms(deadline_us);
+        if (left_ms == 0)
+            break;
+        if (poll(&pfd, 1, left_ms) < 0 && errno != EINTR)
+            break;
+    }
+    return gw_cancel_asked(cancel);
+}
+
+bool gw_cancel_fail(const struct gw_cancel *cancel, struct gw_error *err)
+{
+    int why = cancel ? atomic_load(&cancel->asked) : 0;
+    const char *name = why > 1 ? sigabbrev_np(why) : NULL;
+    if (name)
+        return gw_fail(err, GW_ERR_CANCELLED, "stopped by SIG%s", name);
+    return gw_fail(err, GW_ERR_CANCELLED, "stopped");
+}

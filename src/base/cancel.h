@@ -1,0 +1,28 @@
+/*
+ * Stop, asked for by a signal, a deadline or a failing sibling. One token is shared by all threads of a task.
+ * Threads poll gw_cancel_asked() at each step and put gw_cancel_fd() into their poll(); it becomes readable once
+ * and stays so. Thread-safe and async-signal-safe to ask.
+ */
+#ifndef GW_BASE_CANCEL_H
+#define GW_BASE_CANCEL_H
+
+#include "base/error.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct gw_cancel {
+    atomic_int asked; /* 0, or the signal number or 1 */
+    int fd;           /* eventfd */
+};
+
+GW_MUST_CHECK bool gw_cancel_init(struct gw_cancel *cancel, struct gw_error *err);
+void gw_cancel_release(struct gw_cancel *cancel);
+void gw_cancel_ask(struct gw_cancel *cancel, int why); /* why != 0; the first one is kept */
+bool gw_cancel_asked(const struct gw_cancel *cancel);  /* NULL is never asked */
+/* Sleeps up to ms, less when asked; returns true if asked. */
+bool gw_cancel_wait(struct gw_cancel *cancel, int ms);
+/* gw_fail with GW_ERR_CANCELLED, "stopped by SIGTERM" and the like. */
+bool gw_cancel_fail(const struct gw_cancel *cancel, struct gw_error *err);
+
+#endif

@@ -1,0 +1,374 @@
+/*
+ * The store contract: all that godwit knows of a side.
+ *
+ * An engine is a folder under store/ with one `struct gw_store_type` and a line in registry.c. Stages ask for facets
+ * and capabilities, never for a name. A facet that is NULL is a thing the engine cannot do; a capability bit promises
+ * a behaviour, and the contract tests prove that bit and behaviour agree.
+ *
+ * Threads: a `gw_store` may be used from any thread; each call that needs a connection opens or borrows one of its own
+ *   for its duration. Session objects (gw_reader, gw_writer, gw_stream, gw_scan) hold one connection and belong to one
+ *   thread at a time.
+ * Errors: GW_ERR_RETRY for what may pass if tried again on a new session (connection lost, deadlock, serialization,
+ *   starting up); after it a session must be closed. GW_ERR_REFUSED for unreachable, password, rights. GW_ERR_CONFLICT,
+ *   GW_ERR_LOST_POSITION, GW_ERR_UNSUPPORTED, GW_ERR_RESOURCE as error.h says. Every blocking call watches the cancel
+ *   token given to gw_store_open and returns GW_ERR_CANCELLED soon after it is asked.
+ * Ownership: what comes back through a `**out` or a filled struct is the caller's; what comes back as a `const *` or
+ *   inside a change, block or row is borrowed until the next call on the same session.
+ *
+ * What godwit keeps on a side (its "home": schema `godwit` in PostgreSQL), made by ownership->install:
+ *   owner     one row: migration name, owner (blue|green), epoch
+ *   position  per stream ("blue>green", "green>blue"): how far changes of the other side are applied here
+ *   chunk     per loaded chunk: its id, range, mark, rows: the checkpoint, written in the chunk's own transaction
+ *   signal    rows written only to be seen in the log (markers, canaries), and `seen`: signals that arrived by apply
+ *   the fence's flag and triggers
+ */
+#ifndef GW_STORE_STORE_H
+#define GW_STORE_STORE_H
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "model/change.h"
+#include "model/mark.h"
+#include "model/range.h"
+#include "model/schema.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GW_STORE_CONTRACT 1
+
+enum gw_side { GW_BLUE = 0, GW_GREEN = 1 };
+static inline enum gw_side gw_side_other(enum gw_side side) { return side == GW_BLUE ? GW_GREEN : GW_BLUE; }
+const char *gw_side_name(enum gw_side side); /* "blue", "green" */
+
+enum gw_store_capability {
+    GW_CAN_TRANSACT = 1u << 0,      /* rows and their position commit together */
+    GW_CAN_PASS_THROUGH = 1u << 1,  /* reader's blocks are accepted by a writer of the same type, undecoded */
+    GW_CAN_TRUNCATE_STREAM = 1u << 2, /* TRUNCATE appears in the change log */
+    GW_CAN_FENCE = 1u << 3,
+    GW_CAN_REPLICA_ROLE = 1u << 4,  /* per side: decided at open: applier may switch triggers and FKs off for itself */
+    GW_CAN_BINARY_STREAM = 1u << 5,
+};
+
+/* How a side is reached. Borrowed strings, copied by open. */
+struct gw_store_options {
+    const char *url;              /* postgresql://..., service=..., memory://name */
+    const char *password_command; /* or NULL: run by /bin/sh, its first output line is the password */
+    const char *bindir;           /* engine tools (pg_dump) or NULL: search */
+    const char *migration;        /* name: objects we make carry it */
+    enum gw_side side;
+    struct gw_cancel *cancel;     /* may be NULL */
+};
+
+struct gw_store; /* each engine embeds `struct gw_store` (below) first */
+
+/* ---- identity -------------------------------------------------------------------------------------------------- */
+struct gw_identity {
+    char server[64];    /* unique per server ("system identifier"); equal on both sides = the same server */
+    char database[128]; /* with `server`, unique per database */
+    char product[96];   /* "PostgreSQL 15.18" */
+    int version;        /* engine's number: 150018 */
+    char address[192];  /* where it answers, without secrets: "host:port/db" */
+    char user[128];
+    uint64_t capabilities; /* of this side as opened */
+    bool in_recovery;      /* a standby: cannot be read or followed safely */
+    bool encrypted;
+    bool loopback;
+};
+
+/* ---- catalog --------------------------------------------------------------------------------------------------- */
+struct gw_catalog_facet {
+    /* Collections that hold rows (leaf partitions, not their parents), sorted by space and name, without our home. */
+    GW_MUST_CHECK bool (*list)(struct gw_store *, const struct gw_filter *, struct gw_schema *out, struct gw_error *);
+    /* A short text that changes when any DDL changed the listed collections or anything else that no stream carries
+     * (defaults, indexes, constraints, views, functions, triggers that are not ours); equal text = nothing changed. */
+    GW_MUST_CHECK bool (*fingerprint)(struct gw_store *, const struct gw_filter *, struct gw_buf *out,
+                                      struct gw_error *);
+};
+
+/* ---- inspect: check and audit ---------------------------------------------------------------------------------- */
+enum gw_severity { GW_FINDING_INFO, GW_FINDING_WARNING, GW_FINDING_BLOCKS };
+struct gw_finding {
+    enum gw_severity severity;
+    enum gw_side side;
+    char *id;      /* stable, "wal-level", for --json and docs */
+    char *what;    /* what is, and what will go wrong */
+    char *fix;     /* the statement or step that fixes it; "" when nothing needs fixing */
+};
+struct gw_findings {
+    size_t count, capacity;
+    struct gw_finding *items;
+};
+/* All texts are formatted; fix may be NULL. */
+void gw_findings_add(struct gw_findings *, enum gw_severity, enum gw_side, const char *id, const char *fix,
+                     const char *what_format, ...) GW_PRINTF(6, 7);
+void gw_findings_release(struct gw_findings *);
+
+struct gw_inspect_facet {
+    /* Everything that can be known of this side alone as blue or as green. */
+    GW_MUST_CHECK bool (*check)(struct gw_store *, const struct gw_filter *, struct gw_findings *, struct gw_error *);
+    /* What only both sides together tell: extensions missing, collations, encodings, versions, same database. */
+    GW_MUST_CHECK bool (*check_pair)(struct gw_store *blue, struct gw_store *green, const struct gw_filter *,
+                                     struct gw_findings *, struct gw_error *);
+    /* The script that gives godwit's role what it needs on this side and version, with what is not to be had said in
+     * comments. Works without rights of its own; store may even be NULL-connected (version 0: newest). */
+    GW_MUST_CHECK bool (*grants)(struct gw_store *, struct gw_buf *sql, struct gw_error *);
+    /* audit: one JSON object of sections; each section is an array of flat objects (see audit/audit.h). Owned. */
+    GW_MUST_CHECK bool (*inventory)(struct gw_store *, const struct gw_filter *, json_t **out, struct gw_error *);
+    /* plan: {"objects":[{"side","what","sql","undo"}...]}: every object and setting we will make on this side. */
+    GW_MUST_CHECK bool (*footprint)(struct gw_store *, const struct gw_schema *, json_t **out, struct gw_error *);
+    /* Median of n empty round trips in us, and bytes per second of a bulk read of about `sample_bytes`. */
+    GW_MUST_CHECK bool (*probe)(struct gw_store *, int round_trips, int64_t sample_bytes, int64_t *round_trip_us,
+                                int64_t *bytes_per_second, struct gw_error *);
+};
+
+/* ---- reader: chunks -------------------------------------------------------------------------------------------- */
+struct gw_reader;
+struct gw_block { /* raw frames as the engine gives them; borrowed until the next call */
+    const void *bytes;
+    size_t len;
+    uint64_t rows; /* rows that end in this block */
+};
+struct gw_reader_facet {
+    GW_MUST_CHECK bool (*open)(struct gw_store *, struct gw_reader **out, struct gw_error *);
+    void (*close)(struct gw_reader *); /* NULL is fine; gives back the transaction if one is open */
+    /* The low bound of the chunk after the one that begins at `low` (an open bound: the first), about `rows` rows on.
+     * *last: there is none, the chunk is [low, open). A collection without key has one chunk. */
+    GW_MUST_CHECK bool (*split)(struct gw_reader *, const struct gw_collection *, const struct gw_bound *low,
+                                int64_t rows, struct gw_bound *next, bool *last, struct gw_error *);
+    /* A short transaction: begin, lock, then the mark, then read: *mark is what the following blocks saw. */
+    GW_MUST_CHECK bool (*begin)(struct gw_reader *, const struct gw_collection *, const struct gw_range *,
+                                struct gw_mark *mark, struct gw_error *);
+    /* *block.len == 0 at the end. An error is never an end. */
+    GW_MUST_CHECK bool (*next)(struct gw_reader *, struct gw_block *, struct gw_error *);
+    GW_MUST_CHECK bool (*end)(struct gw_reader *, struct gw_error *); /* ends the transaction */
+    /* A row that must be read again: a one-row chunk with its own mark. *found false: it is not there. key: the key
+     * columns' values in key order. The row lives until the next call. */
+    GW_MUST_CHECK bool (*refetch)(struct gw_reader *, const struct gw_collection *, const struct gw_row *key,
+                                  struct gw_mark *mark, bool *found, struct gw_row *row, struct gw_error *);
+};
+
+/* ---- writer: load and apply ------------------------------------------------------------------------------------ */
+struct gw_writer;
+struct gw_checkpoint { /* a chunk as the target remembers it */
+    uint64_t chunk;
+    uint32_t collection;
+    struct gw_range range;
+    struct gw_mark mark;
+    uint64_t rows, bytes;
+};
+void gw_checkpoint_release(struct gw_checkpoint *);
+
+/* Changes of one collection and one kind, net of a batch: keys are distinct within a part. */
+struct gw_part {
+    enum gw_change_kind kind;        /* INSERT, UPDATE, DELETE */
+    const struct gw_collection *collection;
+    size_t count;
+    const struct gw_row *keys;       /* UPDATE, DELETE: `count` rows with the old key (whole old row without key) */
+    const struct gw_row *rows;       /* INSERT, UPDATE: `count` new rows; UPDATE: all have the same UNCHANGED columns */
+};
+
+struct gw_writer_facet {
+    /* The applier passes the fence, and runs as replica where the side can (GW_CAN_REPLICA_ROLE). `stream` names the
+     * direction ("blue>green") whose position row this writer's transactions write first. */
+    GW_MUST_CHECK bool (*open)(struct gw_store *, const char *stream, struct gw_writer **out, struct gw_error *);
+    void (*close)(struct gw_writer *); /* NULL is fine; rolls back what is open */
+
+    /* Load. begin_chunk writes the checkpoint row first, in the same transaction; *already: it was loaded before
+     * (a resumed copy), and nothing is begun. put takes blocks as the reader gave them. commit is durable on return
+     * and returns the rows the server counted; the caller compares. */
+    GW_MUST_CHECK bool (*begin_chunk)(struct gw_writer *, const struct gw_collection *, const struct gw_checkpoint *,
+                                      bool *already, struct gw_error *);
+    GW_MUST_CHECK bool (*put)(struct gw_writer *, const struct gw_block *, struct gw_error *);
+    GW_MUST_CHECK bool (*commit_chunk)(struct gw_writer *, uint64_t *rows, struct gw_error *);
+
+    /* Apply. One target transaction: begin (writes the position row first), parts in order, commit with the position
+     * reached; `durable` waits for the disk, else the server may lose the newest transactions as a whole in a crash
+     * (position and rows together). */
+    GW_MUST_CHECK bool (*begin)(struct gw_writer *, const struct gw_position *reached, struct gw_error *);
+    /* *touched: rows changed, summed. Fewer than part->count is for the caller to judge (rule 8). */
+    GW_MUST_CHECK bool (*apply)(struct gw_writer *, const struct gw_part *, uint64_t *touched, struct gw_error *);
+    GW_MUST_CHECK bool (*truncate)(struct gw_writer *, const struct gw_collection *const *, size_t count,
+                                   struct gw_error *);
+    /* Deletes the rows of a range (a TRUNCATE met while only some chunks had not seen it). */
+    GW_MUST_CHECK bool (*delete_range)(struct gw_writer *, const struct gw_collection *, const struct gw_range *,
+                                       struct gw_error *);
+    /* Notes in `seen` that a signal arrived through apply. */
+    GW_MUST_CHECK bool (*note_signal)(struct gw_writer *, const char *token, struct gw_error *);
+    GW_MUST_CHECK bool (*savepoint)(struct gw_writer *, struct gw_error *);   /* one level */
+    GW_MUST_CHECK bool (*rollback_to)(struct gw_writer *, struct gw_error *); /* and keeps the transaction usable */
+    GW_MUST_CHECK bool (*commit)(struct gw_writer *, bool durable, struct gw_error *);
+    void (*rollback)(struct gw_writer *);
+
+    /* Position applied here for a stream; order 0 when there is none. All checkpoints, sorted by chunk; owned. */
+    GW_MUST_CHECK bool (*position)(struct gw_store *, const char *stream, struct gw_position *, struct gw_error *);
+    GW_MUST_CHECK bool (*checkpoints)(struct gw_store *, struct gw_checkpoint **out, size_t *count, struct gw_error *);
+};
+
+/* ---- changes: the log of a side -------------------------------------------------------------------------------- */
+struct gw_stream;
+struct gw_retained { /* what the side keeps on disk for us */
+    int64_t bytes;        /* -1 unknown */
+    int64_t limit_bytes;  /* the server would drop our place past this; -1 none */
+    bool lost;            /* it is gone */
+    bool reader_attached;
+};
+struct gw_changes_facet {
+    /* Opens the log for these collections (publication, slot, replica identity where missing; idempotent). *start is
+     * where the stream begins; *barrier is what `settled` waits for. Waits for transactions that are in progress. */
+    GW_MUST_CHECK bool (*prepare)(struct gw_store *, const struct gw_schema *, struct gw_position *start,
+                                  char barrier[240], struct gw_error *);
+    /* True once every transaction that was in progress when the log was opened has ended: no chunk is read before.
+     * While false, *who says on which session it waits. */
+    GW_MUST_CHECK bool (*settled)(struct gw_store *, const char *barrier, bool *settled, struct gw_buf *who,
+                                  struct gw_error *);
+    /* From after `from` (order 0: from the start). GW_ERR_LOST_POSITION when the log no longer has it. GW_ERR_CONFLICT
+     * when another process reads it. The schema is borrowed for the stream's life. */
+    GW_MUST_CHECK bool (*open)(struct gw_store *, const struct gw_schema *, const struct gw_position *from,
+                               struct gw_stream **out, struct gw_error *);
+    void (*close)(struct gw_stream *);
+    /* Waits up to timeout_ms; *got false on timeout. Answers the server's keepalives by itself. */
+    GW_MUST_CHECK bool (*next)(struct gw_stream *, int timeout_ms, struct gw_change *, bool *got, struct gw_error *);
+    /* All before `position` need never be sent again. Cheap; sent with the next status. */
+    GW_MUST_CHECK bool (*acknowledge)(struct gw_stream *, const struct gw_position *, struct gw_error *);
+    /* The end of the log now: every transaction visible now has its commit before it. */
+    GW_MUST_CHECK bool (*horizon)(struct gw_store *, struct gw_position *, struct gw_error *);
+    /* Writes a signal row with this token, as the operator would write (not ours): it appears as SIGNAL. */
+    GW_MUST_CHECK bool (*signal)(struct gw_store *, const char *token, struct gw_error *);
+    /* Was this signal noted here by the applier of the other direction? */
+    GW_MUST_CHECK bool (*seen)(struct gw_store *, const char *token, bool *seen, struct gw_error *);
+    GW_MUST_CHECK bool (*retained)(struct gw_store *, struct gw_retained *, struct gw_error *);
+    GW_MUST_CHECK bool (*drop)(struct gw_store *, struct gw_error *); /* idempotent; puts replica identities back */
+    /* For each key (key columns in key order): index of the chunk whose range holds it, as the source orders keys.
+     * bounds[i] is the low bound of chunk i+1 (chunk 0 begins open), ascending, so the index is 0..count. */
+    GW_MUST_CHECK bool (*locate)(struct gw_store *, const struct gw_collection *, const struct gw_bound *bounds,
+                                 size_t bound_count, const struct gw_row *keys, size_t key_count, uint32_t *chunk,
+                                 struct gw_error *);
+};
+
+/* ---- scan: verify's own way to read, sharing no decoder with reader or stream ------------------------------------ */
+struct gw_scan;
+struct gw_scan_facet {
+    GW_MUST_CHECK bool (*open)(struct gw_store *, struct gw_scan **out, struct gw_error *);
+    void (*close)(struct gw_scan *);
+    /* Rows of the range in one short snapshot, in key order when `ordered`. Rows hold canonical bytes: the same value
+     * gives the same bytes on any server of this engine, whatever the session settings. *at: the log's end when the
+     * snapshot was taken (all that it saw is before it). */
+    GW_MUST_CHECK bool (*begin)(struct gw_scan *, const struct gw_collection *, const struct gw_range *, bool ordered,
+                                struct gw_position *at, struct gw_error *);
+    GW_MUST_CHECK bool (*next)(struct gw_scan *, struct gw_row *row, bool *end, struct gw_error *);
+    GW_MUST_CHECK bool (*end)(struct gw_scan *, struct gw_error *);
+    /* Rows with these keys (key columns, key order, canonical bytes as `next` gave them) now. Missing: count 0. The
+     * rows live until the next call. */
+    GW_MUST_CHECK bool (*fetch)(struct gw_scan *, const struct gw_collection *, const struct gw_row *keys,
+                                size_t key_count, struct gw_row *rows, struct gw_position *at, struct gw_error *);
+    /* A value in words for a person, from canonical bytes. */
+    void (*print)(const struct gw_column *, const struct gw_value *, struct gw_buf *out);
+};
+
+/* ---- ownership and fence --------------------------------------------------------------------------------------- */
+struct gw_owner {
+    enum gw_side owner;
+    uint64_t epoch;      /* grows by one at every flip */
+    char migration[64];
+    char migration_id[40]; /* random, made at the first install: another migration of the same name is not ours */
+};
+struct gw_ownership_facet {
+    /* Makes the home (idempotent) with owner blue, epoch 1, if it is not there. */
+    GW_MUST_CHECK bool (*install)(struct gw_store *, const char *migration_id, struct gw_error *);
+    GW_MUST_CHECK bool (*get)(struct gw_store *, struct gw_owner *, bool *installed, struct gw_error *);
+    /* Sets owner and epoch+1 if owner and epoch are still as expected, durably; *done false otherwise. */
+    GW_MUST_CHECK bool (*compare_and_set)(struct gw_store *, const struct gw_owner *expected, enum gw_side owner,
+                                          bool *done, struct gw_error *);
+    /* Small facts that adopt needs, kept with the data: the migration's plan and settings as JSON. */
+    GW_MUST_CHECK bool (*note)(struct gw_store *, const char *name, const char *json, struct gw_error *);
+    GW_MUST_CHECK bool (*noted)(struct gw_store *, const char *name, struct gw_buf *json, struct gw_error *);
+    /* Removes the home and all else of ours on this side but what changes->drop removes; idempotent. */
+    GW_MUST_CHECK bool (*uninstall)(struct gw_store *, struct gw_error *);
+    /* What of ours is still there, one line each; empty = nothing left. */
+    GW_MUST_CHECK bool (*leftovers)(struct gw_store *, struct gw_buf *lines, struct gw_error *);
+};
+struct gw_fence_facet {
+    /* Triggers and flag, everything slow, lowered. Idempotent. */
+    GW_MUST_CHECK bool (*install)(struct gw_store *, const struct gw_schema *, struct gw_error *);
+    /* Waits out the writers for at most lock_timeout_ms (GW_ERR_RETRY past it, nothing changed), then no session but
+     * ours writes. *at: a position behind everything committed before. Idempotent. */
+    GW_MUST_CHECK bool (*raise)(struct gw_store *, const struct gw_schema *, int lock_timeout_ms,
+                                struct gw_position *at, struct gw_error *);
+    GW_MUST_CHECK bool (*lower)(struct gw_store *, struct gw_error *); /* idempotent */
+    GW_MUST_CHECK bool (*is_raised)(struct gw_store *, bool *raised, struct gw_error *);
+    /* A write probe as a session that is not ours would write, always undone: *held says whether it was stopped. */
+    GW_MUST_CHECK bool (*prove)(struct gw_store *, const struct gw_schema *, bool *held, struct gw_buf *how,
+                                struct gw_error *);
+    /* Triggers of ours that are missing or disabled: the fence would not hold there; one line each. */
+    GW_MUST_CHECK bool (*holes)(struct gw_store *, const struct gw_schema *, struct gw_buf *lines, struct gw_error *);
+};
+
+/* ---- sessions -------------------------------------------------------------------------------------------------- */
+struct gw_session_info {
+    int64_t id; /* backend pid */
+    char user[64], application[64], address[64], state[32];
+    int64_t transaction_age_us; /* 0: none open */
+};
+struct gw_sessions_facet {
+    /* Client sessions in the database that are not ours. Owned array. */
+    GW_MUST_CHECK bool (*census)(struct gw_store *, struct gw_session_info **out, size_t *count, struct gw_error *);
+    GW_MUST_CHECK bool (*end)(struct gw_store *, int64_t id, struct gw_error *);
+};
+
+/* ---- schema ---------------------------------------------------------------------------------------------------- */
+struct gw_schema_facet {
+    /* Same-engine move: everything of the source's definition that must be there before rows (types, functions,
+     * tables without indexes), then after. All idempotent: what exists as wanted is left alone, so that a killed
+     * step is simply run again. `work_dir` is private scratch space that survives until finish. */
+    GW_MUST_CHECK bool (*create)(struct gw_store *source, struct gw_store *target, const struct gw_filter *,
+                                 const char *work_dir, struct gw_error *);
+    /* The index behind the key of one collection (primary key or unique), on the target. */
+    GW_MUST_CHECK bool (*create_key)(struct gw_store *target, const struct gw_collection *, const char *work_dir,
+                                     struct gw_error *);
+    /* All other indexes, `jobs` at a time. */
+    GW_MUST_CHECK bool (*create_indexes)(struct gw_store *target, const char *work_dir, int jobs, struct gw_error *);
+    /* Foreign keys, triggers, rules, row security, materialised views refreshed; statistics. */
+    GW_MUST_CHECK bool (*finish)(struct gw_store *target, const char *work_dir, struct gw_error *);
+    GW_MUST_CHECK bool (*analyze)(struct gw_store *target, const struct gw_schema *, int jobs, struct gw_error *);
+    /* Sets every sequence on `to` to where it stands on `from`: never behind what was handed out. */
+    GW_MUST_CHECK bool (*sync_sequences)(struct gw_store *from, struct gw_store *to, size_t *count, struct gw_error *);
+};
+
+/* ---- the type -------------------------------------------------------------------------------------------------- */
+struct gw_store_type {
+    uint32_t contract; /* GW_STORE_CONTRACT */
+    const char *name;
+    const char *const *schemes; /* NULL-ended: "postgresql", "postgres" */
+    uint64_t capabilities;      /* the most a side of this type can have */
+    /* Connects once to learn the identity. */
+    GW_MUST_CHECK bool (*open)(const struct gw_store_options *, struct gw_store **out, struct gw_error *);
+    void (*close)(struct gw_store *);
+    const struct gw_catalog_facet *catalog;
+    const struct gw_inspect_facet *inspect;
+    const struct gw_reader_facet *reader;
+    const struct gw_writer_facet *writer;
+    const struct gw_changes_facet *changes;
+    const struct gw_scan_facet *scan;
+    const struct gw_ownership_facet *ownership;
+    const struct gw_fence_facet *fence;
+    const struct gw_sessions_facet *sessions;
+    const struct gw_schema_facet *schema;
+};
+
+/* The public head of every open store; filled by the type's open, constant after it. */
+struct gw_store {
+    const struct gw_store_type *type;
+    enum gw_side side;
+    struct gw_identity identity;
+};
+
+/* ---- registry -------------------------------------------------------------------------------------------------- */
+/* The type for a URL's scheme; GW_ERR_USER with the known schemes when there is none. */
+GW_MUST_CHECK bool gw_store_type_for(const char *url, const struct gw_store_type **out, struct gw_error *err);
+GW_MUST_CHECK bool gw_store_open(const struct gw_store_options *options, struct gw_store **out, struct gw_error *err);
+void gw_store_close(struct gw_store *store); /* NULL is fine */
+
+#endif
