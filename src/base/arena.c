@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #define ARENA_BLOCK_BYTES ((size_t)64 << 10)
-#define ARENA_KEEP_BYTES  ((size_t)1 << 20)
-#define ARENA_ALIGN       ((size_t)16)
+#define ARENA_KEEP_BYTES ((size_t)1 << 20)
+#define ARENA_ALIGN ((size_t)16)
 
 struct gw_arena_block {
     struct gw_arena_block *next;

@@ -47,6 +47,8 @@ static enum gw_error_kind kind_of_errno(int errno_value)
     case ENFILE:
     case ENOMEM:
     case EFBIG:
+    case EIO:
+    case EROFS:
         return GW_ERR_RESOURCE;
     case ECONNREFUSED:
     case ECONNRESET:

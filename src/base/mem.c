@@ -10,7 +10,8 @@ static void __attribute__((noreturn)) out_of_memory(size_t bytes)
 {
     /* Plain write(2): stdio may want memory too. */
     char line[128];
-    int len = snprintf(line, sizeof line, "godwit: out of memory (asked for %zu bytes); start again to resume\n", bytes);
+    int len =
+        snprintf(line, sizeof line, "godwit: out of memory (asked for %zu bytes); start again to resume\n", bytes);
     if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
         _exit(GW_EXIT_BUG);
     _exit(GW_EXIT_BUG);
