@@ -226,14 +226,15 @@ void gw_format_duration(int64_t us, char out[16])
     const char *sign = us < 0 ? "-" : "";
     int64_t value = us < 0 ? -(us + 1) + 1 : us;
     int64_t second = (value + 500000) / 1000000;
+    unsigned tenth = value < 9950000 ? (unsigned)((value + 50000) / 100000) % 100u : 0;
     if (value < 9950)
         snprintf(out, 16, "%s%.1f ms", sign, (double)value / 1000);
     else if (value < 999500)
         snprintf(out, 16, "%s%d ms", sign, (int)((value + 500) / 1000));
     else if (value < 9950000)
-        snprintf(out, 16, "%s%.1f s", sign, (double)value / 1000000);
+        snprintf(out, 16, "%s%u.%u s", sign, tenth / 10, tenth % 10);
     else if (second < 60)
-        snprintf(out, 16, "%s%lld s", sign, (long long)second);
+        snprintf(out, 16, "%s%u s", sign, (unsigned)second % 60u);
     else if (second < 3600)
         snprintf(out, 16, "%s%lldm%02llds", sign, (long long)(second / 60), (long long)(second % 60));
     else if (second < 48 * 3600)
