@@ -1,6 +1,9 @@
 /*
  * One connection to a PostgreSQL server through libpq: settings pinned, errors classified, every wait bounded by the
  * store's cancel token. Belongs to one thread at a time.
+ *
+ * A server that cannot be reached is GW_ERR_REFUSED at the first contact (gw_store_open) and GW_ERR_RETRY on a store
+ * that was open: a resident runner waits for its server. A wrong password or a missing right is GW_ERR_REFUSED always.
  */
 #ifndef GW_STORE_POSTGRES_CONN_H
 #define GW_STORE_POSTGRES_CONN_H
@@ -23,16 +26,21 @@ GW_MUST_CHECK bool gw_pg_connect(struct gw_pg_store *, enum gw_pg_purpose, const
 GW_MUST_CHECK bool gw_pg_borrow(struct gw_pg_store *, PGconn **out, struct gw_error *);
 void gw_pg_return(struct gw_pg_store *, PGconn *conn, bool broken);
 
+/* The pool behind borrow; postgres.c makes and frees it. No connection may be out when it is freed. */
+struct gw_pg_pool *gw_pg_pool_new(void);
+void gw_pg_pool_free(struct gw_pg_pool *);
+
 /* Runs SQL that returns no rows (several statements allowed, simple protocol). */
 GW_MUST_CHECK bool gw_pg_exec(struct gw_pg_store *, PGconn *, const char *sql, struct gw_error *);
-/* One statement with text parameters (NULL entries are SQL NULL); *out owned: PQclear. */
+/* One statement (without parameters: as gw_pg_exec, the last result) with text parameters (NULL entries are SQL NULL); *out owned: PQclear. */
 GW_MUST_CHECK bool gw_pg_query(struct gw_pg_store *, PGconn *, const char *sql, int param_count,
                                const char *const *params, PGresult **out, struct gw_error *);
 /* As gw_pg_query; the first column of the first row into out ("" when no row; *found tells, may be NULL). */
 GW_MUST_CHECK bool gw_pg_query_text(struct gw_pg_store *, PGconn *, const char *sql, int param_count,
                                     const char *const *params, struct gw_buf *out, bool *found, struct gw_error *);
 /* Waits until the socket is readable (or writable too) or the cancel token is asked; then GW_ERR_CANCELLED, after
- * sending a cancel request to the server. timeout_ms < 0: no end; *ready false on timeout. */
+ * sending a cancel request to the server. timeout_ms < 0: no end; *ready false on timeout. On a connection in which
+ * data may already be buffered ask PQisBusy or PQgetCopyData first. */
 GW_MUST_CHECK bool gw_pg_wait(struct gw_pg_store *, PGconn *, bool for_write, int timeout_ms, bool *ready,
                               struct gw_error *);
 /* Fills err from a failed result (may be NULL: then from the connection), classified by SQLSTATE: 40001 40P01 55P03
