@@ -166,7 +166,8 @@ struct gw_part {
     enum gw_change_kind kind;        /* INSERT, UPDATE, DELETE */
     const struct gw_collection *collection;
     size_t count;
-    const struct gw_row *keys;       /* UPDATE, DELETE: `count` rows with the old key (whole old row without key) */
+    const struct gw_row *keys;       /* UPDATE, DELETE: `count` rows in column layout with the old key, other columns
+                                        ABSENT (the whole old row where the collection has no key) */
     const struct gw_row *rows;       /* INSERT, UPDATE: `count` new rows; UPDATE: all have the same UNCHANGED columns */
 };
 
