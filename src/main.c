@@ -1,7 +1,6 @@
-#include <stdio.h>
+#include "cli/command.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    puts("godwit " GW_VERSION);
-    return 0;
+    return gw_cli_main(argc, argv);
 }

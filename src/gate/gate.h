@@ -40,7 +40,9 @@ struct gw_gate_type {
     GW_MUST_CHECK bool (*point)(struct gw_gate *, enum gw_gate_target, struct gw_error *);
     GW_MUST_CHECK bool (*unpark)(struct gw_gate *, struct gw_error *);
     GW_MUST_CHECK bool (*state)(struct gw_gate *, bool *parked, enum gw_gate_target *target, struct gw_error *);
-    /* Backend sessions the gate itself holds, to tell them from sessions that bypass it: addresses and users, JSON. */
+    /* Backend process ids of the server sessions the gate itself holds, to tell them from sessions that bypass it.
+     * NULL where the gate cannot know. Owned array. */
+    GW_MUST_CHECK bool (*sessions)(struct gw_gate *, int64_t **ids, size_t *count, struct gw_error *);
 };
 
 struct gw_gate {

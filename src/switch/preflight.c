@@ -1,0 +1,133 @@
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "switch/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CANARY_TIMEOUT_MS = 10000, CANARY_POLL_MS = 5, APPLY_TIMEOUT_MS = 10000 };
+
+static bool is_listed(int64_t id, const int64_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Sessions on the owner that do not come through the gate would see errors at the fence: named before. */
+static bool add_bypassing_sessions(const struct gw_switch_options *options, struct gw_buf *blockers,
+                                   struct gw_error *err)
+{
+    struct gw_store *from = options->sides[options->from];
+    const struct gw_sessions_facet *sessions = from->type->sessions;
+    if (!sessions || options->ignore_sessions || !options->gate->type->sessions)
+        return true;
+    struct gw_session_info *found = NULL;
+    int64_t *own = NULL;
+    size_t count = 0, own_count = 0, around = 0;
+    if (!sessions->census(from, &found, &count, err))
+        return false;
+    bool ok = options->gate->type->sessions(options->gate, &own, &own_count, err);
+    for (size_t i = 0; ok && i < count; i++) {
+        if (is_listed(found[i].id, own, own_count))
+            continue;
+        around++;
+        gw_buf_addf(blockers, "a session bypasses the gate: %s@%s (%s, pid %lld, %s)\n", found[i].user,
+                    found[i].address[0] ? found[i].address : "local", found[i].application, (long long)found[i].id,
+                    found[i].state);
+    }
+    if (ok && around)
+        gw_buf_adds(blockers, "(end such sessions, send them through the gate, or give --ignore-sessions: the fence "
+                              "will refuse their writes)\n");
+    free(found);
+    free(own);
+    return ok;
+}
+
+/* The way back is proven by something that travelled it: a signal written on the side that is to become owner must
+ * arrive, by apply, on the side that owns now. */
+static bool send_canary(const struct gw_switch_options *options, struct gw_buf *blockers, struct gw_error *err)
+{
+    struct gw_store *from = options->sides[options->from], *to = options->sides[gw_side_other(options->from)];
+    char token[64];
+    snprintf(token, sizeof token, "canary:%016llx", (unsigned long long)gw_random64());
+    if (!to->type->changes->signal(to, token, err))
+        return false;
+    int64_t deadline = gw_mono_us() + (int64_t)CANARY_TIMEOUT_MS * 1000;
+    bool seen = false;
+    while (!seen && gw_left_ms(deadline) > 0) {
+        if (!from->type->changes->seen(from, token, &seen, err))
+            return false;
+        if (!seen && gw_cancel_wait(options->cancel, CANARY_POLL_MS))
+            return gw_cancel_fail(options->cancel, err);
+    }
+    if (!seen)
+        gw_buf_addf(blockers, "the way back is not proven: a canary written on %s did not arrive on %s within %d s\n",
+                    gw_side_name(to->side), gw_side_name(from->side), CANARY_TIMEOUT_MS / 1000);
+    return true;
+}
+
+/* What a marker takes through the applier now, and what the sides take to answer: the parts of the pause to come. */
+static bool measure(const struct gw_switch_options *options, int *predicted_ms, struct gw_error *err)
+{
+    struct gw_store *from = options->sides[options->from], *to = options->sides[gw_side_other(options->from)];
+    struct gw_position at;
+    struct gw_owner owner;
+    bool reached, installed;
+    char token[64];
+    snprintf(token, sizeof token, "marker:%016llx", (unsigned long long)gw_random64());
+    int64_t began = gw_mono_us();
+    if (!from->type->changes->signal(from, token, err) || !from->type->changes->horizon(from, &at, err) ||
+        !options->hooks.wait_applied(options->hooks.arg, options->from, &at, APPLY_TIMEOUT_MS, &reached, err))
+        return false;
+    int64_t apply_us = gw_mono_us() - began;
+    began = gw_mono_us();
+    if (!from->type->ownership->get(from, &owner, &installed, err) ||
+        !to->type->ownership->get(to, &owner, &installed, err))
+        return false;
+    int64_t round_trips_us = (gw_mono_us() - began) * 4; /* fence, sequences, flips, open: about four of each */
+    *predicted_ms += (int)((apply_us + round_trips_us) / 1000) + 1;
+    return true;
+}
+
+static bool add_fence_holes(const struct gw_switch_options *options, struct gw_buf *blockers, struct gw_error *err)
+{
+    for (int side = 0; side < 2; side++) {
+        struct gw_store *store = options->sides[side];
+        gw_autobuf struct gw_buf holes = {0};
+        if (!store->type->fence->holes(store, options->schema, &holes, err))
+            return false;
+        if (holes.len)
+            gw_buf_addf(blockers, "the fence on %s has holes: %s\n", gw_side_name(store->side), gw_buf_text(&holes));
+    }
+    struct gw_store *to = options->sides[gw_side_other(options->from)];
+    bool held;
+    gw_autobuf struct gw_buf how = {0};
+    if (!to->type->fence->prove(to, options->schema, &held, &how, err))
+        return false;
+    if (!held)
+        gw_buf_addf(blockers, "the fence on %s does not hold: %s\n", gw_side_name(to->side), gw_buf_text(&how));
+    return true;
+}
+
+bool gw_switch_preflight(const struct gw_switch_options *options, struct gw_buf *blockers, int *predicted_ms,
+                         struct gw_error *err)
+{
+    *predicted_ms = 0;
+    const struct gw_gate_type *gate = options->gate->type;
+    if (!gate->preflight(options->gate, options->pause_budget_ms, blockers, predicted_ms, err) ||
+        !options->hooks.blockers(options->hooks.arg, options->from, blockers, err) ||
+        !add_bypassing_sessions(options, blockers, err) || !add_fence_holes(options, blockers, err))
+        return false;
+    if (blockers->len) /* a lagging pair would only time out on the canary */
+        return true;
+    if (!send_canary(options, blockers, err) || !measure(options, predicted_ms, err))
+        return false;
+    if (*predicted_ms > options->pause_budget_ms)
+        gw_buf_addf(blockers, "a pause of %d ms is to be expected, the budget is %d ms (switch.pause_budget)\n",
+                    *predicted_ms, options->pause_budget_ms);
+    return true;
+}

@@ -1,0 +1,108 @@
+#include "switch/switch.h"
+
+#include "base/crash.h"
+
+static bool read_rows(struct gw_store *const sides[2], struct gw_owner rows[2], struct gw_error *err)
+{
+    for (int side = 0; side < 2; side++) {
+        bool installed;
+        if (!sides[side]->type->ownership->get(sides[side], &rows[side], &installed, err))
+            return false;
+        if (!installed) {
+            gw_fail(err, GW_ERR_CONFLICT, "%s does not say who owns the data: godwit's schema is missing there",
+                    gw_side_name((enum gw_side)side));
+            return gw_error_hint(err, "was it removed by hand? `godwit abort` removes the rest");
+        }
+    }
+    return true;
+}
+
+bool gw_switch_owner(struct gw_store *const sides[2], struct gw_owner *owner, bool *torn, struct gw_error *err)
+{
+    struct gw_owner rows[2];
+    if (!read_rows(sides, rows, err))
+        return false;
+    *owner = rows[rows[GW_GREEN].epoch > rows[GW_BLUE].epoch ? GW_GREEN : GW_BLUE];
+    *torn = rows[GW_BLUE].epoch != rows[GW_GREEN].epoch;
+    return true;
+}
+
+/* The side with the lower epoch follows, step by step, to the row of the other. */
+static bool carry_forward(struct gw_store *const sides[2], struct gw_owner rows[2], struct gw_buf *done,
+                          struct gw_error *err)
+{
+    while (rows[GW_BLUE].epoch != rows[GW_GREEN].epoch) {
+        enum gw_side low = rows[GW_BLUE].epoch < rows[GW_GREEN].epoch ? GW_BLUE : GW_GREEN;
+        enum gw_side owner = rows[gw_side_other(low)].owner;
+        bool set;
+        if (!sides[low]->type->ownership->compare_and_set(sides[low], &rows[low], owner, &set, err))
+            return false;
+        gw_buf_addf(done, "completed the flip on %s: the owner is %s\n", gw_side_name(low), gw_side_name(owner));
+        if (!read_rows(sides, rows, err))
+            return false;
+    }
+    return true;
+}
+
+/* A switch that is undone raises the epoch on both sides: a frozen switcher that wakes up fails at its own flip. */
+static bool undo(struct gw_store *const sides[2], struct gw_owner rows[2], struct gw_buf *done, struct gw_error *err)
+{
+    enum gw_side owner = rows[GW_BLUE].owner;
+    bool set;
+    if (!sides[owner]->type->ownership->compare_and_set(sides[owner], &rows[owner], owner, &set, err))
+        return false;
+    if (!read_rows(sides, rows, err) || !carry_forward(sides, rows, done, err))
+        return false;
+    gw_buf_addf(done, "ended a switch that was cut off: %s owns the data\n", gw_side_name(owner));
+    return true;
+}
+
+static bool settle_fences(struct gw_store *const sides[2], const struct gw_schema *schema, enum gw_side owner,
+                          struct gw_buf *done, struct gw_error *err)
+{
+    struct gw_store *other = sides[gw_side_other(owner)];
+    bool raised;
+    if (!other->type->fence->is_raised(other, &raised, err))
+        return false;
+    if (!raised) {
+        struct gw_position at;
+        if (!other->type->fence->raise(other, schema, 5000, &at, err))
+            return false;
+        gw_buf_addf(done, "raised the fence on %s\n", gw_side_name(other->side));
+    }
+    if (!sides[owner]->type->fence->is_raised(sides[owner], &raised, err))
+        return false;
+    if (!raised)
+        return true;
+    if (!sides[owner]->type->fence->lower(sides[owner], err))
+        return false;
+    gw_buf_addf(done, "lowered the fence on the owner, %s\n", gw_side_name(owner));
+    return true;
+}
+
+bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *schema, struct gw_gate *gate,
+                       enum gw_side *owner, struct gw_buf *done, struct gw_error *err)
+{
+    struct gw_owner rows[2];
+    if (!read_rows(sides, rows, err) || !carry_forward(sides, rows, done, err))
+        return false;
+    bool raised;
+    *owner = rows[GW_BLUE].owner;
+    if (!sides[*owner]->type->fence->is_raised(sides[*owner], &raised, err))
+        return false;
+    if (raised && done->len == 0 && !undo(sides, rows, done, err))
+        return false;
+    GW_CRASH_POINT("switch.recover.before_fences");
+    if (!settle_fences(sides, schema, *owner, done, err))
+        return false;
+    if (!gate)
+        return true;
+    bool parked;
+    enum gw_gate_target target, wanted = *owner == GW_BLUE ? GW_GATE_BLUE : GW_GATE_GREEN;
+    if (!gate->type->state(gate, &parked, &target, err))
+        return false;
+    if (target == wanted && !parked)
+        return true;
+    gw_buf_addf(done, "let the gate's traffic go on to %s\n", gw_side_name(*owner));
+    return gate->type->point(gate, wanted, err) && gate->type->unpark(gate, err);
+}

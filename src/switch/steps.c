@@ -1,0 +1,183 @@
+#include "switch/run.h"
+
+#include "base/clock.h"
+#include "base/crash.h"
+
+/* Milliseconds of the pause budget that are left; before parking the whole budget. */
+static int left_ms(const struct gw_switch_run *run)
+{
+    return run->deadline_us ? gw_left_ms(run->deadline_us) : run->options->pause_budget_ms;
+}
+
+static bool over_budget(struct gw_switch_run *run, const char *doing, struct gw_error *err)
+{
+    gw_fail(err, GW_ERR_RETRY, "the pause budget of %d ms ran out while %s", run->options->pause_budget_ms, doing);
+    return gw_error_hint(err, "traffic goes on where it was; try again when the load is lower, or raise "
+                              "switch.pause_budget");
+}
+
+static bool take_lease(struct gw_switch_run *run, struct gw_error *err)
+{
+    const struct gw_switch_hooks *hooks = &run->options->hooks;
+    return !hooks->lease_take || hooks->lease_take(hooks->arg, run->options->lease_ms, err);
+}
+
+static bool release_lease(struct gw_switch_run *run, struct gw_error *err)
+{
+    (void)err;
+    if (run->options->hooks.lease_release)
+        run->options->hooks.lease_release(run->options->hooks.arg);
+    return true;
+}
+
+static bool park(struct gw_switch_run *run, struct gw_error *err)
+{
+    run->parked_at_us = gw_mono_us();
+    run->deadline_us = run->parked_at_us + (int64_t)run->options->pause_budget_ms * 1000;
+    if (!run->options->gate->type->park(run->options->gate, left_ms(run), err))
+        return false;
+    run->result->drained_us = gw_mono_us() - run->parked_at_us;
+    return true;
+}
+
+static enum gw_gate_target gate_target(enum gw_side side)
+{
+    return side == GW_BLUE ? GW_GATE_BLUE : GW_GATE_GREEN;
+}
+
+static bool unpark_old(struct gw_switch_run *run, struct gw_error *err)
+{
+    struct gw_gate *gate = run->options->gate;
+    bool ok = gate->type->point(gate, gate_target(run->options->from), err) && gate->type->unpark(gate, err);
+    run->result->pause_us = gw_mono_us() - run->parked_at_us;
+    return ok;
+}
+
+static bool raise_fence(struct gw_switch_run *run, struct gw_error *err)
+{
+    int64_t began = gw_mono_us();
+    int limit = left_ms(run) < run->options->lock_timeout_ms ? left_ms(run) : run->options->lock_timeout_ms;
+    if (limit <= 0)
+        return over_budget(run, "waiting to raise the fence", err);
+    if (!run->from->type->fence->raise(run->from, run->options->schema, limit, &run->fence_at, err))
+        return false;
+    run->result->fence_us = gw_mono_us() - began;
+    run->result->at = run->fence_at;
+    return true;
+}
+
+static bool lower_old_fence(struct gw_switch_run *run, struct gw_error *err)
+{
+    return run->from->type->fence->lower(run->from, err);
+}
+
+static bool drain(struct gw_switch_run *run, struct gw_error *err)
+{
+    const struct gw_switch_hooks *hooks = &run->options->hooks;
+    int64_t began = gw_mono_us();
+    bool reached = false;
+    if (!hooks->wait_applied(hooks->arg, run->options->from, &run->fence_at, left_ms(run), &reached, err))
+        return false;
+    if (!reached)
+        return over_budget(run, "the last changes were being applied", err);
+    run->result->apply_us = gw_mono_us() - began;
+    return true;
+}
+
+static bool sync_sequences(struct gw_switch_run *run, struct gw_error *err)
+{
+    int64_t began = gw_mono_us();
+    size_t count;
+    const struct gw_schema_facet *schema = run->to->type->schema;
+    if (schema && schema->sync_sequences && !schema->sync_sequences(run->from, run->to, &count, err))
+        return false;
+    run->result->sequences_us = gw_mono_us() - began;
+    return left_ms(run) > 0 || over_budget(run, "sequences were being set", err);
+}
+
+/* A compare-and-set whose answer was lost is decided by reading the row again. */
+static bool flip_row(struct gw_store *store, const struct gw_owner *expected, enum gw_side owner, struct gw_error *err)
+{
+    bool done = false;
+    if (store->type->ownership->compare_and_set(store, expected, owner, &done, err) && done)
+        return true;
+    struct gw_error first = *err;
+    struct gw_owner now;
+    bool installed;
+    if (!store->type->ownership->get(store, &now, &installed, err))
+        return false;
+    if (installed && now.owner == owner && now.epoch == expected->epoch + 1)
+        return true;
+    if (first.kind != GW_ERR_NONE) {
+        *err = first;
+        return false;
+    }
+    gw_fail(err, GW_ERR_CONFLICT, "the owner on %s is %s at epoch %llu, not %s at epoch %llu: somebody else decided",
+            gw_side_name(store->side), gw_side_name(now.owner), (unsigned long long)now.epoch,
+            gw_side_name(expected->owner), (unsigned long long)expected->epoch);
+    return gw_error_hint(err, "the watchdog or another operator undid this switch; look at godwit status");
+}
+
+static bool flip_old(struct gw_switch_run *run, struct gw_error *err)
+{
+    int64_t began = gw_mono_us();
+    gw_error_clear(err);
+    GW_CRASH_POINT("switch.before_flip");
+    if (!flip_row(run->from, &run->expected_from, run->to->side, err))
+        return false;
+    run->flipped = true;
+    GW_CRASH_POINT("switch.between_flips");
+    run->result->flip_us = gw_mono_us() - began;
+    return true;
+}
+
+static bool flip_new(struct gw_switch_run *run, struct gw_error *err)
+{
+    int64_t began = gw_mono_us();
+    gw_error_clear(err);
+    if (!flip_row(run->to, &run->expected_to, run->to->side, err))
+        return false;
+    run->result->epoch = run->expected_to.epoch + 1;
+    run->result->flip_us += gw_mono_us() - began;
+    return true;
+}
+
+static bool open_new(struct gw_switch_run *run, struct gw_error *err)
+{
+    int64_t began = gw_mono_us();
+    if (!run->to->type->fence->lower(run->to, err))
+        return false;
+    if (run->options->hooks.owner_changed)
+        run->options->hooks.owner_changed(run->options->hooks.arg, run->to->side);
+    run->result->open_us = gw_mono_us() - began;
+    return true;
+}
+
+static bool point_new(struct gw_switch_run *run, struct gw_error *err)
+{
+    return run->options->gate->type->point(run->options->gate, gate_target(run->to->side), err);
+}
+
+static bool unpark_new(struct gw_switch_run *run, struct gw_error *err)
+{
+    if (!run->options->gate->type->unpark(run->options->gate, err))
+        return false;
+    run->result->pause_us = gw_mono_us() - run->parked_at_us;
+    return true;
+}
+
+const struct gw_switch_step gw_switch_steps[] = {
+    {"lease", "start the watchdog, which lets traffic go on should this process die", true, take_lease, release_lease},
+    {"park", "park traffic at the gate and wait until no transaction runs through it", true, park, unpark_old},
+    {"fence", "raise the fence on %1$s: no session but godwit's writes there", true, raise_fence, lower_old_fence},
+    {"drain", "apply the last changes of %1$s on %2$s, up to the fence", true, drain, NULL},
+    {"sequences", "set the sequences of %2$s to where those of %1$s stand", true, sync_sequences, NULL},
+    {"flip", "flip the owner on %1$s to %2$s (compare-and-set on the epoch); from here on only forward", false,
+     flip_old, NULL},
+    {"flip_new", "flip the owner on %2$s", false, flip_new, NULL},
+    {"open", "lower the fence on %2$s", false, open_new, NULL},
+    {"point", "point the gate at %2$s", false, point_new, NULL},
+    {"unpark", "let traffic go on", false, unpark_new, NULL},
+    {"release", "release the watchdog", false, release_lease, NULL},
+};
+const size_t gw_switch_step_count = sizeof gw_switch_steps / sizeof gw_switch_steps[0];

@@ -1,0 +1,82 @@
+/*
+ * Switch and rollback: one bounded pause in which the owner changes. Rollback is this code with the sides exchanged.
+ *
+ * The steps are one table (steps.c): each has a name, what it does, and how it is undone. A step is journaled before
+ * and after. Until the flip everything can be undone; from the flip on it is only carried forward. The truth about
+ * where it stands is with the sides (godwit.owner and its epoch), so a killed switch is resolved by looking at them
+ * (gw_switch_recover), from any machine.
+ *
+ * Never two writable sides: the new side's fence is up from the end of its load and is lowered only after the old
+ * side's is up and the old owner row has been flipped by compare-and-set on the epoch. A switcher that was frozen and
+ * overtaken by the watchdog fails at that compare-and-set, because whoever undoes a switch raises the epoch.
+ *
+ * Threads: one thread calls; the appliers run in theirs.
+ */
+#ifndef GW_SWITCH_SWITCH_H
+#define GW_SWITCH_SWITCH_H
+
+#include "base/buf.h"
+#include "gate/gate.h"
+#include "state/state.h"
+#include "store/store.h"
+
+struct gw_switch_hooks { /* what the stage needs of the rest of the journey; all called on the switching thread */
+    void *arg;
+    /* Blocks until changes of `from`'s log up to `at` are applied on the other side. */
+    GW_MUST_CHECK bool (*wait_applied)(void *arg, enum gw_side from, const struct gw_position *at, int timeout_ms,
+                                       bool *reached, struct gw_error *err);
+    /* Reasons why the data may not move now: lag, verdict, quarantine, foreign writes; one line each, empty = none. */
+    GW_MUST_CHECK bool (*blockers)(void *arg, enum gw_side from, struct gw_buf *lines, struct gw_error *err);
+    /* The lease of the watchdog: taken before parking, renewed between steps, released after unparking. */
+    GW_MUST_CHECK bool (*lease_take)(void *arg, int lease_ms, struct gw_error *err);
+    GW_MUST_CHECK bool (*lease_renew)(void *arg, struct gw_error *err);
+    void (*lease_release)(void *arg);
+    /* Called right after the flip: which log is the owner's now. */
+    void (*owner_changed)(void *arg, enum gw_side owner);
+    void (*say)(void *arg, const char *line);
+};
+
+struct gw_switch_options {
+    struct gw_store *sides[2];
+    enum gw_side from; /* the owner now */
+    const struct gw_schema *schema;
+    struct gw_state *state;
+    struct gw_gate *gate;
+    struct gw_switch_hooks hooks;
+    struct gw_cancel *cancel; /* asked before the flip: everything is undone */
+    int pause_budget_ms;
+    int lock_timeout_ms;
+    int lease_ms;
+    bool ignore_sessions; /* sessions around the gate do not block */
+    bool rehearse;        /* all but the flip, then undone */
+};
+
+struct gw_switch_result {
+    bool flipped;
+    bool undone;            /* it was called off and traffic goes on where it was */
+    int64_t pause_us;       /* park asked to unpark done */
+    int64_t drained_us;     /* of which: waiting for the gate's clients, the fence, the applier, sequences, flip, open */
+    int64_t fence_us, apply_us, sequences_us, flip_us, open_us;
+    uint64_t epoch;
+    struct gw_position at; /* on the old owner */
+};
+
+/* What blocks, one line each (empty = ready), and the pause to expect. Touches nothing but a canary row on the side
+ * that is to become the owner's follower. */
+GW_MUST_CHECK bool gw_switch_preflight(const struct gw_switch_options *, struct gw_buf *blockers, int *predicted_ms,
+                                       struct gw_error *);
+/* The numbered steps in words, for --dry-run. */
+void gw_switch_describe(const struct gw_switch_options *, struct gw_buf *out);
+/* Does it. On false before the flip everything is undone (result->undone), and traffic flows where it was. */
+GW_MUST_CHECK bool gw_switch_run(const struct gw_switch_options *, struct gw_switch_result *, struct gw_error *);
+
+/* Who owns, from both sides' rows: the higher epoch wins. *torn: only one side was flipped. */
+GW_MUST_CHECK bool gw_switch_owner(struct gw_store *const sides[2], struct gw_owner *owner, bool *torn,
+                                   struct gw_error *);
+/* Brings both sides to one owner after a kill: carries a torn flip forward, otherwise undoes; raises the epoch where
+ * it undoes; fence up on the other side, down on the owner; gate (may be NULL) pointed at the owner and open.
+ * Idempotent. */
+GW_MUST_CHECK bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *schema,
+                                     struct gw_gate *gate, enum gw_side *owner, struct gw_buf *done, struct gw_error *);
+
+#endif
