@@ -7,6 +7,7 @@
 #ifndef GW_MODEL_CHANGE_H
 #define GW_MODEL_CHANGE_H
 
+#include "base/error.h"
 #include "model/position.h"
 #include "model/value.h"
 
@@ -41,6 +42,12 @@ struct gw_change {
 void gw_change_encode(struct gw_buf *out, const struct gw_change *change);
 GW_MUST_CHECK bool gw_change_decode(struct gw_cursor *in, struct gw_arena *arena, struct gw_change *out,
                                     struct gw_error *err);
+/* Bytes gw_change_encode would add. */
+size_t gw_change_encoded_size(const struct gw_change *change);
+/* The same encoding handed out in pieces, large values by reference: a huge change is never held twice. False as soon
+ * as `each` gave false. */
+typedef bool gw_change_piece(void *arg, const void *bytes, size_t len);
+GW_MUST_CHECK bool gw_change_encode_pieces(const struct gw_change *change, gw_change_piece *each, void *arg);
 const char *gw_change_kind_name(enum gw_change_kind kind);
 
 #endif

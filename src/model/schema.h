@@ -14,31 +14,31 @@
 
 enum gw_key_kind {
     GW_KEY_PRIMARY,
-    GW_KEY_UNIQUE,   /* a unique, complete, immediate, not-null index stands in for the missing primary key */
-    GW_KEY_NONE,     /* rows are told apart by all their columns; copied under one snapshot */
+    GW_KEY_UNIQUE, /* a unique, complete, immediate, not-null index stands in for the missing primary key */
+    GW_KEY_NONE,   /* rows are told apart by all their columns; copied under one snapshot */
 };
 
 struct gw_column {
     char *name;
-    char *type;          /* the engine's name of the type, fully qualified where not built in, with modifiers */
-    uint32_t type_id;    /* the engine's own number for it on this side; 0 where there is none */
+    char *type;       /* the engine's name of the type, fully qualified where not built in, with modifiers */
+    uint32_t type_id; /* the engine's own number for it on this side; 0 where there is none */
     bool not_null;
-    bool generated;      /* computed by the engine: never written */
+    bool generated; /* computed by the engine: never written */
     bool identity_always;
-    bool binary_safe;    /* its binary form means the same on any server of this engine */
-    int key_position;    /* 1.. within the key, 0 when not part of it */
+    bool binary_safe; /* its binary form means the same on any server of this engine */
+    int key_position; /* 1.. within the key, 0 when not part of it */
 };
 
 struct gw_collection {
-    uint32_t id;   /* position in gw_schema.collections, stable for a migration once the state has it */
-    char *space;   /* schema, database or "" */
+    uint32_t id; /* position in gw_schema.collections, stable for a migration once the state has it */
+    char *space; /* schema, database or "" */
     char *name;
     size_t column_count;
     struct gw_column *columns; /* without dropped ones */
     enum gw_key_kind key_kind;
     size_t key_count;
-    uint32_t *key; /* indexes into columns, in key order */
-    char *key_index; /* name of the index behind the key, or NULL */
+    uint32_t *key;           /* indexes into columns, in key order */
+    char *key_index;         /* name of the index behind the key, or NULL */
     int64_t estimated_rows;  /* from statistics; -1 unknown */
     int64_t estimated_bytes; /* heap and TOAST without indexes */
     int64_t toast_bytes;     /* out-of-line storage: 0 means no value can be large */

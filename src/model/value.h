@@ -23,7 +23,7 @@ enum gw_value_kind {
 
 struct gw_value {
     enum gw_value_kind kind;
-    uint32_t len; /* bytes */
+    uint32_t len;               /* bytes */
     const unsigned char *bytes; /* borrowed; NULL for the kinds without bytes */
 };
 
