@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Formats into a fixed field; text that does not fit ends in "...", without half a UTF-8 character before it. */
-static void error_format(char *out, size_t size, const char *format, va_list args)
+static void __attribute__((format(printf, 3, 0))) error_format(char *out, size_t size, const char *format, va_list args)
 {
     int wanted = vsnprintf(out, size, format, args);
     if (wanted < 0) {
@@ -19,7 +19,8 @@ static void error_format(char *out, size_t size, const char *format, va_list arg
     memcpy(out + cut, "...", 4);
 }
 
-static void error_fill(struct gw_error *err, enum gw_error_kind kind, const char *format, va_list args)
+static void __attribute__((format(printf, 3, 0)))
+error_fill(struct gw_error *err, enum gw_error_kind kind, const char *format, va_list args)
 {
     struct gw_error fresh = {.kind = kind};
     /* The arguments may point into *err itself (an error wrapped in another), so it is overwritten last. */
