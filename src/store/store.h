@@ -251,6 +251,10 @@ struct gw_changes_facet {
 
 /* ---- scan: verify's own way to read, sharing no decoder with reader or stream ------------------------------------ */
 struct gw_scan;
+struct gw_row_version { /* equal ids in two reads: no committed change in between */
+    uint64_t id[2];     /* both 0: not known */
+    uint32_t copies;    /* rows with this key: 0, 1, or more where nothing keeps the key unique */
+};
 struct gw_scan_facet {
     GW_MUST_CHECK bool (*open)(struct gw_store *, struct gw_scan **out, struct gw_error *);
     void (*close)(struct gw_scan *);
@@ -267,6 +271,18 @@ struct gw_scan_facet {
                                 size_t key_count, struct gw_row *rows, struct gw_position *at, struct gw_error *);
     /* A value in words for a person, from canonical bytes. */
     void (*print)(const struct gw_column *, const struct gw_value *, struct gw_buf *out);
+
+    /* The rest may be NULL; without it verify needs more rounds on a live pair and never splits across collations. */
+    /* How this side orders the keys of a collection: "" when every server of this engine orders them so, else a name
+     * that two sides share only if they order alike ("libc en_US.UTF-8 2.36"). */
+    GW_MUST_CHECK bool (*key_order)(struct gw_scan *, const struct gw_collection *, struct gw_buf *name,
+                                    struct gw_error *);
+    /* The version of row `index` of the last fetch, and how many rows have this key. */
+    void (*version)(const struct gw_scan *, size_t index, struct gw_row_version *out);
+    /* A commit can be in the log, and applied on the other side, before it is visible here. `running` names the
+     * transactions of which this may be so now; once `outlasted`, a later read sees all that was in the log then. */
+    GW_MUST_CHECK bool (*running)(struct gw_scan *, struct gw_buf *token, struct gw_error *);
+    GW_MUST_CHECK bool (*outlasted)(struct gw_scan *, const char *token, bool *outlasted, struct gw_error *);
 };
 
 /* ---- ownership and fence --------------------------------------------------------------------------------------- */
