@@ -30,7 +30,7 @@ def tracked():
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode().splitlines()
         paths = [ROOT / name for name in listed]
     except (OSError, subprocess.CalledProcessError):
-        paths = [p for p in ROOT.rglob("*") if "build" not in p.relative_to(ROOT).parts[:1]]
+        paths = [p for p in ROOT.rglob("*") if p.relative_to(ROOT).parts[0] not in ("build", ".git")]
     return sorted(p for p in paths if p.is_file() and not p.is_symlink())
 
 
