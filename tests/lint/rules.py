@@ -132,7 +132,8 @@ def listed():
         if path.parent == SRC:
             continue
         meson = path.parent / "meson.build"
-        if not meson.exists() or f"'{path.name}'" not in meson.read_text(encoding="utf-8"):
+        listed_as = re.compile(f"'{re.escape(path.stem)}(\\.c)?'")
+        if not meson.exists() or not listed_as.search(meson.read_text(encoding="utf-8")):
             found.append(f"{path.relative_to(ROOT)} is not in the meson.build beside it")
     for path in sorted(SRC.rglob("*.sql")):
         meson = path.parent / "meson.build"
