@@ -1,0 +1,119 @@
+#include "model/migration.h"
+#include "model/setting.h"
+
+/* clang-format off: a table */
+#define TOP(field)   .in_store = false, .offset = offsetof(struct gw_migration, field)
+#define STORE(field) .in_store = true, .offset = offsetof(struct gw_migration_store, field)
+#define LIST(field, count) STORE(field), .count_offset = offsetof(struct gw_migration_store, count)
+
+#define SIDE(name, number, what, url_example)                                                                          \
+    {.path = "stores.*." name ".url", .type = GW_SETTING_URL, .required = true, .shorthand = true,                     \
+     STORE(side[number].url), .example = url_example,                                                                  \
+     .help = what "; a URL or key=value pairs, as the engine's own client takes it"},                                  \
+    {.path = "stores.*." name ".password_command", .type = GW_SETTING_COMMAND, STORE(side[number].password_command),   \
+     .example = "vault read -field=password database/creds/godwit",                                                    \
+     .help = "Shell command whose first line of output is the password, run for each new connection"},                 \
+    {.path = "stores.*." name ".pg_bindir", .type = GW_SETTING_PATH, STORE(side[number].pg_bindir),                    \
+     .fallback_words = "the store's pg_bindir", .example = "/usr/lib/postgresql/16/bin",                               \
+     .help = "Folder of pg_dump and pg_restore for this side"}
+
+const struct gw_setting gw_settings[] = {
+    {.path = "migration", .type = GW_SETTING_NAME, .required = true, TOP(name), .example = "acme",
+     .help = "Name of the migration: small letters, digits, '_' and '-'; what godwit makes on both sides carries it"},
+    {.path = "state", .type = GW_SETTING_PATH, .fallback = ".godwit", TOP(state),
+     .help = "Folder for the journal and the spool, which hold customers' rows; each migration gets a folder in it"},
+
+    SIDE("blue", 0, "The old side, which owns the data now", "postgresql://godwit@old.internal/app"),
+    SIDE("green", 1, "The new side", "postgresql://godwit@new.internal/app"),
+
+    {.path = "stores.*.include", .type = GW_SETTING_PATTERNS, LIST(filter.include, filter.include_count),
+     .fallback_words = "everything", .example = "[\"public.*\"]",
+     .help = "Collections to move: patterns of schema.table with * and ?; a pattern without a dot means any schema"},
+    {.path = "stores.*.exclude", .type = GW_SETTING_PATTERNS, LIST(filter.exclude, filter.exclude_count),
+     .fallback_words = "nothing", .example = "[\"audit.*\", \"*.tmp_?\"]",
+     .help = "Collections to leave behind, out of those included"},
+
+    {.path = "stores.*.gate.type", .type = GW_SETTING_ENUM, .fallback = "none", .shorthand = true,
+     .choices = {"none", "pgbouncer", "hook"}, STORE(gate.type),
+     .help = "Where the application's traffic goes through, so that a switch can park it; none means an outage"},
+    {.path = "stores.*.gate.admin", .type = GW_SETTING_URLS, .gates = GW_SETTING_FOR_PGBOUNCER,
+     LIST(gate.admin, gate.admin_count), .example = "postgresql://godwit@127.0.0.1:6432/pgbouncer",
+     .help = "Admin console of PgBouncer; with so_reuseport a list with one URL for each process"},
+    {.path = "stores.*.gate.ini", .type = GW_SETTING_PATH, .gates = GW_SETTING_FOR_PGBOUNCER, STORE(gate.ini),
+     .example = "/etc/pgbouncer/pgbouncer.ini", .help = "PgBouncer's settings file, in which godwit changes one line"},
+    {.path = "stores.*.gate.write_ini_command", .type = GW_SETTING_COMMAND, .gates = GW_SETTING_FOR_PGBOUNCER,
+     STORE(gate.write_ini_command), .example = "ssh gate.internal sudo tee /etc/pgbouncer/pgbouncer.ini",
+     .help = "Shell command that gets the new settings file on its standard input, where godwit cannot write it itself"},
+    {.path = "stores.*.gate.reload_timeout", .type = GW_SETTING_MS, .fallback = "5s", .min = 100, .max = 60000,
+     .gates = GW_SETTING_FOR_PGBOUNCER, STORE(gate.reload_timeout_ms),
+     .help = "How long PgBouncer may take to show the new settings after RELOAD"},
+    {.path = "stores.*.gate.database", .type = GW_SETTING_TEXT, .gates = GW_SETTING_FOR_PGBOUNCER,
+     STORE(gate.database), .fallback_words = "the database of blue's URL", .example = "app",
+     .help = "Name of the entry in [databases] that the application uses"},
+    {.path = "stores.*.gate.park", .type = GW_SETTING_COMMAND, .gates = GW_SETTING_FOR_HOOK, STORE(gate.park),
+     .example = "/etc/godwit/park",
+     .help = "Shell command that holds traffic back and returns once no transaction runs; doing it twice must be fine"},
+    {.path = "stores.*.gate.point", .type = GW_SETTING_COMMAND, .gates = GW_SETTING_FOR_HOOK, STORE(gate.point),
+     .example = "/etc/godwit/point \"$GODWIT_TARGET\"",
+     .help = "Shell command that points traffic at the side named in GODWIT_TARGET, blue or green"},
+    {.path = "stores.*.gate.unpark", .type = GW_SETTING_COMMAND, .gates = GW_SETTING_FOR_HOOK, STORE(gate.unpark),
+     .example = "/etc/godwit/unpark", .help = "Shell command that lets traffic go on; doing it twice must be fine"},
+    {.path = "stores.*.gate.probe", .type = GW_SETTING_COMMAND, .gates = GW_SETTING_FOR_HOOK, STORE(gate.probe),
+     .example = "/etc/godwit/probe",
+     .help = "Shell command that prints where traffic goes, blue or green, and \"parked\" when it is held back"},
+    {.path = "stores.*.gate.lease", .type = GW_SETTING_MS, .fallback = "5s", .min = 500, .max = 300000,
+     .gates = GW_SETTING_FOR_PGBOUNCER | GW_SETTING_FOR_HOOK, STORE(gate.lease_ms),
+     .help = "When whoever parked traffic is silent for so long, the watchdog lets it go on to the owner"},
+
+    {.path = "stores.*.copy.jobs", .type = GW_SETTING_INT, .fallback = "4", .min = 1, .max = 64, STORE(copy.jobs),
+     .help = "Chunks copied at the same time, each with one connection to either side"},
+    {.path = "stores.*.copy.chunk_rows", .type = GW_SETTING_COUNT, .fallback = "25000", .min = 1, .max = 10000000,
+     STORE(copy.chunk_rows), .help = "Rows in a chunk at first; adapted by time and size while copying"},
+    {.path = "stores.*.copy.chunk_bytes", .type = GW_SETTING_BYTES, .fallback = "64MB", .min = 4096,
+     .max = 4000000000, STORE(copy.chunk_bytes), .help = "Size of a chunk at most, except for a single larger row"},
+    {.path = "stores.*.copy.index_jobs", .type = GW_SETTING_INT, .fallback = "2", .min = 1, .max = 64,
+     STORE(copy.index_jobs), .help = "Indexes built at the same time"},
+
+    {.path = "stores.*.follow.spool_limit", .type = GW_SETTING_BYTES, .fallback = "50GB", .min = 1000000,
+     .max = 1000000000000000, STORE(follow.spool_limit_bytes),
+     .help = "Disk that changes waiting to be applied may take here; beyond it the source keeps them"},
+    {.path = "stores.*.follow.wal_limit", .type = GW_SETTING_BYTES, .fallback = "20GB", .min = 1000000,
+     .max = 1000000000000000, STORE(follow.wal_limit_bytes),
+     .help = "Change log that the owner may keep for godwit; beyond it godwit gives up rather than fill its disk"},
+    {.path = "stores.*.follow.batch_rows", .type = GW_SETTING_COUNT, .fallback = "10000", .min = 1, .max = 1000000,
+     STORE(follow.batch_rows), .help = "Changes applied in one transaction at most"},
+    {.path = "stores.*.follow.batch_delay", .type = GW_SETTING_US, .fallback = "2ms", .min = 0, .max = 60000000,
+     STORE(follow.batch_delay_us), .help = "How long a change may wait for others to share its batch"},
+    {.path = "stores.*.follow.ddl", .type = GW_SETTING_ENUM, .fallback = "stop", .choices = {"stop"},
+     STORE(follow.ddl), .help = "What to do when somebody changes the schema while godwit follows: stop and say so"},
+    {.path = "stores.*.follow.truncate", .type = GW_SETTING_ENUM, .fallback = "apply", .choices = {"apply"},
+     STORE(follow.truncate), .help = "What to do with TRUNCATE: apply it"},
+
+    {.path = "stores.*.verify.jobs", .type = GW_SETTING_INT, .fallback = "2", .min = 1, .max = 64,
+     STORE(verify.jobs), .help = "Chunks compared at the same time, each with one connection to either side"},
+    {.path = "stores.*.verify.resettle", .type = GW_SETTING_MS, .fallback = "5s", .min = 0, .max = 3600000,
+     STORE(verify.resettle_ms),
+     .help = "How long a row that differs on a live pair may take to settle before it is called unresolved"},
+
+    {.path = "stores.*.switch.pause_budget", .type = GW_SETTING_MS, .fallback = "5s", .min = 100, .max = 600000,
+     STORE(switch_.pause_budget_ms),
+     .help = "Traffic is parked for so long at most; past it everything is undone and goes on where it was"},
+    {.path = "stores.*.switch.lock_timeout", .type = GW_SETTING_MS, .fallback = "2s", .min = 1, .max = 600000,
+     STORE(switch_.lock_timeout_ms), .help = "How long the fence may wait for writers; within the pause budget"},
+    {.path = "stores.*.switch.drain_timeout", .type = GW_SETTING_MS, .fallback = "2s", .min = 1, .max = 600000,
+     STORE(switch_.drain_timeout_ms),
+     .help = "How long running transactions may take to end once traffic is parked; within the pause budget"},
+    {.path = "stores.*.switch.max_lag", .type = GW_SETTING_MS, .fallback = "2s", .min = 1, .max = 3600000,
+     STORE(switch_.max_lag_ms), .help = "No switch begins while the follower is further behind"},
+
+    {.path = "stores.*.retain", .type = GW_SETTING_MS, .fallback = "30d", .min = 0, .max = 3650LL * 86400000,
+     STORE(retain_ms), .help = "How long blue stays ready to take over again before godwit finish agrees"},
+    {.path = "stores.*.capture", .type = GW_SETTING_ENUM, .fallback = "log", .choices = {"log"}, STORE(capture),
+     .help = "How changes are captured: from the engine's own change log"},
+    {.path = "stores.*.pg_bindir", .type = GW_SETTING_PATH, STORE(pg_bindir),
+     .fallback_words = "found in PATH and under /usr/lib/postgresql", .example = "/usr/lib/postgresql/16/bin",
+     .help = "Folder of pg_dump and pg_restore; pg_dump must be at least as new as the server it reads"},
+};
+/* clang-format on */
+
+const size_t gw_settings_count = sizeof gw_settings / sizeof gw_settings[0];
