@@ -1,0 +1,127 @@
+#include "journey/adopt.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "io/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool read_owner(struct gw_journey *journey, struct gw_owner *owner, struct gw_error *err)
+{
+    for (int side = 0; side < 2; side++) {
+        struct gw_store *store = journey->sides[side];
+        struct gw_owner row;
+        bool installed;
+        if (!store->type->ownership->get(store, &row, &installed, err))
+            return false;
+        if (!installed || strcmp(row.migration, journey->migration.name) != 0) {
+            (void)!gw_fail(err, GW_ERR_CONFLICT, "%s holds no migration \"%s\"%s%s", gw_side_name((enum gw_side)side),
+                           journey->migration.name, installed ? "; it holds one named " : "",
+                           installed ? row.migration : "");
+            return gw_error_hint(err, "nothing to adopt: godwit run begins a migration");
+        }
+        if (side == GW_BLUE) {
+            *owner = row;
+        } else if (strcmp(owner->migration_id, row.migration_id) != 0) {
+            return gw_fail(err, GW_ERR_CONFLICT, "blue and green belong to two different migrations named \"%s\"",
+                           row.migration);
+        } else if (row.epoch > owner->epoch) {
+            *owner = row;
+        }
+    }
+    return true;
+}
+
+static bool parse_plan(const struct gw_buf *text, struct gw_schema *schema, bool *loaded, struct gw_error *err)
+{
+    gw_autojson json_t *plan = NULL;
+    json_t *collections, *item;
+    size_t i;
+    if (!gw_json_parse(gw_buf_text(text), text->len, "the plan noted on the sides", &plan, err) ||
+        !gw_json_get_bool(plan, "loaded", loaded, err) || !gw_json_get_array(plan, "collections", &collections, err))
+        return false;
+    schema->collections = gw_calloc(json_array_size(collections) + 1, sizeof *schema->collections);
+    json_array_foreach (collections, i, item) {
+        if (!json_is_string(item))
+            return gw_fail(err, GW_ERR_CONFLICT, "the plan noted on the sides is damaged at table %zu", i);
+        if (!gw_collection_parse(json_string_value(item), &schema->collections[i], err))
+            return false;
+        schema->count = i + 1;
+    }
+    return true;
+}
+
+static bool read_plan(struct gw_journey *journey, struct gw_schema *schema, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf text = {0};
+    struct gw_store *green = journey->sides[GW_GREEN];
+    bool loaded = false;
+    if (!green->type->ownership->noted(green, "plan", &text, err) || !parse_plan(&text, schema, &loaded, err))
+        return gw_error_prefix(err, "reading the plan noted on green");
+    if (loaded)
+        return true;
+    (void)!gw_fail(err, GW_ERR_LOST_POSITION, "the load was not complete: the changes that the lost machine had spooled "
+                                              "are gone, so what was copied cannot be brought up to date");
+    return gw_error_hint(err, "remove what is left with the break-glass SQL of godwit plan, empty green, and begin "
+                              "again: godwit run");
+}
+
+static bool restore_chunks(struct gw_journey *journey, const struct gw_schema *schema, struct gw_error *err)
+{
+    struct gw_checkpoint *found = NULL;
+    size_t count = 0;
+    struct gw_store *green = journey->sides[GW_GREEN];
+    if (!green->type->writer->checkpoints(green, &found, &count, err))
+        return false;
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        struct gw_chunk chunk = {.id = found[i].chunk,
+                                 .collection = found[i].collection,
+                                 .range = found[i].range,
+                                 .loaded = true,
+                                 .mark = found[i].mark,
+                                 .rows = found[i].rows,
+                                 .bytes = found[i].bytes};
+        ok = gw_state_restore_chunk(journey->state, &chunk, err);
+    }
+    for (size_t i = 0; i < count; i++)
+        gw_checkpoint_release(&found[i]);
+    free(found);
+    for (size_t i = 0; ok && i < schema->count; i++)
+        ok = gw_state_set_load_status(journey->state, schema->collections[i].id, GW_LOAD_KEYED, err);
+    return ok;
+}
+
+static bool rebuild(struct gw_journey *journey, const struct gw_owner *owner, const struct gw_schema *schema,
+                    enum gw_stage stage, struct gw_error *err)
+{
+    if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) ||
+        !gw_state_set_migration_id(journey->state, owner->migration_id, err) ||
+        !gw_state_put_schema(journey->state, schema, err) || !restore_chunks(journey, schema, err))
+        return false;
+    enum gw_side side = owner->owner;
+    gw_autobuf struct gw_buf print = {0};
+    if (!journey->sides[side]->type->catalog->fingerprint(journey->sides[side], &journey->store->filter, &print, err))
+        return false;
+    gw_autojson json_t *value = gw_json_text(gw_buf_text(&print));
+    /* Through the switch stage: the next verb looks at both sides and resolves a flip that was cut off. */
+    return gw_state_put(journey->state, side == GW_BLUE ? "fingerprint.blue" : "fingerprint.green", value, err) &&
+           gw_state_set_stage(journey->state, gw_stage_info(stage)->name, err) &&
+           gw_state_event(journey->state, "stage", "adopted", err);
+}
+
+bool gw_adopt(struct gw_journey *journey, enum gw_stage *stage, struct gw_error *err)
+{
+    struct gw_owner owner;
+    struct gw_schema schema = {0};
+    if (gw_state_exists(journey->folder)) {
+        (void)!gw_fail(err, GW_ERR_CONFLICT, "there is a journal already in %s", journey->folder);
+        return gw_error_hint(err, "godwit run goes on with it; if it is damaged, move it away and adopt again");
+    }
+    *stage = GW_STAGE_SWITCH;
+    bool ok = gw_journey_connect(journey, err) && read_owner(journey, &owner, err) &&
+              read_plan(journey, &schema, err) && rebuild(journey, &owner, &schema, *stage, err);
+    gw_schema_release(&schema);
+    return ok;
+}

@@ -1,0 +1,352 @@
+#include "journey/runner.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "io/unix_socket.h"
+#include "journey/load.h"
+#include "journey/status.h"
+#include "journey/streams.h"
+#include "journey/verbs.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEND_MS = 2000, REQUEST_MS = 2000, POLL_MS = 250, GUARD_US = 5000000 };
+
+/* A verb is worked on a thread of its own, so that status and the guards go on. One at a time. */
+struct work {
+    struct gw_unix_connection client;
+    pthread_t thread;
+    atomic_bool running, ended;
+    gw_verb_function *verb;
+    json_t *arguments;
+    char name[32];
+    pthread_mutex_t send_lock; /* lines come from any thread */
+    bool client_gone;
+};
+
+struct runner {
+    struct gw_journey *journey;
+    struct gw_unix_listener listener;
+    struct work work;
+    int64_t guarded_us;
+    bool over; /* aborted or finished: nothing left to run for */
+    atomic_bool failed; /* its own first work failed for good: `failure` says how */
+    struct gw_error failure;
+};
+
+static const struct {
+    const char *name;
+    gw_verb_function *verb;
+} verbs[] = {
+    {"copy", gw_verb_copy},     {"verify", gw_verb_verify}, {"switch", gw_verb_switch},
+    {"rollback", gw_verb_rollback}, {"abort", gw_verb_abort},   {"finish", gw_verb_finish},
+    {"follow", gw_verb_follow},
+};
+
+static json_t *error_json(const struct gw_error *err)
+{
+    return json_pack("{s:s, s:i, s:s, s:s, s:s}", "message", err->message, "kind", (int)err->kind, "detail",
+                     err->detail, "hint", err->hint, "place", err->place);
+}
+
+static void send_to_client(struct work *work, json_t *message)
+{
+    struct gw_error err;
+    pthread_mutex_lock(&work->send_lock);
+    if (!work->client_gone && !gw_unix_send(&work->client, message, SEND_MS, NULL, &err))
+        work->client_gone = true;
+    pthread_mutex_unlock(&work->send_lock);
+    json_decref(message);
+}
+
+static void forward_line(enum gw_log_level level, const char *line, void *arg)
+{
+    struct work *work = arg;
+    json_t *text = gw_json_text(line);
+    send_to_client(work, json_pack("{s:o, s:i}", "line", text, "level", (int)level));
+}
+
+static void *work_verb(void *arg)
+{
+    struct runner *runner = arg;
+    struct work *work = &runner->work;
+    struct gw_error err;
+    json_t *result = NULL;
+    gw_error_clear(&err);
+    gw_log_tee(forward_line, work);
+    int code = work->verb(runner->journey, work->arguments, &result, &err);
+    gw_log_tee(NULL, NULL);
+    json_t *answer = json_pack("{s:i}", "exit", code);
+    if (err.kind != GW_ERR_NONE)
+        json_object_set_new(answer, "error", error_json(&err));
+    if (result)
+        json_object_set_new(answer, "result", result);
+    send_to_client(work, answer);
+    atomic_store(&work->ended, true);
+    return NULL;
+}
+
+static void reap_work(struct runner *runner, bool wait)
+{
+    struct work *work = &runner->work;
+    if (!atomic_load(&work->running) || (!wait && !atomic_load(&work->ended)))
+        return;
+    pthread_join(work->thread, NULL);
+    if (work->client.fd >= 0)
+        gw_unix_close(&work->client);
+    work->client.fd = -1;
+    json_decref(work->arguments);
+    work->arguments = NULL;
+    atomic_store(&work->running, false);
+    struct gw_error err;
+    enum gw_stage stage;
+    if (gw_journey_stage(runner->journey, &stage, &err))
+        runner->over = stage == GW_STAGE_FINISHED || stage == GW_STAGE_ABORTED;
+}
+
+static void answer_and_close(struct gw_unix_connection *client, json_t *message)
+{
+    struct gw_error err;
+    if (!gw_unix_send(client, message, SEND_MS, NULL, &err))
+        gw_debug("a client went away: %s", err.message);
+    json_decref(message);
+    gw_unix_close(client);
+}
+
+static void refuse(struct gw_unix_connection *client, struct gw_error *err)
+{
+    answer_and_close(client, json_pack("{s:i, s:o}", "exit", (int)gw_error_exit(err), "error", error_json(err)));
+}
+
+static void answer_status(struct runner *runner, struct gw_unix_connection *client)
+{
+    struct gw_error err;
+    json_t *status = NULL;
+    if (!gw_status_take(runner->journey, &status, &err)) {
+        refuse(client, &err);
+        return;
+    }
+    answer_and_close(client, json_pack("{s:i, s:o}", "exit", 0, "result", status));
+}
+
+static void begin_work(struct runner *runner, struct gw_unix_connection *client, const char *name, json_t *arguments)
+{
+    struct work *work = &runner->work;
+    struct gw_error err;
+    work->verb = NULL;
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (!strcmp(verbs[i].name, name))
+            work->verb = verbs[i].verb;
+    }
+    if (!work->verb) {
+        (void)!gw_fail(&err, GW_ERR_USER, "the runner does not know the verb \"%s\"", name);
+        (void)!gw_error_hint(&err, "is the running godwit an older version?");
+        refuse(client, &err);
+        return;
+    }
+    snprintf(work->name, sizeof work->name, "%s", name);
+    work->client = *client;
+    work->client_gone = false;
+    work->arguments = json_incref(arguments ? arguments : json_object());
+    atomic_store(&work->ended, false);
+    atomic_store(&work->running, true);
+    if (pthread_create(&work->thread, NULL, work_verb, runner) != 0) {
+        atomic_store(&work->running, false);
+        json_decref(work->arguments);
+        (void)!gw_fail_errno(&err, errno, "no thread for %s", name);
+        refuse(&work->client, &err);
+    }
+}
+
+static void take_request(struct runner *runner, struct gw_unix_connection *client)
+{
+    struct gw_error err;
+    enum gw_unix_event event;
+    gw_autojson json_t *request = NULL;
+    const char *verb;
+    if (!gw_unix_receive(client, REQUEST_MS, runner->journey->cancel, &event, &request, &err) ||
+        event != GW_UNIX_MESSAGE || !gw_json_get_string(request, "verb", &verb, &err)) {
+        gw_unix_close(client);
+        return;
+    }
+    reap_work(runner, false);
+    if (!strcmp(verb, "status")) {
+        answer_status(runner, client);
+    } else if (atomic_load(&runner->work.running)) {
+        (void)!gw_fail(&err, GW_ERR_CONFLICT, "the runner is busy with %s", runner->work.name);
+        (void)!gw_error_hint(&err, "wait for it to end; godwit status --watch");
+        refuse(client, &err);
+    } else {
+        begin_work(runner, client, verb, json_object_get(request, "arguments"));
+    }
+}
+
+static void guard(struct runner *runner)
+{
+    struct gw_error err;
+    bool dropped;
+    if (gw_mono_us() - runner->guarded_us < GUARD_US || atomic_load(&runner->work.running))
+        return;
+    runner->guarded_us = gw_mono_us();
+    if (!gw_streams_guard(runner->journey, &dropped, &err))
+        gw_warn("the disk guard could not look: %s", err.message);
+}
+
+static void serve(struct runner *runner)
+{
+    struct gw_journey *journey = runner->journey;
+    while (!gw_cancel_asked(journey->cancel) && !runner->over && !atomic_load(&runner->failed)) {
+        struct pollfd fds[2] = {{.fd = runner->listener.fd, .events = POLLIN},
+                                {.fd = journey->cancel->fd, .events = POLLIN}};
+        if (poll(fds, 2, POLL_MS) > 0 && (fds[0].revents & POLLIN)) {
+            struct gw_unix_connection client;
+            bool accepted;
+            struct gw_error err;
+            if (gw_unix_accept(&runner->listener, &client, &accepted, &err) && accepted)
+                take_request(runner, &client);
+        }
+        reap_work(runner, false);
+        guard(runner);
+    }
+    reap_work(runner, true);
+}
+
+static bool take_the_journey(struct gw_journey *journey, struct gw_error *err)
+{
+    return gw_journey_open_state(journey, GW_JOURNAL_WORK, err) && gw_journey_connect(journey, err) &&
+           gw_verbs_recover(journey, err) && gw_journey_allows(journey, GW_VERB_RUN, err);
+}
+
+/* Verified as part of the way, so that the operator finds an answer waiting; a "no" does not stop the runner. */
+static void verify_once(struct gw_journey *journey)
+{
+    struct gw_error err;
+    gw_autojson json_t *verdicts = NULL, *result = NULL, *none = json_object();
+    gw_error_clear(&err);
+    if (!gw_state_verdicts(journey->state, &verdicts, &err) || json_array_size(verdicts) > 0)
+        return;
+    if (gw_verb_verify(journey, none, &result, &err) != GW_EXIT_YES && err.kind != GW_ERR_NONE)
+        gw_log_error(&err);
+}
+
+/* The runner's own first work: the load, the first verify. Status and the guards are served beside it. */
+static void *go_ahead(void *arg)
+{
+    struct runner *runner = arg;
+    struct gw_journey *journey = runner->journey;
+    struct gw_copy_report report;
+    struct gw_error err;
+    enum gw_stage stage;
+    gw_error_clear(&runner->failure);
+    if (!gw_load_run(journey, &report, &runner->failure)) {
+        atomic_store(&runner->failed, true);
+    } else {
+        verify_once(journey);
+        if (!gw_cancel_asked(journey->cancel) && gw_journey_stage(journey, &stage, &err))
+            gw_journey_say(journey, "stage %s; the runner stays and keeps both sides together. next: %s",
+                           gw_stage_info(stage)->name, gw_stage_info(stage)->suggest);
+    }
+    atomic_store(&runner->work.ended, true);
+    return NULL;
+}
+
+static bool start_ahead(struct runner *runner, struct gw_error *err)
+{
+    struct work *work = &runner->work;
+    snprintf(work->name, sizeof work->name, "copy and verify");
+    atomic_store(&work->running, true);
+    int failed = pthread_create(&work->thread, NULL, go_ahead, runner);
+    if (!failed)
+        return true;
+    atomic_store(&work->running, false);
+    return gw_fail_errno(err, failed, "no thread for the runner");
+}
+
+int gw_runner_main(struct gw_journey *journey, struct gw_error *err)
+{
+    struct runner runner = {.journey = journey, .guarded_us = gw_mono_us(), .work.client.fd = -1};
+    pthread_mutex_init(&runner.work.send_lock, NULL);
+    gw_autofree char *path = gw_asprintf("%s/runner.sock", journey->folder);
+    if (!take_the_journey(journey, err) || !gw_unix_listen(path, &runner.listener, err))
+        return (int)gw_error_exit(err);
+    bool started = start_ahead(&runner, err);
+    if (started)
+        serve(&runner);
+    gw_unix_listener_close(&runner.listener);
+    gw_streams_stop(journey);
+    pthread_mutex_destroy(&runner.work.send_lock);
+    if (!started)
+        return (int)gw_error_exit(err);
+    if (atomic_load(&runner.failed)) {
+        *err = runner.failure;
+        return (int)gw_error_exit(err);
+    }
+    if (!runner.over)
+        gw_journey_say(journey, "the runner stopped cleanly; godwit run goes on where it was");
+    return GW_EXIT_YES;
+}
+
+/* ---- the client's side ---- */
+
+static void read_error(const json_t *object, struct gw_error *failure)
+{
+    const json_t *error = json_object_get(object, "error");
+    gw_error_clear(failure);
+    if (!error)
+        return;
+    (void)!gw_fail(failure, (enum gw_error_kind)json_integer_value(json_object_get(error, "kind")), "%s",
+                   json_string_value(json_object_get(error, "message")));
+    (void)!gw_error_detail(failure, "%s", json_string_value(json_object_get(error, "detail")));
+    (void)!gw_error_hint(failure, "%s", json_string_value(json_object_get(error, "hint")));
+    (void)!gw_error_place(failure, "%s", json_string_value(json_object_get(error, "place")));
+}
+
+static bool converse(struct gw_journey *journey, struct gw_unix_connection *runner, int *code, json_t **result,
+                     struct gw_error *failure, struct gw_error *err)
+{
+    for (;;) {
+        enum gw_unix_event event;
+        gw_autojson json_t *message = NULL;
+        if (!gw_unix_receive(runner, -1, journey->cancel, &event, &message, err)) {
+            if (err->kind == GW_ERR_CANCELLED)
+                (void)!gw_error_hint(err, "the runner goes on with it; godwit status shows how far it is");
+            return false;
+        }
+        if (event == GW_UNIX_CLOSED) {
+            (void)!gw_fail(err, GW_ERR_CANCELLED, "the runner ended before it answered");
+            return gw_error_hint(err, "godwit run resumes or undoes what it was doing; godwit status");
+        }
+        const char *line = json_string_value(json_object_get(message, "line"));
+        if (line) {
+            gw_log((enum gw_log_level)json_integer_value(json_object_get(message, "level")), "%s", line);
+            continue;
+        }
+        *code = (int)json_integer_value(json_object_get(message, "exit"));
+        *result = json_incref(json_object_get(message, "result"));
+        read_error(message, failure);
+        return true;
+    }
+}
+
+bool gw_runner_ask(struct gw_journey *journey, const char *verb, const json_t *arguments, bool *alive, int *code,
+                   json_t **result, struct gw_error *failure, struct gw_error *err)
+{
+    struct gw_unix_connection runner;
+    gw_autofree char *path = gw_asprintf("%s/runner.sock", journey->folder);
+    *alive = false;
+    if (!gw_unix_connect(path, REQUEST_MS, &runner, err))
+        return err->kind == GW_ERR_RETRY; /* nobody listens */
+    *alive = true;
+    gw_autojson json_t *request = json_pack("{s:s}", "verb", verb);
+    if (arguments)
+        json_object_set(request, "arguments", (json_t *)arguments);
+    bool ok = gw_unix_send(&runner, request, SEND_MS, journey->cancel, err) &&
+              converse(journey, &runner, code, result, failure, err);
+    gw_unix_close(&runner);
+    return ok;
+}

@@ -1,0 +1,133 @@
+#include "journey/streams.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void publish(struct gw_journey *journey, enum gw_side source, struct gw_follow *follow)
+{
+    pthread_mutex_lock(&journey->lock);
+    journey->follows[source] = follow;
+    pthread_mutex_unlock(&journey->lock);
+}
+
+bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool source_owns, struct gw_error *err)
+{
+    if (journey->follows[source])
+        return true;
+    const struct gw_migration_follow *settings = &journey->store->follow;
+    gw_autofree char *spool = gw_asprintf("%s/spool-%s", journey->folder, gw_side_name(source));
+    struct gw_follow_options options = {.source = journey->sides[source],
+                                        .target = journey->sides[gw_side_other(source)],
+                                        .state = journey->state,
+                                        .schema = &journey->schema,
+                                        .stream = gw_stream_name(source),
+                                        .spool_dir = spool,
+                                        .spool_limit_bytes = settings->spool_limit_bytes,
+                                        .source_owns = source_owns,
+                                        .batch_rows = settings->batch_rows,
+                                        .batch_delay_ms = (int)(settings->batch_delay_us / 1000),
+                                        .cancel = journey->cancel};
+    struct gw_follow *follow;
+    if (!gw_follow_start(&options, &follow, err))
+        return gw_error_prefix(err, "following %s", gw_stream_name(source));
+    publish(journey, source, follow);
+    return true;
+}
+
+bool gw_streams_start(struct gw_journey *journey, struct gw_error *err)
+{
+    enum gw_side owner;
+    bool torn;
+    if (!gw_journey_read_schema(journey, err) || !gw_journey_owner(journey, &owner, &torn, err))
+        return false;
+    for (int side = 0; side < 2; side++) {
+        enum gw_side source = (enum gw_side)side;
+        if (journey->follows[source])
+            continue;
+        /* Only blue's rows were loaded in chunks; the way back began behind the load. */
+        if (!gw_streams_start_one(journey, source, source == owner, err) ||
+            !gw_follow_allow_apply(journey->follows[source], source == GW_BLUE ? journey->state : NULL, err))
+            return false;
+    }
+    return true;
+}
+
+void gw_streams_stop_one(struct gw_journey *journey, enum gw_side source)
+{
+    struct gw_follow *follow = journey->follows[source];
+    publish(journey, source, NULL);
+    gw_follow_stop(follow);
+}
+
+void gw_streams_stop(struct gw_journey *journey)
+{
+    gw_streams_stop_one(journey, GW_BLUE);
+    gw_streams_stop_one(journey, GW_GREEN);
+}
+
+bool gw_streams_healthy(struct gw_journey *journey, struct gw_error *err)
+{
+    for (int side = 0; side < 2; side++) {
+        if (!journey->follows[side])
+            continue;
+        struct gw_follow_status status;
+        gw_follow_status(journey->follows[side], &status);
+        if (status.block == GW_FOLLOW_FREE || status.block == GW_FOLLOW_SPOOL_FULL)
+            continue;
+        if (status.block == GW_FOLLOW_FAILED && status.error.kind != GW_ERR_NONE) {
+            *err = status.error;
+            return gw_error_place(err, "%s", gw_stream_name((enum gw_side)side));
+        }
+        (void)!gw_fail(err, GW_ERR_CONFLICT, "%s: %s", gw_stream_name((enum gw_side)side), status.blocked);
+        return false;
+    }
+    return true;
+}
+
+static bool guard_one(struct gw_journey *journey, enum gw_side side, bool *dropped, struct gw_error *err)
+{
+    int64_t limit = journey->store->follow.wal_limit_bytes;
+    struct gw_store *store = journey->sides[side];
+    struct gw_retained retained;
+    if (!store->type->changes->retained(store, &retained, err))
+        return false;
+    if (retained.lost || limit <= 0 || retained.bytes <= limit)
+        return true;
+    char kept[16], allowed[16];
+    gw_format_bytes(retained.bytes, kept);
+    gw_format_bytes(limit, allowed);
+    gw_streams_stop_one(journey, side);
+    if (!store->type->changes->drop(store, err))
+        return false;
+    *dropped = true;
+    gw_journey_say(journey,
+                   "disk guard: %s kept %s of its change log for godwit, over the limit of %s (follow.wal_limit); our "
+                   "place in it was given up so that %s does not fill its disk. The direction %s is lost: %s",
+                   gw_side_name(side), kept, allowed, gw_side_name(side), gw_stream_name(side),
+                   "godwit abort, and begin again with room");
+    return gw_state_put(journey->state, side == GW_BLUE ? "lost.blue" : "lost.green", json_true(), err);
+}
+
+bool gw_streams_guard(struct gw_journey *journey, bool *dropped, struct gw_error *err)
+{
+    *dropped = false;
+    for (int side = 0; side < 2; side++) {
+        if (journey->follows[side] && !guard_one(journey, (enum gw_side)side, dropped, err))
+            return false;
+    }
+    return true;
+}
+
+void gw_streams_convergence(const struct gw_follow_status *status, struct gw_buf *out)
+{
+    if (status->caught_up || status->lag_rows < 1000 || status->seconds_left >= 0)
+        return;
+    gw_buf_addf(out,
+                "source %.0f rows/s, apply %.0f: never. Give green more CPU and faster disk, drop indexes on green that "
+                "can be made after the move, or raise follow.batch_rows",
+                status->source_rows_per_second, status->apply_rows_per_second);
+}

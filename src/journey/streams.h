@@ -1,0 +1,25 @@
+/*
+ * The followers of a migration, in both directions, as its stage and owner demand.
+ */
+#ifndef GW_JOURNEY_STREAMS_H
+#define GW_JOURNEY_STREAMS_H
+
+#include "journey/journey.h"
+
+/* Receives from one side; nothing is applied before gw_follow_allow_apply. No-op when it runs. */
+GW_MUST_CHECK bool gw_streams_start_one(struct gw_journey *, enum gw_side source, bool source_owns, struct gw_error *);
+/* From the end of the load on: both directions, applying; the owner is asked of the sides. No-op when they run. */
+GW_MUST_CHECK bool gw_streams_start(struct gw_journey *, struct gw_error *);
+void gw_streams_stop(struct gw_journey *);
+void gw_streams_stop_one(struct gw_journey *, enum gw_side source);
+/* Looks at what blocks or failed for good in either direction: false with that error. */
+GW_MUST_CHECK bool gw_streams_healthy(struct gw_journey *, struct gw_error *);
+
+/* The disk guards: when a side keeps more of its log for us than the limit, our place in it is given up before that
+ * side is in danger; said in the log, the events and the journal. *dropped tells. */
+GW_MUST_CHECK bool gw_streams_guard(struct gw_journey *, bool *dropped, struct gw_error *);
+
+/* "source 9000 rows/s, apply 7000: never; do this", or "" when it converges. */
+void gw_streams_convergence(const struct gw_follow_status *, struct gw_buf *out);
+
+#endif

@@ -1,0 +1,135 @@
+/* abort and finish: remove everything godwit made, on both sides and here, and prove that nothing is left. */
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "journey/streams.h"
+#include "journey/verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* On abort green's tables stay as they are: they were ours to fill, but dropping tables is never ours to do. */
+static bool clean_side(struct gw_journey *journey, enum gw_side side, struct gw_error *err)
+{
+    struct gw_store *store = journey->sides[side];
+    if (store->type->changes && !store->type->changes->drop(store, err))
+        return gw_error_prefix(err, "closing the change log of %s", gw_side_name(side));
+    GW_CRASH_POINT("end.after_drop");
+    if (!store->type->ownership->uninstall(store, err))
+        return gw_error_prefix(err, "removing godwit's objects from %s", gw_side_name(side));
+    gw_autobuf struct gw_buf left = {0};
+    if (!store->type->ownership->leftovers(store, &left, err))
+        return false;
+    if (left.len == 0)
+        return true;
+    (void)!gw_fail(err, GW_ERR_CONFLICT, "something of godwit is still on %s", gw_side_name(side));
+    (void)!gw_error_detail(err, "%s", gw_buf_text(&left));
+    return gw_error_hint(err, "remove it by hand with the break-glass SQL of godwit plan");
+}
+
+/* The journal and the spool held customers' keys and rows: a fresh journal remembers only how it ended. */
+static bool replace_journal(struct gw_journey *journey, enum gw_stage end, struct gw_error *err)
+{
+    gw_state_close(journey->state);
+    journey->state = NULL;
+    if (!gw_remove_tree(journey->folder, err) || !gw_journey_open_state(journey, GW_JOURNAL_WORK, err))
+        return false;
+    return gw_state_set_stage(journey->state, gw_stage_info(end)->name, err) &&
+           gw_state_event(journey->state, "stage", gw_stage_info(end)->name, err);
+}
+
+static bool end_migration(struct gw_journey *journey, enum gw_stage during, enum gw_stage end, enum gw_side first,
+                          struct gw_error *err)
+{
+    gw_streams_stop(journey);
+    if (!gw_journey_enter(journey, during, err))
+        return false;
+    if (!clean_side(journey, first, err) || !clean_side(journey, gw_side_other(first), err))
+        return false;
+    GW_CRASH_POINT("end.before_journal");
+    return replace_journal(journey, end, err);
+}
+
+static bool begin(struct gw_journey *journey, enum gw_verb verb, struct gw_error *err)
+{
+    return gw_journey_open_state(journey, GW_JOURNAL_WORK, err) && gw_journey_allows(journey, verb, err) &&
+           gw_journey_connect(journey, err);
+}
+
+static bool has_home(struct gw_journey *journey, bool *home, struct gw_error *err)
+{
+    struct gw_owner owner;
+    bool blue, green;
+    if (!journey->sides[GW_BLUE]->type->ownership->get(journey->sides[GW_BLUE], &owner, &blue, err) ||
+        !journey->sides[GW_GREEN]->type->ownership->get(journey->sides[GW_GREEN], &owner, &green, err))
+        return false;
+    *home = blue && green;
+    return true;
+}
+
+int gw_verb_abort(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
+{
+    (void)arguments;
+    enum gw_side owner;
+    bool home, torn;
+    if (!begin(journey, GW_VERB_ABORT, err) || !has_home(journey, &home, err))
+        return (int)gw_error_exit(err);
+    if (home && !gw_journey_owner(journey, &owner, &torn, err))
+        return (int)gw_error_exit(err);
+    if (home && (owner != GW_BLUE || torn)) {
+        (void)!gw_fail(err, GW_ERR_CONFLICT, "green owns the data: aborting now would lose what was written there");
+        (void)!gw_error_hint(err, "godwit rollback first, then godwit abort");
+        return (int)gw_error_exit(err);
+    }
+    if (!end_migration(journey, GW_STAGE_ABORT, GW_STAGE_ABORTED, GW_BLUE, err))
+        return (int)gw_error_exit(err);
+    gw_journey_say(journey, "aborted: nothing of godwit is left on blue or green; blue owns its data as before");
+    gw_journey_say(journey, "the tables copied to green are still there; drop them before another try");
+    *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "blue");
+    return GW_EXIT_YES;
+}
+
+/* The retention period counts from the last flip, by the journal. */
+static bool retention_over(struct gw_journey *journey, struct gw_error *err)
+{
+    char stage[32];
+    int64_t since_us;
+    if (!gw_state_stage(journey->state, stage, &since_us, err))
+        return false;
+    int64_t left_us = since_us + journey->store->retain_ms * 1000 - gw_wall_us();
+    if (left_us <= 0 || strcmp(stage, gw_stage_info(GW_STAGE_RETAIN)->name) != 0)
+        return true;
+    char text[16];
+    gw_format_duration(left_us, text);
+    (void)!gw_fail(err, GW_ERR_CONFLICT, "the retention period lasts another %s: until then blue follows and godwit "
+                                         "rollback goes back", text);
+    return gw_error_hint(err, "to give the way back up now: godwit finish --now");
+}
+
+int gw_verb_finish(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
+{
+    if (!begin(journey, GW_VERB_FINISH, err))
+        return (int)gw_error_exit(err);
+    enum gw_stage stage;
+    if (!gw_journey_stage(journey, &stage, err))
+        return (int)gw_error_exit(err);
+    if (stage == GW_STAGE_FINISHED) {
+        gw_journey_say(journey, "finished already: nothing of godwit is left");
+        *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "green");
+        return GW_EXIT_YES;
+    }
+    if (!json_is_true(json_object_get(arguments, "now")) && !retention_over(journey, err))
+        return (int)gw_error_exit(err);
+    if (!json_is_true(json_object_get(arguments, "no_archive"))) {
+        (void)!gw_fail(err, GW_ERR_UNSUPPORTED, "this version cannot archive blue before it lets go of it");
+        (void)!gw_error_hint(err, "make a backup of blue yourself, then: godwit finish --no-archive");
+        return (int)gw_error_exit(err);
+    }
+    if (!end_migration(journey, GW_STAGE_FINISH, GW_STAGE_FINISHED, GW_GREEN, err))
+        return (int)gw_error_exit(err);
+    gw_journey_say(journey, "finished: green is on its own, nothing of godwit is left on either side");
+    *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "green");
+    return GW_EXIT_YES;
+}
