@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
-#include "cli/version.h"
 
 #include <errno.h>
 #include <signal.h>
