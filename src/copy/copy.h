@@ -25,9 +25,9 @@
 #include <stdint.h>
 
 struct gw_copy_progress {
-    uint64_t chunks_known;   /* in the journal now; grows while the splitter works */
-    uint64_t chunks_loaded;  /* of them, in all runs */
-    uint64_t rows, bytes;    /* loaded in all runs */
+    uint64_t chunks_known;                   /* in the journal now; grows while the splitter works */
+    uint64_t chunks_loaded;                  /* of them, in all runs */
+    uint64_t rows, bytes;                    /* loaded in all runs */
     int64_t estimated_rows, estimated_bytes; /* of all collections, from statistics; -1 unknown */
     uint32_t collections, collections_loaded, collections_keyed;
     uint64_t rows_per_second, bytes_per_second; /* of this run, lately */
@@ -41,10 +41,10 @@ struct gw_copy_report {
     uint64_t chunks_skipped; /* found loaded when it began */
     uint64_t rows, bytes;    /* of chunks_done */
     uint64_t rows_skipped, bytes_skipped;
-    uint64_t keys_created;   /* key indexes made by this call */
-    uint64_t retries;        /* sessions opened again after a passing error */
-    uint64_t restored;       /* chunks the journal had forgotten and the target remembered */
-    uint64_t lost;           /* chunks the journal thought loaded and the target does not have: loaded again */
+    uint64_t keys_created; /* key indexes made by this call */
+    uint64_t retries;      /* sessions opened again after a passing error */
+    uint64_t restored;     /* chunks the journal had forgotten and the target remembered */
+    uint64_t lost;         /* chunks the journal thought loaded and the target does not have: loaded again */
     int64_t elapsed_us;
 };
 

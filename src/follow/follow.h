@@ -45,57 +45,57 @@ struct gw_follow_options {
     const struct gw_schema *schema; /* as planned: ids in the stream are places in it */
     const char *stream;             /* "blue>green"; NULL: from the two sides */
     const char *spool_dir;
-    int64_t spool_limit_bytes;      /* 0: none */
-    int64_t spool_segment_bytes;    /* 0: the spool's default */
+    int64_t spool_limit_bytes;   /* 0: none */
+    int64_t spool_segment_bytes; /* 0: the spool's default */
     bool source_owns;
-    int64_t batch_rows;  /* changes collapsed into one set of statements; 0: 10,000 */
-    int64_t batch_bytes; /* their bytes; 0: 8 MiB */
-    int batch_delay_ms;  /* how long a batch that is not full may wait for more; 0: not at all */
-    int durable_ms;      /* a commit at least this often waits for the target's disk; 0: 200 */
-    int retry_max_ms;    /* longest pause between two tries; 0: 5,000 */
+    int64_t batch_rows;       /* changes collapsed into one set of statements; 0: 10,000 */
+    int64_t batch_bytes;      /* their bytes; 0: 8 MiB */
+    int batch_delay_ms;       /* how long a batch that is not full may wait for more; 0: not at all */
+    int durable_ms;           /* a commit at least this often waits for the target's disk; 0: 200 */
+    int retry_max_ms;         /* longest pause between two tries; 0: 5,000 */
     struct gw_cancel *cancel; /* may be NULL: asked = as gw_follow_stop, without the wait */
 };
 
 enum gw_follow_block { /* why the applier does not go on, or why no switch may happen */
-    GW_FOLLOW_FREE = 0,
-    GW_FOLLOW_SCHEMA,        /* a definition changed: applying stopped before it */
-    GW_FOLLOW_FOREIGN,       /* somebody wrote on the side that is not the owner */
-    GW_FOLLOW_QUARANTINED,   /* changes could not be applied and wait in quarantine */
-    GW_FOLLOW_SPOOL_FULL,    /* receiving waits for room; the source retains */
-    GW_FOLLOW_FAILED,        /* an error that trying again does not mend; see `error` */
+                       GW_FOLLOW_FREE = 0,
+                       GW_FOLLOW_SCHEMA,      /* a definition changed: applying stopped before it */
+                       GW_FOLLOW_FOREIGN,     /* somebody wrote on the side that is not the owner */
+                       GW_FOLLOW_QUARANTINED, /* changes could not be applied and wait in quarantine */
+                       GW_FOLLOW_SPOOL_FULL,  /* receiving waits for room; the source retains */
+                       GW_FOLLOW_FAILED,      /* an error that trying again does not mend; see `error` */
 };
 
 struct gw_follow_status {
-    bool receiving;      /* the stream is open */
+    bool receiving; /* the stream is open */
     bool apply_allowed;
-    bool applying;       /* allowed, not paused, not blocked, session open */
+    bool applying; /* allowed, not paused, not blocked, session open */
     bool paused;
-    bool past_marks;     /* no chunk's mark matters any more */
-    bool caught_up;      /* everything received is applied, and the source had no more when last asked */
+    bool past_marks;                    /* no chunk's mark matters any more */
+    bool caught_up;                     /* everything received is applied, and the source had no more when last asked */
     struct gw_position received;        /* last COMMIT or PROGRESS in the spool */
     struct gw_position applied;         /* applied or passed, perhaps not on the target's disk yet */
     struct gw_position applied_durable; /* what may be acknowledged */
     struct gw_position source_end;      /* the source's horizon, at most some seconds old; order 0 unknown */
-    int64_t lag_bytes; /* source_end (or received) less applied, in the log's own measure */
-    int64_t lag_us;    /* commit times of the source: newest received less newest applied */
-    int64_t lag_rows;  /* received and not yet applied (estimated for what an earlier process spooled) */
+    int64_t lag_bytes;                  /* source_end (or received) less applied, in the log's own measure */
+    int64_t lag_us;                     /* commit times of the source: newest received less newest applied */
+    int64_t lag_rows; /* received and not yet applied (estimated for what an earlier process spooled) */
     double source_rows_per_second, apply_rows_per_second; /* over the last 10 s */
-    int64_t seconds_left;   /* until caught up at these rates; -1: never */
+    int64_t seconds_left;                                 /* until caught up at these rates; -1: never */
     int64_t spool_bytes, spool_unread_bytes;
-    uint64_t changes[GW_FOLLOW_KINDS];  /* handled by the applier, by kind, since start */
-    uint64_t transactions;   /* of others, applied since start */
-    uint64_t skipped_ours;   /* our own transactions passed over */
-    uint64_t skipped_seen;   /* changes a chunk already had */
-    uint64_t refetched;      /* rows read again from the source */
-    uint64_t careful;        /* batches gone through again row by row */
-    uint64_t quarantined;    /* since start; all of them: gw_state_quarantined */
-    uint64_t foreign_writes; /* transactions, since start */
+    uint64_t changes[GW_FOLLOW_KINDS]; /* handled by the applier, by kind, since start */
+    uint64_t transactions;             /* of others, applied since start */
+    uint64_t skipped_ours;             /* our own transactions passed over */
+    uint64_t skipped_seen;             /* changes a chunk already had */
+    uint64_t refetched;                /* rows read again from the source */
+    uint64_t careful;                  /* batches gone through again row by row */
+    uint64_t quarantined;              /* since start; all of them: gw_state_quarantined */
+    uint64_t foreign_writes;           /* transactions, since start */
     uint64_t batches, commits_durable, retries;
     enum gw_follow_block block;
-    char blocked[512];       /* what blocks and the way on; "" when nothing */
-    struct gw_error error;   /* the last one; kind GW_ERR_NONE when all is well now */
+    char blocked[512];     /* what blocks and the way on; "" when nothing */
+    struct gw_error error; /* the last one; kind GW_ERR_NONE when all is well now */
     int64_t error_wall_us;
-    char last_signal[128];   /* newest signal token that went through the applier */
+    char last_signal[128]; /* newest signal token that went through the applier */
 };
 
 GW_MUST_CHECK bool gw_follow_start(const struct gw_follow_options *, struct gw_follow **out, struct gw_error *);

@@ -120,8 +120,8 @@ static inline struct mem_store *mem_store_of(struct gw_store *store)
     return (struct mem_store *)store;
 }
 
-void mem_chaos(struct gw_memory *server);       /* without the lock held */
-uint64_t mem_random(struct gw_memory *server);  /* with the lock held */
+void mem_chaos(struct gw_memory *server);                                                   /* without the lock held */
+uint64_t mem_random(struct gw_memory *server);                                              /* with the lock held */
 bool mem_session_check(struct mem_store *store, uint64_t generation, struct gw_error *err); /* with the lock held */
 /* Waits for `changed` for at most ms; with the lock held. */
 void mem_wait(struct gw_memory *server, int ms);

@@ -271,8 +271,7 @@ static bool ownership_compare_and_set(struct gw_store *base, const struct gw_own
     mem_chaos(server);
     pthread_mutex_lock(&server->lock);
     bool ok = mem_session_check(mem_store_of(base), server->generation, err);
-    *done = ok && server->installed && server->owner.owner == expected->owner &&
-            server->owner.epoch == expected->epoch;
+    *done = ok && server->installed && server->owner.owner == expected->owner && server->owner.epoch == expected->epoch;
     if (*done) {
         server->owner.owner = owner;
         server->owner.epoch++;

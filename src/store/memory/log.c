@@ -7,8 +7,8 @@ struct gw_stream {
     struct mem_store *store;
     uint64_t generation, number;
     const struct gw_schema *schema;
-    uint64_t sent;      /* end of the last entry handed out whole */
-    bool inside;        /* BEGIN of the entry behind `sent` was handed out */
+    uint64_t sent; /* end of the last entry handed out whole */
+    bool inside;   /* BEGIN of the entry behind `sent` was handed out */
     uint64_t entry_begin, entry_end, entry_xid;
     int64_t entry_wall_us;
     struct gw_buf bytes; /* the entry's changes: the log may be cut meanwhile */

@@ -295,8 +295,8 @@ void gw_memory_alter(struct gw_memory *server, const char *name, const char *how
         uint64_t begin = server->lsn;
         server->lsn += 32;
         server->flushed = server->lsn;
-        gw_change_encode(&bytes,
-                         &(struct gw_change){.kind = GW_CHANGE_SCHEMA, .collection = table->def.engine_id, .text = how});
+        gw_change_encode(
+            &bytes, &(struct gw_change){.kind = GW_CHANGE_SCHEMA, .collection = table->def.engine_id, .text = how});
         server->log[server->log_count++] = (struct mem_log_entry){.begin = begin,
                                                                   .end = server->lsn,
                                                                   .wall_us = gw_wall_us(),

@@ -218,8 +218,8 @@ static bool reader_refetch(struct gw_reader *reader, const struct gw_collection 
         struct gw_value room[MEM_MAX_COLUMNS];
         for (size_t c = 0; c < collection->column_count; c++)
             room[c] = gw_value_text(version->values[c]);
-        *row = gw_row_copy(&reader->arena,
-                           &(struct gw_row){.count = (uint32_t)collection->column_count, .values = room});
+        *row =
+            gw_row_copy(&reader->arena, &(struct gw_row){.count = (uint32_t)collection->column_count, .values = room});
         *found = true;
     }
     reader_unlock_table(reader);

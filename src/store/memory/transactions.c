@@ -15,11 +15,9 @@ static void set_status(struct gw_memory *server, uint64_t xid, enum mem_tx_statu
 
 bool mem_visible(const struct gw_memory *server, const struct mem_version *version, const struct gw_mark *mark)
 {
-    if (version->xmin == 0 || mem_status(server, version->xmin) == MEM_ABORTED ||
-        !gw_mark_saw(mark, version->xmin))
+    if (version->xmin == 0 || mem_status(server, version->xmin) == MEM_ABORTED || !gw_mark_saw(mark, version->xmin))
         return false;
-    return version->xmax == 0 || mem_status(server, version->xmax) == MEM_ABORTED ||
-           !gw_mark_saw(mark, version->xmax);
+    return version->xmax == 0 || mem_status(server, version->xmax) == MEM_ABORTED || !gw_mark_saw(mark, version->xmax);
 }
 
 void mem_take_mark(struct gw_memory *server, struct gw_mark *out)

@@ -10,7 +10,7 @@ struct gw_writer {
     uint64_t generation;
     char stream[32];
     struct gw_memory_tx *tx;
-    bool failed; /* nothing but rolling back is possible */
+    bool failed;             /* nothing but rolling back is possible */
     struct mem_table *table; /* of the chunk */
     uint64_t chunk_rows;
     struct gw_arena arena;
