@@ -223,22 +223,24 @@ void gw_format_bytes(int64_t bytes, char out[16])
 
 void gw_format_duration(int64_t us, char out[16])
 {
+    char text[64];
     const char *sign = us < 0 ? "-" : "";
     int64_t value = us < 0 ? -(us + 1) + 1 : us;
     int64_t second = (value + 500000) / 1000000;
     unsigned tenth = value < 9950000 ? (unsigned)((value + 50000) / 100000) % 100u : 0;
     if (value < 9950)
-        snprintf(out, 16, "%s%.1f ms", sign, (double)value / 1000);
+        snprintf(text, sizeof text, "%s%.1f ms", sign, (double)value / 1000);
     else if (value < 999500)
-        snprintf(out, 16, "%s%d ms", sign, (int)((value + 500) / 1000));
+        snprintf(text, sizeof text, "%s%d ms", sign, (int)((value + 500) / 1000));
     else if (value < 9950000)
-        snprintf(out, 16, "%s%u.%u s", sign, tenth / 10, tenth % 10);
+        snprintf(text, sizeof text, "%s%u.%u s", sign, tenth / 10, tenth % 10);
     else if (second < 60)
-        snprintf(out, 16, "%s%u s", sign, (unsigned)second % 60u);
+        snprintf(text, sizeof text, "%s%u s", sign, (unsigned)second % 60u);
     else if (second < 3600)
-        snprintf(out, 16, "%s%lldm%02llds", sign, (long long)(second / 60), (long long)(second % 60));
+        snprintf(text, sizeof text, "%s%lldm%02llds", sign, (long long)(second / 60), (long long)(second % 60));
     else if (second < 48 * 3600)
-        snprintf(out, 16, "%s%lldh%02lldm", sign, (long long)(second / 3600), (long long)(second / 60 % 60));
+        snprintf(text, sizeof text, "%s%lldh%02lldm", sign, (long long)(second / 3600), (long long)(second / 60 % 60));
     else
-        snprintf(out, 16, "%s%lldd%lldh", sign, (long long)(second / 86400), (long long)(second / 3600 % 24));
+        snprintf(text, sizeof text, "%s%lldd%lldh", sign, (long long)(second / 86400), (long long)(second / 3600 % 24));
+    snprintf(out, 16, "%.15s", text);
 }

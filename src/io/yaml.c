@@ -15,6 +15,7 @@ struct builder {
     const char *text;
     size_t len;
     size_t nodes;
+    int line, column; /* of the last event: where to look when the library has no words */
 };
 
 static bool fail_at(const char *file, int line, int column, struct gw_error *err)
@@ -73,8 +74,8 @@ static bool fail_syntax(struct builder *b, struct gw_error *err)
     void *iterator = NULL;
     const struct fy_diag_error *found = fy_diag_errors_iterate(b->diag, &iterator);
     if (!found || !found->msg) {
-        gw_fail(err, GW_ERR_USER, "not valid YAML");
-        return gw_error_place(err, "%s", b->yaml->file);
+        gw_fail(err, GW_ERR_USER, "not valid YAML from here on");
+        return fail_at(b->yaml->file, b->line ? b->line : 1, b->column ? b->column : 1, err);
     }
     gw_fail(err, GW_ERR_USER, "not valid YAML: %s", found->msg);
     return fail_at(b->yaml->file, found->line < 1 ? 1 : found->line, found->column < 1 ? 1 : found->column, err);
@@ -128,10 +129,16 @@ static bool build_scalar(struct builder *b, struct fy_event *event, struct gw_ya
         return false;
     size_t len = 0;
     const char *text = event->scalar.value ? fy_token_get_text(event->scalar.value, &len) : NULL;
-    if (text && memchr(text, 0, len))
-        return fail_event(b, event, err, "the character \\0 is not allowed here");
-    (*node)->plain = !event->scalar.value || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
     (*node)->text = gw_arena_dup(&b->yaml->arena, text ? text : "", text ? len : 0);
+    /* The library counts a quoted scalar from behind its quote. */
+    enum fy_scalar_style style = event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+    (*node)->plain = style == FYSS_PLAIN;
+    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && (*node)->column > 1)
+        (*node)->column--;
+    if (text && memchr(text, 0, len)) {
+        gw_fail(err, GW_ERR_USER, "the character \\0 is not allowed here");
+        return gw_yaml_place(b->yaml, *node, err);
+    }
     return true;
 }
 
@@ -139,7 +146,9 @@ static bool build_scalar(struct builder *b, struct fy_event *event, struct gw_ya
 static struct fy_event *next_event(struct builder *b, struct gw_error *err)
 {
     struct fy_event *event = fy_parser_parse(b->parser);
-    if (!event)
+    if (event)
+        mark_of(event, &b->line, &b->column);
+    else
         fail_syntax(b, err);
     return event;
 }

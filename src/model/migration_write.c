@@ -129,9 +129,7 @@ static void write_setting(struct writer *w, const struct gw_setting *setting)
     int indent = open_groups(w, setting->path);
     const char *dot = strrchr(setting->path, '.');
     const char *key = dot ? dot + 1 : setting->path;
-    gw_setting_describe_type(setting, &about);
-    if (setting->fallback || setting->fallback_words)
-        gw_buf_addf(&about, "; default: %s", setting->fallback ? setting->fallback : setting->fallback_words);
+    gw_setting_describe(setting, &about);
     if (indent == 4)
         gw_buf_addc(w->out, '\n');
     comment(w, indent, setting->help);
@@ -144,7 +142,9 @@ static void write_setting(struct writer *w, const struct gw_setting *setting)
         comment(w, indent, gw_buf_text(&about));
         gw_buf_adds(&value, setting->fallback ? setting->fallback : setting->example);
     }
-    line(w, indent, "%s%s: %s", setting->required || w->commented_at >= 0 ? "" : "#", key, gw_buf_text(&value));
+    /* In a commented mapping what has no default, or not always, keeps a '#' of its own. */
+    bool bare = setting->required || (w->commented_at >= 0 && setting->fallback && !setting->gates);
+    line(w, indent, "%s%s: %s", bare ? "" : "#", key, gw_buf_text(&value));
 }
 
 void gw_migration_write_commented(const char *name, const char *blue_url, const char *green_url, struct gw_buf *out)

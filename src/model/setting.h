@@ -69,6 +69,8 @@ GW_MUST_CHECK bool gw_setting_parse_int(const char *text, int64_t *value, struct
 
 /* "duration, 100ms to 1h", "one of none, pgbouncer, hook". Appends. */
 void gw_setting_describe_type(const struct gw_setting *setting, struct gw_buf *out);
+/* The same with what it is for and its default. Appends. */
+void gw_setting_describe(const struct gw_setting *setting, struct gw_buf *out);
 /* `godwit config`: every setting with type, default and help, as plain text. Appends. */
 void gw_setting_write_docs(struct gw_buf *out);
 /* JSON Schema (draft 2020-12) for editors; owned by the caller. */

@@ -73,22 +73,25 @@ void gw_setting_describe_type(const struct gw_setting *setting, struct gw_buf *o
     }
 }
 
+void gw_setting_describe(const struct gw_setting *setting, struct gw_buf *out)
+{
+    gw_setting_describe_type(setting, out);
+    if (setting->gates)
+        gw_buf_addf(out, "; for gate%s%s%s", setting->gates & GW_SETTING_FOR_PGBOUNCER ? " pgbouncer" : "",
+                    setting->gates == (GW_SETTING_FOR_PGBOUNCER | GW_SETTING_FOR_HOOK) ? " and" : "",
+                    setting->gates & GW_SETTING_FOR_HOOK ? " hook" : "");
+    if (setting->required)
+        gw_buf_adds(out, "; required");
+    else if (setting->fallback || setting->fallback_words)
+        gw_buf_addf(out, "; default: %s", setting->fallback ? setting->fallback : setting->fallback_words);
+}
+
 void gw_setting_write_docs(struct gw_buf *out)
 {
     for (size_t i = 0; i < gw_settings_count; i++) {
         const struct gw_setting *setting = &gw_settings[i];
         gw_buf_addf(out, "%s%s\n    %s.\n    ", i ? "\n" : "", setting->path, setting->help);
-        gw_setting_describe_type(setting, out);
-        if (setting->gates)
-            gw_buf_addf(out, "; for gate%s%s%s", setting->gates & GW_SETTING_FOR_PGBOUNCER ? " pgbouncer" : "",
-                        setting->gates == (GW_SETTING_FOR_PGBOUNCER | GW_SETTING_FOR_HOOK) ? " and" : "",
-                        setting->gates & GW_SETTING_FOR_HOOK ? " hook" : "");
-        if (setting->required)
-            gw_buf_adds(out, "; required");
-        else if (setting->fallback)
-            gw_buf_addf(out, "; default %s", setting->fallback);
-        else if (setting->fallback_words)
-            gw_buf_addf(out, "; default: %s", setting->fallback_words);
+        gw_setting_describe(setting, out);
         gw_buf_addc(out, '\n');
     }
 }

@@ -1,7 +1,8 @@
 #include "model/migration.h"
 #include "model/setting.h"
 
-/* clang-format off: a table */
+/* A table: kept as it is. */
+/* clang-format off */
 #define TOP(field)   .in_store = false, .offset = offsetof(struct gw_migration, field)
 #define STORE(field) .in_store = true, .offset = offsetof(struct gw_migration_store, field)
 #define LIST(field, count) STORE(field), .count_offset = offsetof(struct gw_migration_store, count)
