@@ -326,8 +326,7 @@ bool gw_pg_connect(struct gw_pg_store *store, enum gw_pg_purpose purpose, const 
 
 /* ---- running SQL ----------------------------------------------------------------------------------------------- */
 
-/* The next result without blocking past the cancel token; *out NULL when the command is over. */
-static bool next_result(struct gw_pg_store *store, PGconn *conn, PGresult **out, struct gw_error *err)
+bool gw_pg_next_result(struct gw_pg_store *store, PGconn *conn, PGresult **out, struct gw_error *err)
 {
     for (;;) {
         int unsent = PQflush(conn);
@@ -352,7 +351,7 @@ static bool drain(struct gw_pg_store *store, PGconn *conn, PGresult **last, stru
     PGresult *kept = NULL;
     for (;;) {
         PGresult *result = NULL;
-        if (!next_result(store, conn, &result, err)) {
+        if (!gw_pg_next_result(store, conn, &result, err)) {
             PQclear(kept);
             return false;
         }

@@ -38,6 +38,9 @@ GW_MUST_CHECK bool gw_pg_query(struct gw_pg_store *, PGconn *, const char *sql, 
 /* As gw_pg_query; the first column of the first row into out ("" when no row; *found tells, may be NULL). */
 GW_MUST_CHECK bool gw_pg_query_text(struct gw_pg_store *, PGconn *, const char *sql, int param_count,
                                     const char *const *params, struct gw_buf *out, bool *found, struct gw_error *);
+/* The next result of what was sent, without blocking past the cancel token; *out NULL when the command is over. A failed
+ * statement is a result, too: look at PQresultStatus. */
+GW_MUST_CHECK bool gw_pg_next_result(struct gw_pg_store *, PGconn *, PGresult **out, struct gw_error *);
 /* Waits until the socket is readable (or writable too) or the cancel token is asked; then GW_ERR_CANCELLED, after
  * sending a cancel request to the server. timeout_ms < 0: no end; *ready false on timeout. On a connection in which
  * data may already be buffered ask PQisBusy or PQgetCopyData first. */

@@ -26,7 +26,6 @@ struct gw_pg_writer {
 
     /* load.c */
     bool in_copy;
-    bool to_be_aborted;
     uint64_t chunk;
     uint64_t put_bytes;
     char label[160]; /* the collection being loaded, for messages */
