@@ -5,6 +5,7 @@
 #include <libpq-fe.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -28,32 +29,69 @@ static bool set(char *out, size_t size, const char *value, size_t len, const cha
     return true;
 }
 
-/* libpq itself resolves services, environment and defaults; the connection it begins is dropped at once. */
-bool gw_gate_address_of_url(const char *url, struct gw_gate_address *out, struct gw_error *err)
+static bool take(const char *host, const char *port, const char *dbname, struct gw_gate_address *out,
+                 struct gw_error *err)
+{
+    struct gw_gate_address found = {.port = "5432"};
+    if (strchr(host, ',') || (port && strchr(port, ','))) {
+        (void)gw_fail(err, GW_ERR_USER, "a side's URL names several hosts: the gate cannot tell which one to lead to");
+        return gw_error_hint(err, "name the one under gate: blue or gate: green, as host:port/database");
+    }
+    if (!set(found.host, sizeof found.host, host, strlen(host), "host", err) ||
+        !set(found.dbname, sizeof found.dbname, dbname, strlen(dbname), "database", err) ||
+        (port && port[0] && !set(found.port, sizeof found.port, port, strlen(port), "port", err)))
+        return false;
+    *out = found;
+    return true;
+}
+
+static const char *option(const PQconninfoOption *options, const char *keyword)
+{
+    for (; options->keyword; options++)
+        if (strcmp(options->keyword, keyword) == 0)
+            return options->val && options->val[0] ? options->val : NULL;
+    return NULL;
+}
+
+/* What is not in the URL itself (services, environment, defaults) only libpq resolves, and only while connecting: the
+ * connection is dropped as soon as it has begun. */
+static bool ask_libpq(const char *url, struct gw_gate_address *out, struct gw_error *err)
 {
     const char *const keys[] = {"dbname", NULL};
     const char *const values[] = {url, NULL};
-    struct gw_gate_address found = {.port = "5432"};
     PGconn *conn = PQconnectStartParams(keys, values, 1);
     if (!conn)
         return gw_fail(err, GW_ERR_RESOURCE, "out of memory");
     const char *host = PQhost(conn);
-    const char *port = PQport(conn);
     const char *dbname = PQdb(conn);
-    bool ok = true;
-    if (!host || !dbname || !dbname[0]) {
-        ok = gw_fail(err, GW_ERR_USER, "a side's URL names no host or no database");
+    bool ok = host && dbname && dbname[0];
+    if (ok) {
+        ok = take(host, PQport(conn), dbname, out, err);
+    } else {
+        (void)gw_fail(err, GW_ERR_USER, "a side's URL names no host or no database");
         (void)gw_error_detail(err, "%.*s", (int)strcspn(PQerrorMessage(conn), "\n"), PQerrorMessage(conn));
-    } else if (strchr(host, ',') || (port && strchr(port, ','))) {
-        ok = gw_fail(err, GW_ERR_USER, "a side's URL names several hosts: the gate cannot tell which one to lead to");
-        (void)gw_error_hint(err, "name the one under gate: blue or gate: green, as host:port/database");
     }
-    ok = ok && set(found.host, sizeof found.host, host, strlen(host), "host", err) &&
-         set(found.dbname, sizeof found.dbname, dbname, strlen(dbname), "database", err) &&
-         (!port || !port[0] || set(found.port, sizeof found.port, port, strlen(port), "port", err));
     PQfinish(conn);
-    if (ok)
-        *out = found;
+    return ok;
+}
+
+bool gw_gate_address_of_url(const char *url, struct gw_gate_address *out, struct gw_error *err)
+{
+    char *words = NULL;
+    PQconninfoOption *options = PQconninfoParse(url, &words);
+    if (!options) {
+        PQfreemem(words); /* may quote the password */
+        return gw_fail(err, GW_ERR_USER, "a side's URL is not one libpq understands");
+    }
+    const char *host = option(options, "host");
+    const char *dbname = option(options, "dbname");
+    bool ok = host && dbname && !option(options, "service")
+                  ? take(host,
+                         option(options, "port") ? option(options, "port")
+                                                 : getenv("PGPORT"), /* NOLINT(concurrency-mt-unsafe) */
+                         dbname, out, err)
+                  : ask_libpq(url, out, err);
+    PQconninfoFree(options);
     return ok;
 }
 
@@ -95,9 +133,15 @@ bool gw_gate_address_parse(const char *text, const char *key, struct gw_gate_add
 bool gw_gate_address_of_side(const struct gw_migration_gate *settings, int side, const char *url,
                              struct gw_gate_address *out, struct gw_error *err)
 {
-    (void)settings;
-    (void)side;
-    return gw_gate_address_of_url(url, out, err);
+    const char *text = settings->address[side];
+    struct gw_gate_address found = {.port = "5432"};
+    if (!text || !strchr(text, '/') || !strchr(text, ':')) /* what the setting leaves out is the URL's */
+        if (!gw_gate_address_of_url(url, &found, err))
+            return false;
+    if (text && !gw_gate_address_parse(text, side == 0 ? "gate: blue" : "gate: green", &found, err))
+        return false;
+    *out = found;
+    return true;
 }
 
 static bool same_address(const struct sockaddr *a, socklen_t a_len, const struct sockaddr *b, socklen_t b_len)
@@ -105,12 +149,24 @@ static bool same_address(const struct sockaddr *a, socklen_t a_len, const struct
     return a->sa_family == b->sa_family && a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
+static bool is_socket(const char *host)
+{
+    return host[0] == '/' || host[0] == 0;
+}
+
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
 bool gw_gate_address_same_place(const struct gw_gate_address *a, const struct gw_gate_address *b)
 {
     if (gw_gate_address_equal(a, b))
         return true;
-    if (strcmp(a->port, b->port) != 0 || strcmp(a->dbname, b->dbname) != 0 || a->host[0] == '/' || b->host[0] == '/')
+    if (strcmp(a->port, b->port) != 0 || strcmp(a->dbname, b->dbname) != 0)
         return false;
+    if (is_socket(a->host) || is_socket(b->host)) /* a server listens on its port here by both, as a rule */
+        return is_loopback(a->host) || is_loopback(b->host);
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *of_a = NULL;
     struct addrinfo *of_b = NULL;

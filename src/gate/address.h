@@ -26,7 +26,8 @@ GW_MUST_CHECK bool gw_gate_address_of_side(const struct gw_migration_gate *setti
 GW_MUST_CHECK bool gw_gate_address_parse(const char *text, const char *key, struct gw_gate_address *out,
                                          struct gw_error *err);
 bool gw_gate_address_equal(const struct gw_gate_address *a, const struct gw_gate_address *b);
-/* Equal, or the same port and database on hosts that resolve to a common network address. May ask DNS. */
+/* Equal; or the same port and database on hosts that resolve to a common network address, or on loopback and a unix
+ * socket. May ask DNS. */
 bool gw_gate_address_same_place(const struct gw_gate_address *a, const struct gw_gate_address *b);
 /* "host:port/dbname", for messages; out is cut to size bytes. */
 void gw_gate_address_format(const struct gw_gate_address *address, char *out, size_t size);

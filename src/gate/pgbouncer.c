@@ -96,10 +96,9 @@ enum gw_gate_target gw_pgb_side_of(const struct gw_pgb_gate *gate, const struct 
     for (int side = 0; side < 2; side++)
         if (gw_gate_address_equal(address, &gate->sides[side]))
             return (enum gw_gate_target)side;
-    for (int side = 0; side < 2; side++)
-        if (gw_gate_address_same_place(address, &gate->sides[side]))
-            return (enum gw_gate_target)side;
-    return GW_GATE_UNKNOWN;
+    bool blue = gw_gate_address_same_place(address, &gate->sides[GW_GATE_BLUE]);
+    bool green = gw_gate_address_same_place(address, &gate->sides[GW_GATE_GREEN]);
+    return blue == green ? GW_GATE_UNKNOWN : blue ? GW_GATE_BLUE : GW_GATE_GREEN; /* both: it could be either */
 }
 
 /* ---- unpark ------------------------------------------------------------------------------------------------------ */
@@ -392,10 +391,10 @@ static void pgbouncer_close(struct gw_gate *base)
     free(gate);
 }
 
-static bool set_addresses(struct gw_pgb_gate *gate, struct gw_error *err)
+static bool set_addresses(struct gw_pgb_gate *gate, const char *const urls[2], struct gw_error *err)
 {
     for (int side = 0; side < 2; side++)
-        if (!gw_gate_address_of_side(gate->settings, side, gate->urls[side], &gate->sides[side], err))
+        if (!gw_gate_address_of_side(gate->settings, side, urls[side], &gate->sides[side], err))
             return false;
     const char *database = gate->settings->database ? gate->settings->database : gate->sides[GW_GATE_BLUE].dbname;
     /* The console's grammar has no way to write a quote inside a quoted name. */
@@ -417,8 +416,7 @@ static bool pgbouncer_open(const struct gw_migration_gate *settings, const char 
     struct gw_pgb_gate *gate = gw_zalloc(sizeof *gate);
     gate->head.type = &gw_gate_pgbouncer;
     gate->settings = settings;
-    gate->urls[0] = blue_url;
-    gate->urls[1] = green_url;
+    const char *const urls[2] = {blue_url, green_url};
     gate->cancel = cancel;
     gate->process_count = settings->admin_count;
     gate->processes = gw_calloc(gate->process_count, sizeof *gate->processes);
@@ -429,7 +427,7 @@ static bool pgbouncer_open(const struct gw_migration_gate *settings, const char 
         gw_redact_url(settings->admin[i], shown, sizeof shown);
         snprintf(gate->processes[i].what, sizeof gate->processes[i].what, "PgBouncer's console %s", shown);
     }
-    if (!set_addresses(gate, err)) {
+    if (!set_addresses(gate, urls, err)) {
         pgbouncer_close(&gate->head);
         return false;
     }

@@ -34,7 +34,6 @@ struct gw_pgb_staged {
 struct gw_pgb_gate {
     struct gw_gate head;
     const struct gw_migration_gate *settings; /* borrowed */
-    const char *urls[2];                      /* of blue and green; borrowed, may hold passwords */
     struct gw_cancel *cancel;
     char database[128]; /* PgBouncer's name for what clients connect to */
     struct gw_gate_address sides[2];

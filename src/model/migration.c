@@ -558,6 +558,8 @@ static void release_store(struct gw_migration_store *store)
     free(store->gate.ini);
     free(store->gate.write_ini_command);
     free(store->gate.database);
+    free(store->gate.address[0]);
+    free(store->gate.address[1]);
     free(store->gate.park);
     free(store->gate.point);
     free(store->gate.unpark);

@@ -46,6 +46,7 @@ struct gw_migration_gate {
     /* hook: commands run by /bin/sh */
     char *park, *point, *unpark, *probe;
     /* pgbouncer and hook */
+    char *address[2]; /* host:port/database by which the gate reaches blue, green; NULL: as in the side's URL */
     int64_t lease_ms;
 };
 
