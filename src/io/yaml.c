@@ -175,6 +175,15 @@ static bool build_children(struct builder *b, enum fy_event_type end, int depth,
     }
 }
 
+/* "key:" with nothing behind it stands nowhere: say where the key is. */
+static void place_nothing(struct gw_yaml_node *node, const struct gw_yaml_node *owner)
+{
+    if (node->kind == GW_YAML_SCALAR && node->plain && !node->text[0]) {
+        node->line = owner->line;
+        node->column = owner->column;
+    }
+}
+
 static bool build_sequence(struct builder *b, struct fy_event *event, int depth, struct gw_yaml_node **node,
                            struct gw_error *err)
 {
@@ -183,6 +192,8 @@ static bool build_sequence(struct builder *b, struct fy_event *event, int depth,
         !node_new(b, event, GW_YAML_SEQUENCE, node, err) ||
         !build_children(b, FYET_SEQUENCE_END, depth, &children, &(*node)->count, err))
         return false;
+    for (size_t i = 0; i < (*node)->count; i++)
+        place_nothing(children[i], *node);
     (*node)->items = gw_arena_dup(&b->yaml->arena, children, (*node)->count * sizeof(struct gw_yaml_node *));
     return true;
 }
@@ -229,6 +240,8 @@ static bool build_mapping(struct builder *b, struct fy_event *event, int depth, 
     for (size_t i = 0; i < mapping->count; i++) {
         mapping->keys[i] = children[2 * i];
         mapping->items[i] = children[2 * i + 1];
+        place_nothing(mapping->keys[i], mapping);
+        place_nothing(mapping->items[i], mapping->keys[i]);
     }
     return check_keys(b, mapping, err);
 }
