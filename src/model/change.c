@@ -181,13 +181,17 @@ static void put_change(struct put *put, const struct gw_change *change)
     }
 }
 
+void gw_change_encode_into(unsigned char *bytes, size_t len, const struct gw_change *change)
+{
+    struct put put = {.begin = bytes, .at = bytes, .end = bytes + len};
+    put_change(&put, change);
+}
+
 void gw_change_encode(struct gw_buf *out, const struct gw_change *change)
 {
     size_t size = gw_change_encoded_size(change);
     gw_buf_reserve(out, size);
-    unsigned char *begin = (unsigned char *)out->data + out->len;
-    struct put put = {.begin = begin, .at = begin, .end = begin + size};
-    put_change(&put, change);
+    gw_change_encode_into((unsigned char *)out->data + out->len, size, change);
     out->len += size;
     out->data[out->len] = 0;
 }

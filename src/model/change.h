@@ -44,6 +44,8 @@ GW_MUST_CHECK bool gw_change_decode(struct gw_cursor *in, struct gw_arena *arena
                                     struct gw_error *err);
 /* Bytes gw_change_encode would add. */
 size_t gw_change_encoded_size(const struct gw_change *change);
+/* The same bytes into memory of exactly that size. */
+void gw_change_encode_into(unsigned char *bytes, size_t len, const struct gw_change *change);
 /* The same encoding handed out in pieces, large values by reference: a huge change is never held twice. False as soon
  * as `each` gave false. */
 typedef bool gw_change_piece(void *arg, const void *bytes, size_t len);
