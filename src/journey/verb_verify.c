@@ -1,0 +1,86 @@
+/* verify: the pair as it stands, live where a follower runs. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "journey/load.h"
+#include "journey/streams.h"
+#include "journey/verbs.h"
+#include "verify/verify.h"
+
+#include <stdio.h>
+
+struct live {
+    struct gw_journey *journey;
+    enum gw_side owner;
+};
+
+/* An idle log passes a position only when something comes after it, so something is written first. */
+static bool wait_applied(void *arg, const struct gw_position *position, int timeout_ms, bool *reached,
+                         struct gw_error *err)
+{
+    struct live *live = arg;
+    struct gw_store *source = live->journey->sides[live->owner];
+    char token[64];
+    snprintf(token, sizeof token, "marker:%016llx", (unsigned long long)gw_random64());
+    return source->type->changes->signal(source, token, err) &&
+           gw_follow_wait_applied(live->journey->follows[live->owner], position, timeout_ms, reached, err);
+}
+
+static void on_progress(void *arg, const struct gw_verify_progress *progress)
+{
+    struct live *live = arg;
+    char bytes[16];
+    gw_format_bytes((int64_t)progress->bytes, bytes);
+    double done = progress->estimated_rows > 0 ? (double)progress->rows / (double)progress->estimated_rows : -1;
+    gw_journey_progress(live->journey, done > 1 ? 1 : done, "verify  %llu rows, %s, %zu/%zu tables, %llu suspects",
+                        (unsigned long long)progress->rows, bytes, progress->collections_done, progress->collections,
+                        (unsigned long long)progress->suspects);
+}
+
+static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
+{
+    struct gw_journey *journey = live->journey;
+    struct gw_verify_options options = {.source = journey->sides[live->owner],
+                                        .target = journey->sides[gw_side_other(live->owner)],
+                                        .state = journey->state,
+                                        .schema = &journey->schema,
+                                        .jobs = journey->store->verify.jobs,
+                                        .resettle_ms = journey->store->verify.resettle_ms,
+                                        .wait_applied = wait_applied,
+                                        .wait_arg = live,
+                                        .progress = on_progress,
+                                        .progress_arg = live,
+                                        .cancel = journey->cancel};
+    bool ok = gw_verify_run(&options, report, err);
+    gw_log_status_line(NULL);
+    return ok;
+}
+
+static int say_report(struct gw_journey *journey, struct gw_verify_report *report, json_t **result)
+{
+    gw_autobuf struct gw_buf text = {0};
+    gw_verify_report_text(report, false, &text);
+    gw_journey_say(journey, "%s", gw_buf_text(&text));
+    *result = gw_verify_report_json(report);
+    int code = (int)gw_verify_exit(report);
+    gw_verify_report_release(report);
+    return code;
+}
+
+int gw_verb_verify(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
+{
+    (void)arguments;
+    struct live live = {.journey = journey};
+    struct gw_copy_report copied;
+    struct gw_verify_report report;
+    bool torn;
+    if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) || !gw_journey_connect(journey, err) ||
+        !gw_verbs_recover(journey, err) || !gw_journey_allows(journey, GW_VERB_VERIFY, err) ||
+        !gw_load_run(journey, &copied, err) || !gw_journey_owner(journey, &live.owner, &torn, err) ||
+        !compare(&live, &report, err))
+        return (int)gw_error_exit(err);
+    return say_report(journey, &report, result);
+}
