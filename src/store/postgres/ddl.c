@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCK_WAIT_MS 700      /* shorter than deadlock_timeout: never the reason that a client is ended */
+#define LOCK_WAIT_MS 500
+#define LONG_LOCK_WAIT_MS 1500 /* past deadlock_timeout (1 s) an autovacuum in the way is cancelled by the server */
 #define PAUSE_MS 300          /* lets those who queued behind us go first */
 #define PATIENCE_US 60000000
 #define SAY_EVERY_US 5000000
@@ -52,11 +53,12 @@ static void find_holders(struct gw_pg_store *store, PGconn *conn, const char *ta
     PQclear(r);
 }
 
-static bool try_once(struct gw_pg_store *store, PGconn *conn, const char *sql, bool *locked_out, struct gw_error *err)
+static bool try_once(struct gw_pg_store *store, PGconn *conn, const char *sql, int wait_ms, bool *locked_out,
+                     struct gw_error *err)
 {
     struct gw_error ignored;
     gw_autobuf struct gw_buf all = {0};
-    gw_buf_addf(&all, "BEGIN; SET LOCAL lock_timeout = %d; %s; COMMIT", LOCK_WAIT_MS, sql);
+    gw_buf_addf(&all, "BEGIN; SET LOCAL lock_timeout = %d; %s; COMMIT", wait_ms, sql);
     *locked_out = false;
     if (gw_pg_exec(store, conn, gw_buf_text(&all), err))
         return true;
@@ -73,7 +75,10 @@ bool gw_pg_ddl(struct gw_pg_store *store, PGconn *conn, const char *table, const
     int64_t start_us = gw_mono_us(), said_us = start_us - SAY_EVERY_US;
     bool locked_out;
 
-    while (!try_once(store, conn, sql, &locked_out, err)) {
+    for (int attempt = 1;; attempt++) {
+        int wait_ms = attempt % 3 == 0 ? LONG_LOCK_WAIT_MS : LOCK_WAIT_MS;
+        if (try_once(store, conn, sql, wait_ms, &locked_out, err))
+            return true;
         if (!locked_out)
             return false;
         find_holders(store, conn, table, &who);
@@ -89,5 +94,4 @@ bool gw_pg_ddl(struct gw_pg_store *store, PGconn *conn, const char *table, const
         if (gw_cancel_wait(store->cancel, PAUSE_MS))
             return gw_cancel_fail(store->cancel, err);
     }
-    return true;
 }

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS godwit.owner (
     changed_at   timestamptz NOT NULL DEFAULT now()
 );
 -- Written first in every transaction that applies changes here: the other direction recognises our own transactions
--- by it. `lsn` is the other side's position, `text` its own form.
+-- by it. "order" is the place in the other side's log, "text" its own form of it.
 CREATE TABLE IF NOT EXISTS godwit.position (
     stream     text PRIMARY KEY,
     "order"    numeric(20) NOT NULL,
