@@ -61,8 +61,9 @@ static bool load_headers(struct gw_spool *spool, struct gw_error *err)
     }
     if (first_torn == spool->count)
         return true;
-    /* *err says which one has no header. */
-    return !any_synced_from(spool, first_torn) && drop_from(spool, first_torn, err);
+    if (any_synced_from(spool, first_torn))
+        return gw_spool_damaged(spool, spool->segments[first_torn].number, 0, "it has no header", err);
+    return drop_from(spool, first_torn, err);
 }
 
 /* Each segment knows how long the one before it was. */

@@ -419,6 +419,63 @@ static void large_values_pass_whole(void **state)
     gw_test_rmdir(dir);
 }
 
+static long peak_kb(void)
+{
+    gw_autobuf struct gw_buf status = {0};
+    struct gw_error err = {0};
+    MUST(gw_file_read("/proc/self/status", 1 << 16, &status, &err));
+    const char *line = strstr(gw_buf_text(&status), "VmHWM:");
+    assert_non_null(line);
+    return strtol(line + 6, NULL, 10);
+}
+
+static void reset_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    assert_non_null(file);
+    fputs("5", file);
+    fclose(file);
+}
+
+static void a_huge_value_is_held_once_by_its_reader_and_never_by_the_spool(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* they keep freed memory */
+#endif
+    const uint32_t len = 96 << 20;
+    char *dir = gw_test_mkdir();
+    struct gw_error err = {0};
+    struct gw_spool *spool = kit_open(dir, 0, 0);
+    unsigned char *bytes = malloc(len);
+    memset(bytes, 7, len);
+    struct gw_value value = {.kind = GW_VALUE_BINARY, .len = len, .bytes = bytes};
+    struct gw_change begin = {.kind = GW_CHANGE_BEGIN}, insert = {.kind = GW_CHANGE_INSERT}, change;
+    struct gw_change commit = {.kind = GW_CHANGE_COMMIT, .position = kit_position(9)};
+    insert.row = (struct gw_row){.count = 1, .values = &value};
+    reset_peak();
+    long before = peak_kb();
+    kit_append(spool, &begin);
+    kit_append(spool, &insert);
+    kit_append(spool, &commit);
+    assert_true(peak_kb() - before < 4096);
+    free(bytes);
+    reset_peak();
+    before = peak_kb();
+    struct gw_spool_reader *reader;
+    struct gw_position from = {0};
+    bool got = true;
+    MUST(gw_spool_reader_open(spool, &from, &reader, &err));
+    for (int i = 0; i < 3; i++) {
+        MUST(gw_spool_next(reader, 0, &change, &got, &err));
+        assert_true(got);
+    }
+    assert_in_range(peak_kb() - before, 90 << 10, 100 << 10);
+    gw_spool_reader_close(reader);
+    gw_spool_close(spool);
+    gw_test_rmdir(dir);
+}
+
 /* A file size limit stands in for a full disk; in a child, because the limit is the process's. */
 static int write_until_full(const char *dir)
 {
@@ -486,6 +543,7 @@ int main(void)
         cmocka_unit_test(another_stream_a_second_opener_and_a_second_reader_are_refused),
         cmocka_unit_test(files_are_private),
         cmocka_unit_test(large_values_pass_whole),
+        cmocka_unit_test(a_huge_value_is_held_once_by_its_reader_and_never_by_the_spool),
         cmocka_unit_test(a_full_disk_is_said_and_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
