@@ -280,7 +280,7 @@ static const struct gw_setting *shorthand_of(const char *group)
     size_t len = strlen(group);
     for (size_t i = 0; i < gw_settings_count; i++)
         if (gw_settings[i].shorthand && strncmp(gw_settings[i].path, group, len) == 0 &&
-            gw_settings[i].path[len] == '.')
+            gw_settings[i].path[len] == '.' && !strchr(gw_settings[i].path + len + 1, '.'))
             return &gw_settings[i];
     return NULL;
 }

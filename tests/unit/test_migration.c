@@ -64,33 +64,34 @@ static void the_shortest_file_has_all_defaults(void **state)
 static void every_setting_arrives(void **state)
 {
     (void)state;
-    struct gw_migration m = parse("migration: a-1_b\n"
-                                  "state: /var/lib/godwit\n"
-                                  "stores:\n"
-                                  "  main:\n"
-                                  "    blue: { url: 'host=old dbname=app', password_command: 'echo ${HOME}' }\n"
-                                  "    green:\n"
-                                  "      url: POSTGRES://godwit:secret@new/app\n"
-                                  "      pg_bindir: bin16\n"
-                                  "    include: [ 'public.*', orders ]\n"
-                                  "    exclude: 'audit.*'\n"
-                                  "    pg_bindir: /usr/lib/postgresql/15/bin\n"
-                                  "    gate:\n"
-                                  "      type: pgbouncer\n"
-                                  "      admin:\n"
-                                  "        - postgresql://godwit@127.0.0.1:6432/pgbouncer\n"
-                                  "        - host=/run/b2 dbname=pgbouncer\n"
-                                  "      ini: pgbouncer.ini\n"
-                                  "      database: application\n"
-                                  "      reload_timeout: 1.5s\n"
-                                  "      lease: 750ms\n"
-                                  "    copy: { jobs: 8, chunk_rows: 1000, chunk_bytes: 1 MiB, index_jobs: \"3\" }\n"
-                                  "    follow: { spool_limit: 1.5GB, wal_limit: 5gb, batch_rows: 7, batch_delay: 500us,\n"
-                                  "              ddl: stop, truncate: apply }\n"
-                                  "    verify: { jobs: 1, resettle: 0 }\n"
-                                  "    switch: { pause_budget: 1s, lock_timeout: 900ms, max_lag: 1m }\n"
-                                  "    retain: 2h\n"
-                                  "    capture: log\n");
+    struct gw_migration m =
+        parse("migration: a-1_b\n"
+              "state: /var/lib/godwit\n"
+              "stores:\n"
+              "  main:\n"
+              "    blue: { url: 'host=old dbname=app', password_command: 'echo ${HOME}' }\n"
+              "    green:\n"
+              "      url: POSTGRES://godwit:secret@new/app\n"
+              "      pg_bindir: bin16\n"
+              "    include: [ 'public.*', orders ]\n"
+              "    exclude: 'audit.*'\n"
+              "    pg_bindir: /usr/lib/postgresql/15/bin\n"
+              "    gate:\n"
+              "      type: pgbouncer\n"
+              "      admin:\n"
+              "        - postgresql://godwit@127.0.0.1:6432/pgbouncer\n"
+              "        - host=/run/b2 dbname=pgbouncer\n"
+              "      ini: pgbouncer.ini\n"
+              "      database: application\n"
+              "      reload_timeout: 1.5s\n"
+              "      lease: 750ms\n"
+              "    copy: { jobs: 8, chunk_rows: 1000, chunk_bytes: 1 MiB, index_jobs: \"3\" }\n"
+              "    follow: { spool_limit: 1.5GB, wal_limit: 5gb, batch_rows: 7, batch_delay: 500us,\n"
+              "              ddl: stop, truncate: apply }\n"
+              "    verify: { jobs: 1, resettle: 0 }\n"
+              "    switch: { pause_budget: 1s, lock_timeout: 900ms, max_lag: 1m }\n"
+              "    retain: 2h\n"
+              "    capture: log\n");
     const struct gw_migration_store *s = &m.stores[0];
     assert_string_equal(m.state_folder, "/var/lib/godwit/a-1_b");
     assert_string_equal(s->side[0].scheme, "conninfo");
@@ -148,8 +149,8 @@ static void refuse(const struct bad *bad)
     }
     if (!strstr(err.message, bad->message) || strncmp(err.place, bad->place, strlen(bad->place)) != 0 ||
         (bad->hint && !strstr(err.hint, bad->hint))) {
-        print_error("%s\ngives %s: %s (%s)\nnot   %s: %s (%s)\n", bad->text, err.place, err.message, err.hint, bad->place,
-                    bad->message, bad->hint ? bad->hint : "");
+        print_error("%s\ngives %s: %s (%s)\nnot   %s: %s (%s)\n", bad->text, err.place, err.message, err.hint,
+                    bad->place, bad->message, bad->hint ? bad->hint : "");
         fail();
     }
     assert_int_equal(err.kind, GW_ERR_USER);
@@ -163,7 +164,8 @@ static void bad_files_are_refused_with_place_and_hint(void **state)
     static const struct bad cases[] = {
         /* unknown key */
         {HEAD "    copi: {}\n", "f.yaml:6:5", "the key \"copi\" is unknown", "did you mean \"copy\"?"},
-        {HEAD "    copy: { jbos: 3 }\n", "f.yaml:6:13", "the key \"jbos\" is unknown in copy", "did you mean \"jobs\"?"},
+        {HEAD "    copy: { jbos: 3 }\n", "f.yaml:6:13", "the key \"jbos\" is unknown in copy",
+         "did you mean \"jobs\"?"},
         {"migraton: x\n", "f.yaml:1:1", "the key \"migraton\" is unknown", "did you mean \"migration\"?"},
         {HEAD "pause_budget: 3s\n", "f.yaml:6:1", "unknown", "it belongs at stores.*.switch.pause_budget"},
         {HEAD "    zzzzzz: 3s\n", "f.yaml:6:5", "unknown", "godwit config"},
@@ -187,6 +189,7 @@ static void bad_files_are_refused_with_place_and_hint(void **state)
         {HEAD "    include: [ [x] ]\n", "f.yaml:6:16", "must be a single value", NULL},
         {HEAD "    include: []\n", "f.yaml:6:14", "at least one value", NULL},
         {HEAD "    gate: haproxy\n", "f.yaml:6:11", "\"haproxy\" is not a value of \"type\"", "none, pgbouncer, hook"},
+        {"stores: postgresql://a/b\n", "f.yaml:1:9", "\"stores\" must be a mapping, this is a value", NULL},
         {"stores: [a]\n", "f.yaml:1:9", "\"stores\" must be a mapping", NULL},
         {"- a\n", "f.yaml:1:1", "must hold keys and values, this is a list", NULL},
         {"migration: acme\nstores:\n  main: x\n", "f.yaml:3:9", "store main must be a mapping", NULL},
@@ -251,7 +254,8 @@ static void bad_files_are_refused_with_place_and_hint(void **state)
 
 static char *blue_url_of(const char *yaml_value)
 {
-    gw_autofree char *text = gw_asprintf("migration: acme\nstores:\n  main:\n    blue: %s\n    green: x://y\n", yaml_value);
+    gw_autofree char *text =
+        gw_asprintf("migration: acme\nstores:\n  main:\n    blue: %s\n    green: x://y\n", yaml_value);
     struct gw_migration m = parse(text);
     char *url = gw_strdup(m.stores[0].side[0].url);
     gw_migration_release(&m);
