@@ -313,7 +313,8 @@ bool gw_pg_connect(struct gw_pg_store *store, enum gw_pg_purpose purpose, const 
         return gw_fail(err, GW_ERR_RESOURCE, "no memory for a connection");
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); /* the only way to the SQLSTATE of a refused connection */
     bool done = finish_connect(store, conn, err);
-    explicit_bzero(password.data, password.len);
+    if (password.data)
+        explicit_bzero(password.data, password.len);
     PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
     PQsetNoticeReceiver(conn, take_notice, NULL);
     if (!done || !pin_settings(store, conn, err)) {
