@@ -96,6 +96,7 @@ struct gw_finding {
     char *id;      /* stable, "wal-level", for --json and docs */
     char *what;    /* what is, and what will go wrong */
     char *fix;     /* the statement or step that fixes it; "" when nothing needs fixing */
+    bool breaks_way_back; /* as long as it is so, a stage has no way back */
 };
 struct gw_findings {
     size_t count, capacity;
@@ -106,6 +107,13 @@ void gw_findings_add(struct gw_findings *, enum gw_severity, enum gw_side, const
                      const char *what_format, ...) GW_PRINTF(6, 7);
 void gw_findings_release(struct gw_findings *);
 
+/* What a script of rights is made from: whoever could be reached is asked, what is not known the script finds out. */
+struct gw_grants_ask {
+    const struct gw_store_options *options; /* of the side the script is for */
+    struct gw_store *store;                 /* this side, or NULL: could not be connected to */
+    struct gw_store *other;                 /* the other side, or NULL */
+};
+
 struct gw_inspect_facet {
     /* Everything that can be known of this side alone as blue or as green. */
     GW_MUST_CHECK bool (*check)(struct gw_store *, const struct gw_filter *, struct gw_findings *, struct gw_error *);
@@ -113,15 +121,22 @@ struct gw_inspect_facet {
     GW_MUST_CHECK bool (*check_pair)(struct gw_store *blue, struct gw_store *green, const struct gw_filter *,
                                      struct gw_findings *, struct gw_error *);
     /* The script that gives godwit's role what it needs on this side and version, with what is not to be had said in
-     * comments. Works without rights of its own; store may even be NULL-connected (version 0: newest). */
+     * comments. Works without rights of its own. */
     GW_MUST_CHECK bool (*grants)(struct gw_store *, struct gw_buf *sql, struct gw_error *);
+    /* The same from what is at hand. Called by the type: there may be no store. May be NULL. */
+    GW_MUST_CHECK bool (*grants_for)(const struct gw_grants_ask *, struct gw_buf *sql, struct gw_error *);
     /* audit: one JSON object of sections; each section is an array of flat objects (see audit/audit.h). Owned. */
     GW_MUST_CHECK bool (*inventory)(struct gw_store *, const struct gw_filter *, json_t **out, struct gw_error *);
-    /* plan: {"objects":[{"side","what","sql","undo"}...]}: every object and setting we will make on this side. */
+    /* plan: {"objects":[{"side","what","sql","undo"}...], "break_glass":"..."}: every object and setting we will make on
+     * this side, and the script that removes them by hand, to be run by the engine's own client. */
     GW_MUST_CHECK bool (*footprint)(struct gw_store *, const struct gw_schema *, json_t **out, struct gw_error *);
     /* Median of n empty round trips in us, and bytes per second of a bulk read of about `sample_bytes`. */
     GW_MUST_CHECK bool (*probe)(struct gw_store *, int round_trips, int64_t sample_bytes, int64_t *round_trip_us,
                                 int64_t *bytes_per_second, struct gw_error *);
+    /* Bytes per second of a bulk write and of an index build here, measured on about `sample_bytes` that are gone after
+     * it. May be NULL. */
+    GW_MUST_CHECK bool (*probe_write)(struct gw_store *, int64_t sample_bytes, int64_t *bytes_per_second,
+                                      int64_t *index_bytes_per_second, struct gw_error *);
 };
 
 /* ---- reader: chunks -------------------------------------------------------------------------------------------- */
