@@ -511,18 +511,49 @@ static int write_until_full(const char *dir)
     return 0;
 }
 
+/* A COMMIT that could not be written is not in the spool: the same one can be appended again. */
+static int commit_twice(const char *dir)
+{
+    struct gw_error err = {0};
+    struct gw_value values[2];
+    unsigned char bytes[256];
+    bool full;
+    signal(SIGXFSZ, SIG_IGN);
+    struct gw_spool *spool = kit_open(dir, 0, 0);
+    kit_append_part(spool, 0, kit_events(0) + 1);
+    struct gw_change commit = kit_event(0, kit_events(0) + 1, values, bytes);
+    struct rlimit limit = {.rlim_cur = 1024, .rlim_max = RLIM_INFINITY};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return 10;
+    usleep(3000); /* long enough since the last write for a COMMIT to be written at once */
+    if (gw_spool_append(spool, &commit, &full, &err) || err.kind != GW_ERR_RESOURCE)
+        return 11;
+    limit.rlim_cur = RLIM_INFINITY;
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return 12;
+    kit_append(spool, &commit);
+    kit_assert_holds(spool, 0, 0, 1);
+    gw_spool_close(spool);
+    return 0;
+}
+
 static void a_full_disk_is_said_and_nothing_is_lost(void **state)
 {
     (void)state;
     char *dir = gw_test_mkdir();
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(write_until_full(dir));
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    int (*const histories[])(const char *) = {write_until_full, commit_twice};
+    for (size_t i = 0; i < 2; i++) {
+        struct gw_error err = {0};
+        MUST(gw_spool_remove(dir, &err));
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(histories[i](dir));
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
     gw_test_rmdir(dir);
 }
 
