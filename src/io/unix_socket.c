@@ -286,9 +286,9 @@ bool gw_unix_receive(struct gw_unix_connection *connection, int timeout_ms, stru
     int64_t deadline_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
     *message = NULL;
     for (;;) {
-        bool found;
-        bool closed;
-        bool ready;
+        bool found = false;
+        bool closed = false;
+        bool ready = false;
         if (!next_line(connection, &found, message, err))
             return false;
         *event = GW_UNIX_MESSAGE;

@@ -192,7 +192,7 @@ static bool build_sequence(struct builder *b, struct fy_event *event, int depth,
         !node_new(b, event, GW_YAML_SEQUENCE, node, err) ||
         !build_children(b, FYET_SEQUENCE_END, depth, &children, &(*node)->count, err))
         return false;
-    for (size_t i = 0; i < (*node)->count; i++)
+    for (size_t i = 0; children && i < (*node)->count; i++)
         place_nothing(children[i], *node);
     (*node)->items = gw_arena_dup(&b->yaml->arena, children, (*node)->count * sizeof(struct gw_yaml_node *));
     return true;
@@ -234,7 +234,7 @@ static bool build_mapping(struct builder *b, struct fy_event *event, int depth, 
         !build_children(b, FYET_MAPPING_END, depth, &children, &count, err))
         return false;
     struct gw_yaml_node *mapping = *node;
-    mapping->count = count / 2;
+    mapping->count = children ? count / 2 : 0;
     mapping->keys = gw_arena_zalloc(&b->yaml->arena, mapping->count * sizeof *mapping->keys);
     mapping->items = gw_arena_zalloc(&b->yaml->arena, mapping->count * sizeof *mapping->items);
     for (size_t i = 0; i < mapping->count; i++) {
