@@ -1,0 +1,104 @@
+/* What rows that are known to differ look like: the columns, the values in words, and what they have in common. */
+#include "base/mem.h"
+#include "verify/settle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static char *print_value(const struct gw_verify_side *side, const struct gw_column *column, const struct gw_value *value)
+{
+    struct gw_buf text = {0};
+    side->store->type->scan->print(column, value, &text);
+    return gw_buf_detach(&text);
+}
+
+static struct gw_verify_difference *add_difference(struct gw_verify_collection *out, enum gw_verify_kind kind,
+                                                   char *key)
+{
+    if (!out->differences)
+        out->differences = gw_calloc(GW_VERIFY_SHOWN_MAX, sizeof *out->differences);
+    struct gw_verify_difference *difference = &out->differences[out->difference_count++];
+    *difference = (struct gw_verify_difference){.kind = kind, .key = key};
+    return difference;
+}
+
+/* Notes each column that differs; `difference` may be NULL (enough are shown). */
+static void note_columns(struct gw_verify_task *task, struct gw_verify_pair *pair, const struct gw_row *source,
+                         const struct gw_row *target, struct gw_verify_difference *difference)
+{
+    const struct gw_collection *collection = task->collection;
+    if (difference)
+        difference->columns = gw_calloc(source->count + 1, sizeof *difference->columns);
+    for (uint32_t i = 0; i < source->count && i < target->count; i++) {
+        const struct gw_value *a = &source->values[i], *b = &target->values[i];
+        if (gw_value_equal(a, b))
+            continue;
+        const struct gw_column *column = &collection->columns[i];
+        char *a_text = print_value(&pair->sides[GW_VERIFY_SOURCE], column, a);
+        char *b_text = print_value(&pair->sides[GW_VERIFY_TARGET], column, b);
+        gw_cause_note(&task->cause, i, a->kind == GW_VALUE_NULL ? NULL : a_text,
+                      b->kind == GW_VALUE_NULL ? NULL : b_text);
+        if (difference) {
+            difference->columns[difference->column_count++] =
+                (struct gw_verify_column_pair){gw_strdup(column->name), a_text, b_text};
+        } else {
+            free(a_text);
+            free(b_text);
+        }
+    }
+}
+
+static void note_row(struct gw_settle *settle, const struct gw_suspect *suspect, const struct gw_row *source,
+                     const struct gw_row *target)
+{
+    struct gw_verify_task *task = settle->task;
+    struct gw_verify_difference *difference = NULL;
+    if (task->out.difference_count < GW_VERIFY_SHOWN_MAX) {
+        struct gw_buf key = {0};
+        gw_verify_key_text(&settle->pair->sides[GW_VERIFY_SOURCE], task->collection, suspect->key, &key);
+        difference = add_difference(&task->out, suspect->kind, gw_buf_detach(&key));
+    }
+    if (suspect->kind == GW_VERIFY_CHANGED && source->count && target->count)
+        note_columns(task, settle->pair, source, target, difference);
+}
+
+struct describing {
+    struct gw_settle *settle;
+    const struct gw_suspect **batch;
+    size_t count;
+};
+
+static bool describe_batch(struct gw_verify_pair *pair, void *arg, struct gw_error *err)
+{
+    struct describing *work = arg;
+    struct gw_verify_task *task = work->settle->task;
+    struct gw_row keys[512] = {{0}}, source[512] = {{0}}, target[512] = {{0}};
+    struct gw_position at;
+    for (size_t i = 0; i < work->count; i++)
+        keys[i] = *work->batch[i]->key;
+    if (!gw_settle_fetch(&pair->sides[GW_VERIFY_SOURCE], task->collection, keys, work->count, source, &at, err) ||
+        !gw_settle_fetch(&pair->sides[GW_VERIFY_TARGET], task->collection, keys, work->count, target, &at, err))
+        return false;
+    pthread_mutex_lock(&task->lock);
+    for (size_t i = 0; i < work->count; i++)
+        note_row(work->settle, work->batch[i], &source[i], &target[i]);
+    pthread_mutex_unlock(&task->lock);
+    return true;
+}
+
+bool gw_settle_describe(struct gw_settle *settle, struct gw_error *err)
+{
+    const struct gw_suspect *batch[512];
+    size_t count = 0, most = gw_verify_fetch_rows(settle->task->collection);
+    for (size_t i = 0; i < settle->count; i++) {
+        if (settle->suspects[i].state == GW_SUSPECT_DIFFERENT)
+            batch[count++] = &settle->suspects[i];
+        if (count > 0 && (count == most || i + 1 == settle->count)) {
+            struct describing work = {settle, batch, count};
+            if (!gw_verify_pair_try(settle->pair, describe_batch, &work, err))
+                return false;
+            count = 0;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,214 @@
+/* A report as JSON and as a table. */
+#include "base/clock.h"
+#include "io/json.h"
+#include "verify/cause.h"
+#include "verify/verify.h"
+
+#include <string.h>
+
+const char *gw_verdict_name(enum gw_verdict verdict)
+{
+    static const char *const names[] = {"equal", "different", "unresolved"};
+    return names[verdict];
+}
+
+enum gw_exit gw_verify_exit(const struct gw_verify_report *report)
+{
+    switch (report->verdict) {
+    case GW_VERDICT_EQUAL:
+        return GW_EXIT_YES;
+    case GW_VERDICT_DIFFERENT:
+        return GW_EXIT_NO;
+    case GW_VERDICT_UNRESOLVED:
+        break;
+    }
+    return GW_EXIT_UNRESOLVED;
+}
+
+static const char *kind_name(enum gw_verify_kind kind)
+{
+    static const char *const names[] = {[GW_VERIFY_MISSING] = "missing", [GW_VERIFY_EXTRA] = "extra",
+                                        [GW_VERIFY_CHANGED] = "changed", [GW_VERIFY_DUPLICATE] = "duplicate"};
+    return names[kind];
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+static json_t *number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+static json_t *side_json(const struct gw_verify_collection *c, int side)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "rows", number(c->rows[side]));
+    json_object_set_new(json, "bytes", number(c->bytes[side]));
+    json_object_set_new(json, "from", gw_json_text(c->from[side].text));
+    json_object_set_new(json, "to", gw_json_text(c->to[side].text));
+    return json;
+}
+
+static json_t *difference_json(const struct gw_verify_difference *difference)
+{
+    json_t *json = json_object(), *columns = json_array();
+    json_object_set_new(json, "kind", json_string(kind_name(difference->kind)));
+    json_object_set_new(json, "key", gw_json_text(difference->key));
+    for (size_t i = 0; i < difference->column_count; i++) {
+        json_t *column = json_object();
+        json_object_set_new(column, "column", gw_json_text(difference->columns[i].column));
+        json_object_set_new(column, "source", gw_json_text(difference->columns[i].source));
+        json_object_set_new(column, "target", gw_json_text(difference->columns[i].target));
+        json_array_append_new(columns, column);
+    }
+    json_object_set_new(json, "columns", columns);
+    return json;
+}
+
+json_t *gw_verify_collection_json(const struct gw_verify_collection *c)
+{
+    json_t *json = json_object(), *causes = json_array(), *differences = json_array();
+    json_object_set_new(json, "collection", gw_json_text(c->name));
+    json_object_set_new(json, "verdict", json_string(gw_verdict_name(c->verdict)));
+    json_object_set_new(json, "reason", gw_json_text(c->reason));
+    json_object_set_new(json, "columns", number(c->columns));
+    json_object_set_new(json, "source", side_json(c, 0));
+    json_object_set_new(json, "target", side_json(c, 1));
+    json_object_set_new(json, "chunks", number(c->chunks));
+    json_object_set_new(json, "chunks_differing", number(c->chunks_differing));
+    json_object_set_new(json, "suspects", number(c->suspects));
+    json_object_set_new(json, "settled", number(c->settled));
+    json_object_set_new(json, "missing", number(c->missing));
+    json_object_set_new(json, "extra", number(c->extra));
+    json_object_set_new(json, "changed", number(c->changed));
+    json_object_set_new(json, "duplicate", number(c->duplicate));
+    json_object_set_new(json, "unresolved", number(c->unresolved));
+    json_object_set_new(json, "at_least", json_boolean(c->at_least));
+    for (size_t i = 0; i < c->cause_count; i++)
+        json_array_append_new(causes, gw_json_text(c->causes[i]));
+    json_object_set_new(json, "causes", causes);
+    for (size_t i = 0; i < c->difference_count; i++)
+        json_array_append_new(differences, difference_json(&c->differences[i]));
+    json_object_set_new(json, "differences", differences);
+    return json;
+}
+
+struct totals {
+    uint64_t verdicts[3], rows, bytes;
+};
+
+static struct totals totals_of(const struct gw_verify_report *report)
+{
+    struct totals totals = {0};
+    for (size_t i = 0; i < report->count; i++) {
+        totals.verdicts[report->collections[i].verdict]++;
+        totals.rows += report->collections[i].rows[0];
+        totals.bytes += report->collections[i].bytes[0];
+    }
+    return totals;
+}
+
+json_t *gw_verify_report_json(const struct gw_verify_report *report)
+{
+    json_t *json = json_object(), *collections = json_array();
+    struct totals totals = totals_of(report);
+    char began[32];
+    gw_wall_format(report->began_wall_us, began);
+    json_object_set_new(json, "verdict", json_string(gw_verdict_name(report->verdict)));
+    json_object_set_new(json, "reason", gw_json_text(report->reason));
+    json_object_set_new(json, "live", json_boolean(report->live));
+    json_object_set_new(json, "began", json_string(began));
+    json_object_set_new(json, "seconds", json_real((double)report->elapsed_us / 1e6));
+    for (int i = 0; i < 3; i++)
+        json_object_set_new(json, gw_verdict_name((enum gw_verdict)i), number(totals.verdicts[i]));
+    json_object_set_new(json, "rows", number(totals.rows));
+    json_object_set_new(json, "bytes", number(totals.bytes));
+    for (size_t i = 0; i < report->count; i++)
+        json_array_append_new(collections, gw_verify_collection_json(&report->collections[i]));
+    json_object_set_new(json, "collections", collections);
+    return json;
+}
+
+/* ---- text -------------------------------------------------------------------------------------------------------- */
+
+static void add_bytes(struct gw_buf *out, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
+    double size = (double)bytes;
+    unsigned unit = 0;
+    for (; size >= 1000 && unit < 4; unit++)
+        size /= 1000;
+    gw_buf_addf(out, unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
+}
+
+static void add_padded(struct gw_buf *out, const char *text, size_t width, bool right)
+{
+    size_t len = strlen(text);
+    for (size_t i = len; right && i < width; i++)
+        gw_buf_addc(out, ' ');
+    gw_buf_adds(out, text);
+    for (size_t i = len; !right && i < width; i++)
+        gw_buf_addc(out, ' ');
+}
+
+static void add_difference(struct gw_buf *out, const struct gw_verify_difference *difference)
+{
+    gw_buf_addf(out, "      %-9s %s\n", kind_name(difference->kind), difference->key);
+    for (size_t i = 0; i < difference->column_count; i++)
+        gw_buf_addf(out, "                %s: %s on the source, %s on the target\n", difference->columns[i].column,
+                    difference->columns[i].source, difference->columns[i].target);
+}
+
+static void add_collection(struct gw_buf *out, const struct gw_verify_collection *c, size_t width)
+{
+    gw_autobuf struct gw_buf rows = {0}, bytes = {0};
+    gw_cause_add_count(&rows, c->rows[0]);
+    add_bytes(&bytes, c->bytes[0]);
+    gw_buf_adds(out, "  ");
+    add_padded(out, c->name, width, false);
+    gw_buf_adds(out, "  ");
+    add_padded(out, gw_verdict_name(c->verdict), 10, false);
+    add_padded(out, gw_buf_text(&rows), 16, true);
+    add_padded(out, gw_buf_text(&bytes), 11, true);
+    gw_buf_addf(out, "  %s\n", c->verdict == GW_VERDICT_EQUAL ? "" : c->reason);
+    for (size_t i = 1; i < c->cause_count; i++)
+        gw_buf_addf(out, "    %s\n", c->causes[i]);
+    for (size_t i = 0; i < c->difference_count && i < 5; i++)
+        add_difference(out, &c->differences[i]);
+}
+
+void gw_verify_report_text(const struct gw_verify_report *report, bool all, struct gw_buf *out)
+{
+    struct totals totals = totals_of(report);
+    size_t width = 20;
+    for (size_t i = 0; i < report->count; i++) {
+        size_t len = strlen(report->collections[i].name);
+        width = len > width && len <= 60 ? len : width;
+    }
+    for (size_t i = 0; i < report->count; i++)
+        if (all || report->collections[i].verdict != GW_VERDICT_EQUAL)
+            add_collection(out, &report->collections[i], width);
+    gw_buf_addf(out, "verdict: %s", gw_verdict_name(report->verdict));
+    if (report->reason[0])
+        gw_buf_addf(out, " (%s)", report->reason);
+    gw_buf_adds(out, "; ");
+    gw_cause_add_count(out, totals.verdicts[GW_VERDICT_EQUAL]);
+    gw_buf_adds(out, " of ");
+    gw_cause_add_count(out, report->count);
+    gw_buf_adds(out, " collections equal");
+    if (totals.verdicts[GW_VERDICT_DIFFERENT]) {
+        gw_buf_adds(out, ", ");
+        gw_cause_add_count(out, totals.verdicts[GW_VERDICT_DIFFERENT]);
+        gw_buf_adds(out, " different");
+    }
+    if (totals.verdicts[GW_VERDICT_UNRESOLVED]) {
+        gw_buf_adds(out, ", ");
+        gw_cause_add_count(out, totals.verdicts[GW_VERDICT_UNRESOLVED]);
+        gw_buf_adds(out, " unresolved");
+    }
+    gw_buf_adds(out, "; ");
+    gw_cause_add_count(out, totals.rows);
+    gw_buf_adds(out, " rows, ");
+    add_bytes(out, totals.bytes);
+    gw_buf_addf(out, " a side in %.1f s\n", (double)report->elapsed_us / 1e6);
+}

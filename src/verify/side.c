@@ -1,0 +1,161 @@
+#include "verify/side.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <pthread.h>
+
+#define PATIENCE_US INT64_C(60000000)
+
+void gw_verify_span_add(struct gw_verify_span *span, const struct gw_position *at)
+{
+    if (span->from.order == 0 || gw_position_before(at, &span->from))
+        span->from = *at;
+    if (gw_position_before(&span->to, at))
+        span->to = *at;
+}
+
+void gw_verify_span_merge(struct gw_verify_span *span, const struct gw_verify_span *more)
+{
+    if (more->from.order)
+        gw_verify_span_add(span, &more->from);
+    if (more->to.order)
+        gw_verify_span_add(span, &more->to);
+}
+
+/* ---- sessions -------------------------------------------------------------------------------------------------- */
+
+void gw_verify_pair_close(struct gw_verify_pair *pair)
+{
+    for (int i = 0; i < 2; i++) {
+        struct gw_verify_side *side = &pair->sides[i];
+        if (side->scan)
+            side->store->type->scan->close(side->scan);
+        if (side->reader)
+            side->store->type->reader->close(side->reader);
+        side->scan = NULL;
+        side->reader = NULL;
+    }
+}
+
+void gw_verify_pair_release(struct gw_verify_pair *pair)
+{
+    gw_verify_pair_close(pair);
+    gw_buf_release(&pair->sides[0].hash.scratch);
+    gw_buf_release(&pair->sides[1].hash.scratch);
+}
+
+bool gw_verify_side_scan(struct gw_verify_side *side, struct gw_error *err)
+{
+    return side->scan || side->store->type->scan->open(side->store, &side->scan, err);
+}
+
+bool gw_verify_side_reader(struct gw_verify_side *side, struct gw_error *err)
+{
+    return side->reader || side->store->type->reader->open(side->store, &side->reader, err);
+}
+
+static bool open_sessions(struct gw_verify_pair *pair, struct gw_error *err)
+{
+    bool ok = gw_verify_side_scan(&pair->sides[GW_VERIFY_SOURCE], err) &&
+              gw_verify_side_scan(&pair->sides[GW_VERIFY_TARGET], err);
+    pair->unreachable = !ok;
+    return ok;
+}
+
+bool gw_verify_pair_try(struct gw_verify_pair *pair,
+                        bool (*work)(struct gw_verify_pair *, void *arg, struct gw_error *err), void *arg,
+                        struct gw_error *err)
+{
+    int64_t end_us = gw_mono_us() + PATIENCE_US;
+    for (int pause_ms = 100;; pause_ms = pause_ms < 2000 ? pause_ms * 2 : 2000) {
+        if (gw_cancel_asked(pair->cancel))
+            return gw_cancel_fail(pair->cancel, err);
+        if (open_sessions(pair, err) && work(pair, arg, err))
+            return true;
+        gw_verify_pair_close(pair);
+        if (err->kind != GW_ERR_RETRY || gw_mono_us() >= end_us)
+            return false;
+        gw_debug("verify: %s; trying again", err->message);
+        if (gw_cancel_wait(pair->cancel, pause_ms))
+            return gw_cancel_fail(pair->cancel, err);
+    }
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+static bool read_range(struct gw_verify_side *side, const struct gw_collection *collection,
+                       const struct gw_range *range, gw_verify_visit *visit, void *arg, struct gw_verify_span *span,
+                       struct gw_error *err)
+{
+    const struct gw_scan_facet *facet = side->store->type->scan;
+    struct gw_position at = {0};
+    side->hash.collection = collection->id;
+    if (!gw_verify_side_scan(side, err) || !facet->begin(side->scan, collection, range, false, &at, err))
+        return false;
+    gw_verify_span_add(span, &at);
+    for (;;) {
+        struct gw_row row;
+        bool end;
+        if (!facet->next(side->scan, &row, &end, err))
+            return false;
+        if (end)
+            return facet->end(side->scan, err);
+        visit(arg, side, &row);
+    }
+}
+
+bool gw_verify_side_read(struct gw_verify_side *side, const struct gw_verify_scope *scope, gw_verify_visit *visit,
+                         void *arg, struct gw_verify_span *span, struct gw_error *err)
+{
+    if (scope->range)
+        return read_range(side, scope->collection, scope->range, visit, arg, span, err);
+    struct gw_range range = {0};
+    if (scope->collection->key_count == 0)
+        return read_range(side, scope->collection, &range, visit, arg, span, err);
+    bool last = false, ok = gw_verify_side_reader(side, err);
+    while (ok && !last) {
+        ok = side->store->type->reader->split(side->reader, scope->collection, &range.low, scope->chunk_rows,
+                                              &range.high, &last, err) &&
+             read_range(side, scope->collection, &range, visit, arg, span, err);
+        gw_bound_release(&range.low);
+        range.low = range.high;
+        range.high = (struct gw_bound){0};
+    }
+    gw_range_release(&range);
+    return ok;
+}
+
+struct target_read {
+    struct gw_verify_side *side;
+    const struct gw_verify_scope *scope;
+    gw_verify_visit *visit;
+    void *arg;
+    struct gw_verify_span *span;
+    struct gw_error err;
+    bool ok;
+};
+
+static void *read_target(void *arg)
+{
+    struct target_read *read = arg;
+    read->ok = gw_verify_side_read(read->side, read->scope, read->visit, read->arg, read->span, &read->err);
+    return NULL;
+}
+
+bool gw_verify_pair_read(struct gw_verify_pair *pair, const struct gw_verify_scope *scope, gw_verify_visit *visit,
+                         void *args[2], struct gw_verify_span spans[2], struct gw_error *err)
+{
+    struct target_read target = {.side = &pair->sides[GW_VERIFY_TARGET], .scope = scope, .visit = visit,
+                                 .arg = args[GW_VERIFY_TARGET], .span = &spans[GW_VERIFY_TARGET]};
+    pthread_t thread;
+    int made = pthread_create(&thread, NULL, read_target, &target);
+    if (made != 0)
+        return gw_fail_errno(err, made, "cannot make a thread");
+    bool ok = gw_verify_side_read(&pair->sides[GW_VERIFY_SOURCE], scope, visit, args[GW_VERIFY_SOURCE],
+                                  &spans[GW_VERIFY_SOURCE], err);
+    pthread_join(thread, NULL);
+    if (ok && !target.ok)
+        *err = target.err;
+    return ok && target.ok;
+}

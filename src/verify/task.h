@@ -1,0 +1,85 @@
+/*
+ * One collection being compared, and the run it is part of. Private to verify/.
+ *
+ * A task is shared by the workers that read its chunks; `lock` guards what is below it. A suspect's key is kept until
+ * a batch is full or the last chunk is read; the worker that finds that settles them.
+ */
+#ifndef GW_VERIFY_TASK_H
+#define GW_VERIFY_TASK_H
+
+#include "base/arena.h"
+#include "verify/cause.h"
+#include "verify/pass.h"
+#include "verify/verify.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define GW_VERIFY_EXAMINED_MAX 10000 /* differing rows proved one by one; beyond it they are only counted */
+#define GW_VERIFY_SHOWN_MAX 20
+#define GW_VERIFY_BATCH_MAX 8192
+
+struct gw_verify_keys { /* suspects waiting: deep copies */
+    struct gw_arena arena;
+    struct gw_row *rows;
+    size_t count, capacity;
+};
+void gw_verify_keys_add(struct gw_verify_keys *, const struct gw_row *key);
+void gw_verify_keys_release(struct gw_verify_keys *);
+
+struct gw_verify_shared { /* of the whole run */
+    atomic_bool stalled; /* the target did not get there last time: the next wait is short */
+    atomic_ullong chunks, rows, bytes, suspects;
+};
+
+struct gw_verify_task {
+    const struct gw_verify_options *options;
+    struct gw_verify_shared *shared;
+    const struct gw_collection *collection; /* the source's, with the plan's id */
+    int64_t chunk_rows;
+    bool whole; /* compared as a whole: no key, or keys ordered differently */
+
+    pthread_mutex_t lock;
+    size_t items_open; /* chunks queued or being read */
+    bool split_done;
+    bool closed;       /* the verdict stands */
+    bool failed;       /* could not be read: `error`; the rest of its chunks is skipped */
+    struct gw_error error;
+    char unresolved_why[400]; /* the first reason why rows stayed unresolved */
+    uint64_t rows_unexamined; /* more rows that differ, by their digests alone */
+    struct gw_verify_keys suspects;
+    struct gw_cause cause;
+    struct gw_verify_span spans[2];
+    struct gw_verify_collection out;
+};
+
+void gw_verify_task_fail(struct gw_verify_task *, const struct gw_error *);
+void gw_verify_task_why(struct gw_verify_task *, const char *why); /* lock held */
+/* How many rows one fetch by key may take without standing in memory too broadly. */
+size_t gw_verify_fetch_rows(const struct gw_collection *);
+/* "id=42, tenant=3" */
+void gw_verify_key_text(const struct gw_verify_side *, const struct gw_collection *, const struct gw_row *key,
+                        struct gw_buf *out);
+
+/* Waits until the target has applied past `at`; true at once when nothing follows. *reached false: it stalled, or the
+ * follower cannot get there, and `why` says so. Fails only when cancelled. */
+GW_MUST_CHECK bool gw_verify_wait_applied(struct gw_verify_task *, const struct gw_position *at, int timeout_ms,
+                                          bool *reached, struct gw_error *err);
+/* Waits until everything that was in the source's log when this was called is visible there; *settled false when that
+ * takes longer than timeout_ms. True at once when nothing follows. */
+GW_MUST_CHECK bool gw_verify_outlast(struct gw_verify_task *, struct gw_verify_pair *, int timeout_ms, bool *settled,
+                                     struct gw_error *err);
+
+/* Are these rows (by key) different, or were they only moving? Adds what it finds to task->out. settle.c */
+GW_MUST_CHECK bool gw_verify_settle(struct gw_verify_task *, struct gw_verify_pair *, const struct gw_verify_keys *,
+                                    struct gw_error *err);
+/* A collection without key whose digests differ. settle_keyless.c */
+GW_MUST_CHECK bool gw_verify_settle_keyless(struct gw_verify_task *, struct gw_verify_pair *, struct gw_pass *,
+                                            struct gw_error *err);
+/* One chunk (range), or the whole collection (NULL). compare.c */
+GW_MUST_CHECK bool gw_verify_compare(struct gw_verify_task *, struct gw_verify_pair *, const struct gw_range *,
+                                     struct gw_error *err);
+/* The last suspects, then the verdict. compare.c */
+GW_MUST_CHECK bool gw_verify_close_task(struct gw_verify_task *, struct gw_verify_pair *, struct gw_error *err);
+
+#endif

@@ -1,0 +1,491 @@
+/* A run: which collections, one thread that splits them into chunks, workers that compare chunks, the verdicts. */
+#include "verify/verify.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/queue.h"
+#include "verify/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define JOBS_MAX 32
+#define CHUNK_ROWS_MAX 25000
+#define CHUNK_ROWS_MIN 500
+#define CHUNK_BYTES (INT64_C(8) << 20)
+#define PROGRESS_EVERY_US 200000
+
+struct run {
+    const struct gw_verify_options *options;
+    uint64_t seed;
+    struct gw_schema schemas[2]; /* as the sides have them now */
+    size_t count;
+    struct gw_verify_task *tasks;
+    struct gw_verify_task **order; /* the largest first */
+    struct gw_queue *items;
+    atomic_bool stop;
+    struct gw_verify_shared shared;
+    pthread_mutex_t lock; /* below */
+    bool failed;
+    struct gw_error error;
+    struct gw_verify_progress progress;
+    int64_t progress_us;
+};
+
+struct item { /* a chunk; without range: the whole; `close`: the splitter is done with the task */
+    struct gw_verify_task *task;
+    bool close, has_range;
+    struct gw_range range;
+};
+
+static void free_item(void *p)
+{
+    struct item *item = p;
+    gw_range_release(&item->range);
+    free(item);
+}
+
+/* Nothing more can be found out: everybody stops. The first reason is kept. */
+static void fail_run(struct run *run, const struct gw_error *err)
+{
+    pthread_mutex_lock(&run->lock);
+    if (!run->failed)
+        run->error = *err;
+    run->failed = true;
+    pthread_mutex_unlock(&run->lock);
+    atomic_store(&run->stop, true);
+    gw_queue_close(run->items);
+}
+
+static void show_progress(struct run *run, const struct gw_verify_task *task, bool closed)
+{
+    int64_t now_us = gw_mono_us();
+    pthread_mutex_lock(&run->lock);
+    struct gw_verify_progress *p = &run->progress;
+    p->collection = task->out.name;
+    p->collections_done += closed;
+    p->chunks_done = atomic_load(&run->shared.chunks);
+    p->rows = atomic_load(&run->shared.rows);
+    p->bytes = atomic_load(&run->shared.bytes);
+    p->suspects = atomic_load(&run->shared.suspects);
+    if (run->options->progress &&
+        (now_us - run->progress_us >= PROGRESS_EVERY_US || p->collections_done == p->collections)) {
+        run->progress_us = now_us;
+        run->options->progress(run->options->progress_arg, p);
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* ---- what is compared -------------------------------------------------------------------------------------------- */
+
+static const struct gw_column *find_column(const struct gw_collection *collection, const char *name)
+{
+    for (size_t i = 0; i < collection->column_count; i++)
+        if (strcmp(collection->columns[i].name, name) == 0)
+            return &collection->columns[i];
+    return NULL;
+}
+
+/* "" when the columns are the same by name and type. */
+static void compare_columns(const struct gw_collection *source, const struct gw_collection *target, struct gw_buf *out)
+{
+    for (size_t i = 0; i < source->column_count && !out->len; i++) {
+        const struct gw_column *a = &source->columns[i], *b = find_column(target, a->name);
+        if (!b)
+            gw_buf_addf(out, "column %s is missing on the target", a->name);
+        else if (strcmp(a->type, b->type) != 0)
+            gw_buf_addf(out, "column %s is %s on the source and %s on the target", a->name, a->type, b->type);
+    }
+    for (size_t i = 0; i < target->column_count && !out->len; i++)
+        if (!find_column(source, target->columns[i].name))
+            gw_buf_addf(out, "column %s is on the target only", target->columns[i].name);
+}
+
+static void decide_now(struct gw_verify_task *task, enum gw_verdict verdict, const char *reason)
+{
+    task->closed = true;
+    task->out.verdict = verdict;
+    free(task->out.reason);
+    task->out.reason = gw_strdup(reason);
+}
+
+static int64_t chunk_rows(const struct gw_verify_options *options, const struct gw_collection *collection)
+{
+    if (options->chunk_rows > 0)
+        return options->chunk_rows;
+    if (collection->estimated_rows <= 0 || collection->estimated_bytes <= 0)
+        return CHUNK_ROWS_MAX;
+    int64_t rows = CHUNK_BYTES / (collection->estimated_bytes / collection->estimated_rows + 1);
+    return rows > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : rows < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN : rows;
+}
+
+static void init_task(struct run *run, struct gw_verify_task *task, const struct gw_collection *planned)
+{
+    struct gw_collection *source = (struct gw_collection *)(uintptr_t)gw_schema_find(&run->schemas[0], planned->space,
+                                                                                     planned->name);
+    const struct gw_collection *target = gw_schema_find(&run->schemas[1], planned->space, planned->name);
+    *task = (struct gw_verify_task){.options = run->options, .shared = &run->shared, .collection = source};
+    pthread_mutex_init(&task->lock, NULL);
+    task->out.id = planned->id;
+    task->out.name = gw_strdup(gw_collection_label(planned));
+    task->out.verdict = GW_VERDICT_UNRESOLVED;
+    task->out.reason = gw_strdup("not looked at");
+    if (!source) {
+        decide_now(task, GW_VERDICT_UNRESOLVED, "it is no longer on the source");
+        return;
+    }
+    source->id = planned->id;
+    task->out.columns = source->column_count;
+    task->chunk_rows = chunk_rows(run->options, source);
+    task->whole = source->key_count == 0;
+    gw_cause_init(&task->cause, source->column_count);
+    gw_autobuf struct gw_buf shape = {0};
+    if (target)
+        compare_columns(source, target, &shape);
+    else
+        gw_buf_adds(&shape, "it is missing on the target");
+    if (shape.len)
+        decide_now(task, GW_VERDICT_DIFFERENT, shape.data);
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct gw_verify_task *x = *(struct gw_verify_task *const *)a, *y = *(struct gw_verify_task *const *)b;
+    int64_t left = x->collection ? x->collection->estimated_bytes : 0;
+    int64_t right = y->collection ? y->collection->estimated_bytes : 0;
+    return left > right ? -1 : left < right ? 1 : x->out.id < y->out.id ? -1 : 1;
+}
+
+static bool list_sides(struct run *run, struct gw_error *err)
+{
+    const struct gw_filter everything = {0};
+    const struct gw_store *stores[] = {run->options->source, run->options->target};
+    for (int i = 0; i < 2; i++)
+        if (!stores[i]->type->catalog || !stores[i]->type->scan || !stores[i]->type->reader)
+            return gw_fail(err, GW_ERR_UNSUPPORTED, "a store of type %s cannot be verified yet",
+                           stores[i]->type->name);
+    return run->options->source->type->catalog->list(run->options->source, &everything, &run->schemas[0], err) &&
+           run->options->target->type->catalog->list(run->options->target, &everything, &run->schemas[1], err);
+}
+
+static void init_tasks(struct run *run)
+{
+    const struct gw_schema *planned = run->options->schema;
+    run->count = planned->count;
+    run->tasks = gw_calloc(run->count + 1, sizeof *run->tasks);
+    run->order = gw_calloc(run->count + 1, sizeof(struct gw_verify_task *));
+    run->progress.collections = run->count;
+    for (size_t i = 0; i < run->count; i++) {
+        struct gw_verify_task *task = &run->tasks[i];
+        init_task(run, task, &planned->collections[i]);
+        run->order[i] = task;
+        run->progress.collections_done += task->closed;
+        if (task->collection && task->collection->estimated_rows > 0)
+            run->progress.estimated_rows += task->collection->estimated_rows;
+    }
+    if (run->progress.estimated_rows == 0)
+        run->progress.estimated_rows = -1;
+    qsort(run->order, run->count, sizeof(struct gw_verify_task *), compare_sizes);
+}
+
+static void init_pair(struct run *run, struct gw_verify_pair *pair)
+{
+    *pair = (struct gw_verify_pair){.cancel = run->options->cancel};
+    pair->sides[GW_VERIFY_SOURCE].store = run->options->source;
+    pair->sides[GW_VERIFY_TARGET].store = run->options->target;
+    pair->sides[0].hash.seed = pair->sides[1].hash.seed = run->seed;
+}
+
+/* ---- splitting --------------------------------------------------------------------------------------------------- */
+
+struct splitting {
+    struct gw_verify_task *task;
+    struct gw_bound low, next;
+    bool last, same_order;
+};
+
+/* Chunks are cut as the source orders keys. Where the target orders them otherwise they would hold other rows there. */
+static bool compare_order(struct gw_verify_pair *pair, void *arg, struct gw_error *err)
+{
+    struct splitting *work = arg;
+    struct gw_buf names[2] = {{0}, {0}};
+    bool ok = true;
+    for (int i = 0; ok && i < 2; i++) {
+        struct gw_verify_side *side = &pair->sides[i];
+        if (side->store->type->scan->key_order)
+            ok = side->store->type->scan->key_order(side->scan, work->task->collection, &names[i], err);
+    }
+    work->same_order = strcmp(gw_buf_text(&names[0]), gw_buf_text(&names[1])) == 0;
+    gw_buf_release(&names[0]);
+    gw_buf_release(&names[1]);
+    return ok;
+}
+
+static bool split_once(struct gw_verify_pair *pair, void *arg, struct gw_error *err)
+{
+    struct splitting *work = arg;
+    struct gw_verify_side *source = &pair->sides[GW_VERIFY_SOURCE];
+    gw_bound_release(&work->next);
+    work->last = false;
+    return gw_verify_side_reader(source, err) &&
+           source->store->type->reader->split(source->reader, work->task->collection, &work->low,
+                                              work->task->chunk_rows, &work->next, &work->last, err);
+}
+
+static bool push(struct run *run, struct gw_verify_task *task, struct item item)
+{
+    struct item *copy = gw_memdup(&item, sizeof item);
+    copy->task = task;
+    if (!item.close) {
+        pthread_mutex_lock(&task->lock);
+        task->items_open++;
+        pthread_mutex_unlock(&task->lock);
+    }
+    if (gw_queue_push(run->items, copy, 1))
+        return true;
+    free_item(copy);
+    return false;
+}
+
+static bool has_failed(struct gw_verify_task *task)
+{
+    pthread_mutex_lock(&task->lock);
+    bool failed = task->failed;
+    pthread_mutex_unlock(&task->lock);
+    return failed;
+}
+
+static bool split_task(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
+{
+    struct splitting work = {.task = task, .same_order = true};
+    if (!task->whole && !gw_verify_pair_try(pair, compare_order, &work, err))
+        return false;
+    task->whole = task->whole || !work.same_order;
+    if (task->whole)
+        return push(run, task, (struct item){0}) || gw_fail(err, GW_ERR_CANCELLED, "stopped");
+    bool ok = true;
+    while (ok && !work.last && !atomic_load(&run->stop) && !has_failed(task)) {
+        ok = gw_verify_pair_try(pair, split_once, &work, err);
+        if (!ok)
+            break;
+        struct item item = {.has_range = true,
+                            .range = {gw_bound_copy(&work.low), work.last ? (struct gw_bound){0}
+                                                                          : gw_bound_copy(&work.next)}};
+        if (!push(run, task, item))
+            break;
+        gw_bound_release(&work.low);
+        work.low = work.next;
+        work.next = (struct gw_bound){0};
+    }
+    gw_bound_release(&work.low);
+    gw_bound_release(&work.next);
+    return ok;
+}
+
+static void *run_splitter(void *arg)
+{
+    struct run *run = arg;
+    struct gw_verify_pair pair;
+    struct gw_error err;
+    init_pair(run, &pair);
+    for (size_t i = 0; i < run->count && !atomic_load(&run->stop); i++) {
+        struct gw_verify_task *task = run->order[i];
+        if (task->closed)
+            continue;
+        task->items_open = 1; /* ours, until it is split */
+        if (!split_task(run, &pair, task, &err)) {
+            gw_verify_task_fail(task, &err);
+            if (err.kind == GW_ERR_CANCELLED || pair.unreachable)
+                fail_run(run, &err);
+        }
+        push(run, task, (struct item){.close = true});
+    }
+    gw_queue_close(run->items);
+    gw_verify_pair_release(&pair);
+    return NULL;
+}
+
+/* ---- working ----------------------------------------------------------------------------------------------------- */
+
+static void note_failure(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task,
+                         const struct gw_error *err)
+{
+    gw_verify_task_fail(task, err);
+    if (err->kind == GW_ERR_CANCELLED || pair->unreachable)
+        fail_run(run, err);
+}
+
+static void finish_item(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task)
+{
+    struct gw_error err;
+    pthread_mutex_lock(&task->lock);
+    bool last = --task->items_open == 0;
+    pthread_mutex_unlock(&task->lock);
+    if (!last || atomic_load(&run->stop))
+        return;
+    if (!gw_verify_close_task(task, pair, &err))
+        note_failure(run, pair, task, &err);
+    task->closed = true;
+    show_progress(run, task, true);
+}
+
+static void work_on(struct run *run, struct gw_verify_pair *pair, struct item *item)
+{
+    struct gw_verify_task *task = item->task;
+    struct gw_error err;
+    if (!item->close && !atomic_load(&run->stop) && !has_failed(task)) {
+        if (!gw_verify_compare(task, pair, item->has_range ? &item->range : NULL, &err))
+            note_failure(run, pair, task, &err);
+        show_progress(run, task, false);
+    }
+    finish_item(run, pair, task);
+}
+
+static void *run_worker(void *arg)
+{
+    struct run *run = arg;
+    struct gw_verify_pair pair;
+    init_pair(run, &pair);
+    for (bool closed = false; !closed;) {
+        struct item *item = gw_queue_pop(run->items, -1, &closed);
+        if (!item)
+            continue;
+        work_on(run, &pair, item);
+        free_item(item);
+    }
+    gw_verify_pair_release(&pair);
+    return NULL;
+}
+
+static bool run_threads(struct run *run, struct gw_error *err)
+{
+    int jobs = run->options->jobs < 1 ? 1 : run->options->jobs > JOBS_MAX ? JOBS_MAX : run->options->jobs;
+    pthread_t splitter, workers[JOBS_MAX];
+    int made = pthread_create(&splitter, NULL, run_splitter, run);
+    if (made != 0)
+        return gw_fail_errno(err, made, "cannot make a thread");
+    int started = 0;
+    while (started < jobs && (made = pthread_create(&workers[started], NULL, run_worker, run)) == 0)
+        started++;
+    if (started == 0) {
+        gw_fail_errno(&run->error, made, "cannot make a thread");
+        struct gw_error error = run->error;
+        fail_run(run, &error);
+    }
+    for (int i = 0; i < started; i++)
+        pthread_join(workers[i], NULL);
+    pthread_join(splitter, NULL);
+    if (run->failed)
+        *err = run->error;
+    return !run->failed;
+}
+
+/* ---- the report -------------------------------------------------------------------------------------------------- */
+
+static void decide_all(struct gw_verify_report *report)
+{
+    size_t different = 0, unresolved = 0;
+    uint64_t rows = 0;
+    for (size_t i = 0; i < report->count; i++) {
+        different += report->collections[i].verdict == GW_VERDICT_DIFFERENT;
+        unresolved += report->collections[i].verdict == GW_VERDICT_UNRESOLVED;
+        rows += report->collections[i].rows[0] + report->collections[i].rows[1];
+    }
+    report->verdict = different                              ? GW_VERDICT_DIFFERENT
+                      : unresolved || !report->count || !rows ? GW_VERDICT_UNRESOLVED
+                                                              : GW_VERDICT_EQUAL;
+    if (!report->count)
+        snprintf(report->reason, sizeof report->reason, "there was no collection to compare");
+    else if (!different && !unresolved && !rows)
+        snprintf(report->reason, sizeof report->reason, "no row was compared: all collections are empty on both sides");
+}
+
+static bool keep_verdicts(struct run *run, struct gw_error *err)
+{
+    for (size_t i = 0; run->options->state && i < run->count; i++) {
+        json_t *json = gw_verify_collection_json(&run->tasks[i].out);
+        bool ok = gw_state_put_verdict(run->options->state, run->tasks[i].out.id, json, err);
+        json_decref(json);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static void release_collection(struct gw_verify_collection *collection)
+{
+    free(collection->name);
+    free(collection->reason);
+    for (size_t i = 0; i < collection->cause_count; i++)
+        free(collection->causes[i]);
+    free(collection->causes);
+    for (size_t i = 0; i < collection->difference_count; i++) {
+        struct gw_verify_difference *difference = &collection->differences[i];
+        free(difference->key);
+        for (size_t c = 0; c < difference->column_count; c++) {
+            free(difference->columns[c].column);
+            free(difference->columns[c].source);
+            free(difference->columns[c].target);
+        }
+        free(difference->columns);
+    }
+    free(collection->differences);
+}
+
+void gw_verify_report_release(struct gw_verify_report *report)
+{
+    for (size_t i = 0; i < report->count; i++)
+        release_collection(&report->collections[i]);
+    free(report->collections);
+    *report = (struct gw_verify_report){0};
+}
+
+static void take_report(struct run *run, struct gw_verify_report *report)
+{
+    report->count = run->count;
+    report->collections = gw_calloc(run->count + 1, sizeof *report->collections);
+    for (size_t i = 0; i < run->count; i++) {
+        report->collections[i] = run->tasks[i].out;
+        run->tasks[i].out = (struct gw_verify_collection){0};
+    }
+    decide_all(report);
+}
+
+static void release_run(struct run *run)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        release_collection(&run->tasks[i].out);
+        gw_cause_release(&run->tasks[i].cause);
+        gw_verify_keys_release(&run->tasks[i].suspects);
+        pthread_mutex_destroy(&run->tasks[i].lock);
+    }
+    free(run->tasks);
+    free(run->order);
+    gw_schema_release(&run->schemas[0]);
+    gw_schema_release(&run->schemas[1]);
+    if (run->items)
+        gw_queue_free(run->items, free_item);
+    pthread_mutex_destroy(&run->lock);
+}
+
+bool gw_verify_run(const struct gw_verify_options *options, struct gw_verify_report *out, struct gw_error *err)
+{
+    struct run run = {.options = options, .seed = gw_random64()};
+    struct gw_verify_report report = {.live = options->wait_applied != NULL, .began_wall_us = gw_wall_us()};
+    int64_t began_us = gw_mono_us();
+    pthread_mutex_init(&run.lock, NULL);
+    bool ok = list_sides(&run, err);
+    if (ok) {
+        init_tasks(&run);
+        run.items = gw_queue_new((size_t)(options->jobs > 0 ? options->jobs : 1) * 4);
+        ok = run_threads(&run, err) && keep_verdicts(&run, err);
+    }
+    if (ok) {
+        take_report(&run, &report);
+        report.elapsed_us = gw_mono_us() - began_us;
+        *out = report;
+    }
+    release_run(&run);
+    return ok;
+}

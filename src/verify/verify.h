@@ -1,0 +1,114 @@
+/*
+ * Verify: are both sides the same? Three verdicts: equal, different, unresolved (still moving, or not looked at).
+ *
+ * Each collection is read on both sides at once through the stores' scan facets (which share no decoder with the
+ * copy), chunk by chunk, each chunk in a short snapshot of its own, and compared by digests. Where a digest differs
+ * the chunk is read again row by row; rows that differ are suspects, and are settled by keys: the source is read, the
+ * target is waited for until it has applied past that, the target is read, then the source again. Only a row that
+ * provably stood still on the source meanwhile and differs is called different; nothing is, while a change for it may
+ * be in flight. A collection that could not be read, and a run that compared nothing, is unresolved, never equal.
+ *
+ * What "the same value" means is the scan facet's matter (for PostgreSQL see store/postgres/scan_form.h): floats by
+ * their bits, numerics with their scale, text with its trailing spaces and case.
+ *
+ * A collection without key is compared as a whole by the count of each distinct row; one whose keys the two sides
+ * order differently (another collation) as a whole too, each side cut as it orders itself. Memory stays bounded by
+ * dealing with buckets of keys, one group after the other.
+ *
+ * Threads: gw_verify_run blocks; it makes `jobs` pairs of threads and one that splits. Callbacks come from these, one
+ *   at a time each.
+ */
+#ifndef GW_VERIFY_VERIFY_H
+#define GW_VERIFY_VERIFY_H
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "model/position.h"
+#include "model/schema.h"
+#include "state/state.h"
+#include "store/store.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum gw_verdict { GW_VERDICT_EQUAL, GW_VERDICT_DIFFERENT, GW_VERDICT_UNRESOLVED };
+const char *gw_verdict_name(enum gw_verdict); /* "equal", "different", "unresolved" */
+
+struct gw_verify_progress {
+    size_t collections, collections_done;
+    uint64_t chunks_done, rows, bytes; /* of the source */
+    int64_t estimated_rows;            /* -1 unknown */
+    uint64_t suspects;                 /* being settled or settled */
+    const char *collection;            /* the one a chunk of which was read last; borrowed */
+};
+
+struct gw_verify_options {
+    struct gw_store *source; /* the side that owns the data */
+    struct gw_store *target;
+    struct gw_state *state;         /* where verdicts are kept; may be NULL */
+    const struct gw_schema *schema; /* the collections to compare, as planned; read anew from the source */
+    int jobs;                       /* pairs of readers; 0: 1 */
+    int64_t chunk_rows;             /* 0: by the rows' size, at most 25,000 */
+    int64_t resettle_ms;            /* how long suspects may take to settle, each batch of them; 0: 30,000 */
+    /* Waits until the target has applied everything of the source up to `position`; *reached false when that took
+     * longer than timeout_ms. On an idle source something must come after the position to carry the applier past it:
+     * the caller sees to it (a signal). NULL when nothing follows: the target is then taken as it is. */
+    bool (*wait_applied)(void *arg, const struct gw_position *position, int timeout_ms, bool *reached,
+                         struct gw_error *err);
+    void *wait_arg;
+    void (*progress)(void *arg, const struct gw_verify_progress *); /* may be NULL; a few times a second */
+    void *progress_arg;
+    struct gw_cancel *cancel; /* may be NULL */
+};
+
+enum gw_verify_kind { GW_VERIFY_MISSING, GW_VERIFY_EXTRA, GW_VERIFY_CHANGED, GW_VERIFY_DUPLICATE };
+struct gw_verify_column_pair {
+    char *column, *source, *target; /* owned; values in words */
+};
+struct gw_verify_difference { /* one of the rows that differ, for people */
+    enum gw_verify_kind kind;
+    char *key; /* "id=42"; the whole row where there is no key */
+    size_t column_count;
+    struct gw_verify_column_pair *columns; /* CHANGED */
+};
+
+struct gw_verify_collection {
+    uint32_t id;
+    char *name;
+    enum gw_verdict verdict;
+    char *reason; /* why not equal, one line; "" when equal */
+    size_t columns;
+    uint64_t rows[2], bytes[2]; /* read on the source, on the target */
+    uint64_t chunks, chunks_differing;
+    uint64_t suspects, settled; /* rows that differed at first; of these, rows that were only moving */
+    uint64_t missing, extra, changed, duplicate, unresolved; /* rows */
+    bool at_least; /* so many were different that the rest was not looked at one by one */
+    struct gw_position from[2], to[2]; /* the snapshots' positions on the source, on the target */
+    size_t cause_count;
+    char **causes; /* "all 4,112 rows differ in created_at by +9 h: time zone" */
+    size_t difference_count;
+    struct gw_verify_difference *differences; /* the first 20 */
+};
+
+struct gw_verify_report {
+    enum gw_verdict verdict;
+    char reason[160]; /* why unresolved although no collection is: nothing was compared; else "" */
+    bool live; /* something was following */
+    int64_t began_wall_us, elapsed_us;
+    size_t count;
+    struct gw_verify_collection *collections; /* as in the schema */
+};
+
+/* False only when no verdict could be had at all: a side cannot be reached, or it was cancelled. */
+GW_MUST_CHECK bool gw_verify_run(const struct gw_verify_options *, struct gw_verify_report *out, struct gw_error *err);
+void gw_verify_report_release(struct gw_verify_report *);
+
+enum gw_exit gw_verify_exit(const struct gw_verify_report *);
+/* {"verdict","live","began","seconds","equal","different","unresolved","rows","bytes","collections":[...]}; owned. */
+json_t *gw_verify_report_json(const struct gw_verify_report *);
+json_t *gw_verify_collection_json(const struct gw_verify_collection *);
+/* A table for a terminal; `all`: also the collections that are equal. */
+void gw_verify_report_text(const struct gw_verify_report *, bool all, struct gw_buf *out);
+
+#endif
