@@ -149,9 +149,13 @@ bool copy_split(struct copy_run *run, uint64_t ahead, struct gw_error *err)
         order[id] = (struct split_order){.id = id, .bytes = copy_collection_of(run, id)->estimated_bytes};
     qsort(order, count, sizeof *order, compare_order);
     bool ok = true;
-    for (size_t i = 0; ok && i < count; i++)
-        if (run->collections[order[i].id].status < GW_LOAD_SPLIT)
+    for (size_t i = 0; ok && i < count; i++) {
+        pthread_mutex_lock(&run->lock);
+        bool wanted = run->collections[order[i].id].status < GW_LOAD_SPLIT;
+        pthread_mutex_unlock(&run->lock);
+        if (wanted)
             ok = split_collection(&s, order[i].id, err);
+    }
     if (s.reader)
         run->options.source->type->reader->close(s.reader);
     free(order);

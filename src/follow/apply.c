@@ -1,0 +1,394 @@
+/* The applier: batches from the spool onto the target, and what to do when one does not go through. */
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/mem.h"
+#include "follow/applier.h"
+
+#define APPLY_IDLE_MS 25      /* how long a wait in the spool may last before stop and pause are looked at */
+#define APPLY_SETTLE_MS 5     /* the same while something is not on the disk yet */
+#define APPLY_ROW_US 10000000 /* the position row follows at least this often where there is nothing to apply */
+#define APPLY_ROW_BYTES (INT64_C(64) << 20)
+#define APPLY_TRIM_US 1000000
+
+static const struct gw_writer_facet *writer_of(const struct follow_applier *a)
+{
+    return a->f->options.target->type->writer;
+}
+
+/* ---- sessions ---- */
+
+static void sessions_close(struct follow_applier *a)
+{
+    writer_of(a)->close(a->writer);
+    gw_spool_reader_close(a->reader);
+    if (a->refetcher)
+        a->f->options.source->type->reader->close(a->refetcher);
+    a->writer = NULL;
+    a->reader = NULL;
+    a->refetcher = NULL;
+    a->error_of = FOLLOW_ERROR_SESSION;
+    follow_forget_tx(a);
+}
+
+/* The target knows how far it is; whatever we thought, we go on from there. */
+static bool sessions_open(struct follow_applier *a, struct gw_error *err)
+{
+    struct gw_follow *f = a->f;
+    if (!writer_of(a)->open(f->options.target, f->stream, &a->writer, err) ||
+        !writer_of(a)->position(f->options.target, f->stream, &a->reached, err))
+        return gw_error_place(err, "%s", f->options.target->identity.address);
+    if (!follow_join_load_refetched(&a->join, err) || !gw_spool_reader_open(f->spool, &a->reached, &a->reader, err))
+        return false;
+    a->row = a->reached;
+    a->row_known_durable = a->row.order == 0; /* what an earlier session did not wait for may not be on the disk */
+    a->durable_at_us = a->row_at_us = gw_mono_us();
+    follow_join_passed(&a->join, a->reached.order);
+    pthread_mutex_lock(&f->lock);
+    f->status.applied = a->reached;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    return true;
+}
+
+/* ---- commit ---- */
+
+static void tokens_add(struct gw_follow *f, const char *token)
+{
+    snprintf(f->tokens[f->token_count++ % FOLLOW_TOKENS], sizeof f->tokens[0], "%s", token);
+    snprintf(f->status.last_signal, sizeof f->status.last_signal, "%s", token);
+}
+
+static void counts_add(struct gw_follow *f, const struct follow_counts *counts)
+{
+    struct gw_follow_status *s = &f->status;
+    for (size_t i = 0; i < GW_FOLLOW_KINDS; i++)
+        s->changes[i] += counts->changes[i];
+    s->transactions += counts->transactions;
+    s->skipped_ours += counts->ours;
+    s->foreign_writes += counts->foreign;
+    s->quarantined += counts->quarantined;
+    s->refetched += counts->refetched;
+    f->applied_rows += counts->rows;
+    if (counts->commit_wall_us > 0)
+        f->applied_wall_us = counts->commit_wall_us;
+}
+
+/* Everybody hears how far we are. */
+static void publish(struct follow_applier *a)
+{
+    struct gw_follow *f = a->f;
+    follow_join_passed(&a->join, a->reached.order);
+    pthread_mutex_lock(&f->lock);
+    counts_add(f, &a->counts);
+    f->status.applied = a->reached;
+    f->status.skipped_seen = a->join.skipped;
+    f->status.past_marks = !a->join.active;
+    if (a->row_known_durable) {
+        f->row_durable = a->row;
+        f->status.applied_durable = a->reached;
+        for (unsigned i = 0; i < a->signal_count; i++)
+            tokens_add(f, a->signals[i]);
+        a->signal_count = 0;
+    }
+    follow_sample_rates(f);
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    a->counts = (struct follow_counts){0};
+    a->tries = 0;
+}
+
+static bool trim(struct follow_applier *a, struct gw_error *err)
+{
+    if (!a->row_known_durable || a->row.order == 0 || gw_mono_us() - a->trimmed_at_us < APPLY_TRIM_US)
+        return true;
+    a->trimmed_at_us = gw_mono_us();
+    return gw_spool_trim(a->f->spool, &a->row, err);
+}
+
+static bool somebody_waits(struct follow_applier *a)
+{
+    pthread_mutex_lock(&a->f->lock);
+    bool waits = a->f->waiters > 0 || a->f->pause_wanted || a->f->stop;
+    pthread_mutex_unlock(&a->f->lock);
+    return waits;
+}
+
+static bool durable_due(const struct follow_applier *a)
+{
+    return gw_mono_us() - a->durable_at_us >= (int64_t)a->f->options.durable_ms * 1000;
+}
+
+bool follow_commit(struct follow_applier *a, const struct gw_position *end, bool force_durable, struct gw_error *err)
+{
+    bool durable = force_durable || a->signal_count > 0 || durable_due(a) || somebody_waits(a);
+    GW_CRASH_POINT("follow.apply.before_commit");
+    a->error_of = FOLLOW_ERROR_DATA; /* deferred constraints speak up here */
+    if (!writer_of(a)->commit(a->writer, durable, err))
+        return false;
+    a->error_of = FOLLOW_ERROR_SESSION;
+    GW_CRASH_POINT("follow.apply.after_commit");
+    a->row = *end;
+    a->row_known_durable = durable;
+    a->row_at_us = gw_mono_us();
+    if (durable)
+        a->durable_at_us = a->row_at_us;
+    if (a->reached.order < end->order)
+        a->reached = *end;
+    pthread_mutex_lock(&a->f->lock);
+    a->f->status.batches++;
+    a->f->status.commits_durable += durable;
+    pthread_mutex_unlock(&a->f->lock);
+    publish(a);
+    return trim(a, err);
+}
+
+/* Writes nothing but the position row: what was committed before it reaches the disk with it. */
+static bool commit_position(struct follow_applier *a, struct gw_error *err)
+{
+    return writer_of(a)->begin(a->writer, &a->reached, err) && follow_commit(a, &a->reached, true, err);
+}
+
+bool follow_pass(struct follow_applier *a, const struct gw_position *end, struct gw_error *err)
+{
+    if (a->reached.order < end->order)
+        a->reached = *end;
+    bool far =
+        (int64_t)(a->reached.order - a->row.order) > APPLY_ROW_BYTES || gw_mono_us() - a->row_at_us > APPLY_ROW_US;
+    bool owed = !a->row_known_durable && (a->signal_count > 0 || durable_due(a) || somebody_waits(a));
+    if ((far && a->reached.order > a->row.order) || owed)
+        return commit_position(a, err);
+    publish(a);
+    return true;
+}
+
+bool follow_has_canary(const struct follow_applier *a)
+{
+    for (unsigned i = 0; i < a->signal_count; i++)
+        if (follow_is_canary(a->signals[i]))
+            return true;
+    return false;
+}
+
+bool follow_note_canaries(struct follow_applier *a, struct gw_error *err)
+{
+    for (unsigned i = 0; i < a->signal_count; i++)
+        if (follow_is_canary(a->signals[i]) && !writer_of(a)->note_signal(a->writer, a->signals[i], err))
+            return false;
+    return true;
+}
+
+/* ---- the fast way ---- */
+
+/* The batch cannot be written this way: back to where it began, and row by row up to where it would have ended. */
+static bool go_careful(struct follow_applier *a, const struct gw_position *end, struct gw_error *err)
+{
+    writer_of(a)->rollback(a->writer);
+    pthread_mutex_lock(&a->f->lock);
+    a->f->status.careful++;
+    pthread_mutex_unlock(&a->f->lock);
+    a->careful_until = end->order;
+    follow_forget_tx(a);
+    return gw_spool_seek(a->reader, a->retry_place, err);
+}
+
+static bool write_batch(struct follow_applier *a, bool *careful, struct gw_error *err)
+{
+    a->error_of = FOLLOW_ERROR_DATA;
+    bool ok = follow_batch_write(&a->batch, &a->join, a->net, a->f->options.target, a->writer, careful, err);
+    if (!ok && (err->kind == GW_ERR_CONFLICT || err->kind == GW_ERR_UNSUPPORTED || err->kind == GW_ERR_USER)) {
+        *careful = true;
+        ok = true;
+    }
+    a->error_of = FOLLOW_ERROR_SESSION;
+    return ok;
+}
+
+/* A change that is not as planned: the careful way puts it into quarantine. */
+static bool fill_failed(struct follow_applier *a, bool *careful)
+{
+    *careful = a->error_of == FOLLOW_ERROR_DATA;
+    a->error_of = FOLLOW_ERROR_SESSION;
+    return *careful;
+}
+
+/* A transaction larger than a batch: in several parts, inside one transaction of the target. */
+static bool write_rest(struct follow_applier *a, struct gw_position *end, bool *careful, struct gw_error *err)
+{
+    enum follow_fill fill = FOLLOW_FILL_INSIDE;
+    while (fill == FOLLOW_FILL_INSIDE && !*careful) {
+        GW_CRASH_POINT("follow.apply.inside_transaction");
+        if (follow_stopped(a->f))
+            return gw_fail(err, GW_ERR_CANCELLED, "stopped inside a transaction, which will be applied again");
+        if (!follow_fill(a, 1000, true, end, &fill, err))
+            return fill_failed(a, careful);
+        if (a->schema_met)
+            return true;
+        if (!write_batch(a, careful, err))
+            return false;
+    }
+    return true;
+}
+
+static bool round_write(struct follow_applier *a, enum follow_fill fill, struct gw_position *end, struct gw_error *err)
+{
+    bool careful = false;
+    if (fill == FOLLOW_FILL_INSIDE && !follow_find_commit(a, end, err))
+        return false;
+    if (!writer_of(a)->begin(a->writer, end, err))
+        return false;
+    GW_CRASH_POINT("follow.apply.after_begin");
+    if (!write_batch(a, &careful, err))
+        return false;
+    if (fill == FOLLOW_FILL_INSIDE && !careful && !write_rest(a, end, &careful, err))
+        return false;
+    if (careful)
+        return go_careful(a, end, err);
+    if (a->schema_met && a->tx.inside) {
+        writer_of(a)->rollback(a->writer);
+        return true;
+    }
+    if (!follow_note_canaries(a, err))
+        return false;
+    bool ok = follow_commit(a, end, false, err);
+    if (!ok && err->kind == GW_ERR_CONFLICT && a->error_of == FOLLOW_ERROR_DATA)
+        return go_careful(a, end, err);
+    return ok;
+}
+
+static bool round_fast(struct follow_applier *a, int timeout_ms, struct gw_error *err)
+{
+    struct gw_position end = {0};
+    enum follow_fill fill;
+    a->retry_place = gw_spool_tell(a->reader);
+    if (!follow_fill(a, timeout_ms, false, &end, &fill, err)) {
+        bool careful = false;
+        return fill_failed(a, &careful) && follow_find_commit(a, &end, err) && go_careful(a, &end, err);
+    }
+    if (a->schema_met && a->tx.inside) /* what is before its transaction is applied first */
+        return end.order == 0 || go_careful(a, &end, err);
+    if (fill == FOLLOW_FILL_NOTHING)
+        return a->row_known_durable && a->reached.order == a->row.order ? true : follow_pass(a, &a->reached, err);
+    if (a->batch.count > 0 || follow_has_canary(a))
+        return round_write(a, fill, &end, err);
+    return end.order == 0 || follow_pass(a, &end, err);
+}
+
+/* ---- the thread ---- */
+
+static void block_on_schema(struct follow_applier *a)
+{
+    char text[512];
+    snprintf(
+        text, sizeof text,
+        "a definition changed on %s: %.240s. Applying stopped before it; nothing is lost. Undo the change there, or "
+        "begin again with it: godwit abort, then godwit copy",
+        gw_side_name(a->f->options.source->side), a->schema_text);
+    follow_block(a->f, GW_FOLLOW_SCHEMA, text);
+}
+
+static bool apply_round(struct follow_applier *a, struct gw_error *err)
+{
+    if (!a->writer && !sessions_open(a, err))
+        return false;
+    int timeout_ms = a->row_known_durable ? APPLY_IDLE_MS : APPLY_SETTLE_MS;
+    if (a->careful_until > a->reached.order)
+        return follow_careful(a, timeout_ms, err);
+    return round_fast(a, timeout_ms, err);
+}
+
+/* What does not pass by itself ends applying, and says so; the thread stays to be stopped. */
+static bool apply_recover(struct follow_applier *a, struct gw_error *err)
+{
+    struct gw_follow *f = a->f;
+    sessions_close(a);
+    if (follow_stopped(f))
+        return false;
+    gw_error_prefix(err, "applying changes (%s)", f->stream);
+    follow_note_error(f, err);
+    if (!follow_passing(err->kind)) {
+        follow_block(f, GW_FOLLOW_FAILED, err->message);
+        return false;
+    }
+    pthread_mutex_lock(&f->lock);
+    f->status.retries++;
+    pthread_mutex_unlock(&f->lock);
+    return !follow_pause_ms(f, follow_backoff_ms(f, a->tries++));
+}
+
+/* Between rounds: waits for permission, takes a pause. False: stop. */
+static bool apply_permitted(struct follow_applier *a, struct gw_error *err, bool *ok)
+{
+    struct gw_follow *f = a->f;
+    *ok = true;
+    pthread_mutex_lock(&f->lock);
+    bool pause = f->pause_wanted && f->allowed;
+    pthread_mutex_unlock(&f->lock);
+    if (pause && a->writer && !a->row_known_durable)
+        *ok = commit_position(a, err);
+    pthread_mutex_lock(&f->lock);
+    while (*ok && !f->stop && (!f->allowed || f->pause_wanted)) {
+        if (f->pause_wanted && !f->status.paused) {
+            f->status.paused = true;
+            pthread_cond_broadcast(&f->changed);
+        }
+        follow_wait(f, 1000);
+    }
+    if (!f->pause_wanted)
+        f->status.paused = false;
+    f->status.applying = f->allowed && !f->stop;
+    bool go_on = !f->stop;
+    pthread_mutex_unlock(&f->lock);
+    return go_on && !gw_cancel_asked(f->options.cancel);
+}
+
+static bool apply_prepare(struct follow_applier *a, struct gw_error *err)
+{
+    struct gw_follow *f = a->f;
+    follow_join_init(&a->join, f->options.source, f->options.schema, f->options.state, f->stream);
+    a->net = follow_net_new(f->options.schema);
+    bool ok = !f->has_horizon || follow_join_load(&a->join, f->chunks, f->horizon_order, err);
+    pthread_mutex_lock(&f->lock);
+    f->status.past_marks = !a->join.active;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    return ok;
+}
+
+static void apply_loop(struct follow_applier *a)
+{
+    struct gw_error err = {0};
+    bool ok = true, prepared = false, in_error = false;
+    while (apply_permitted(a, &err, &ok)) {
+        if (ok && !prepared)
+            ok = prepared = apply_prepare(a, &err);
+        ok = ok && apply_round(a, &err);
+        if (ok && in_error)
+            follow_note_error(a->f, &(struct gw_error){.kind = GW_ERR_NONE});
+        in_error = !ok;
+        if (ok && a->schema_met) {
+            block_on_schema(a);
+            return;
+        }
+        if (!ok && !apply_recover(a, &err))
+            return;
+    }
+    /* What is committed and not on the disk yet would come again: not wrong, but slow. */
+    if (a->writer && !a->row_known_durable && !commit_position(a, &err))
+        follow_note_error(a->f, &err);
+}
+
+void *follow_apply(void *arg)
+{
+    struct follow_applier a = {.f = arg};
+    apply_loop(&a);
+    sessions_close(&a);
+    follow_join_release(&a.join);
+    follow_batch_release(&a.batch);
+    follow_net_free(a.net);
+    gw_buf_release(&a.tx.foreign_change);
+    pthread_mutex_lock(&a.f->lock);
+    a.f->status.applying = false;
+    pthread_cond_broadcast(&a.f->changed);
+    pthread_mutex_unlock(&a.f->lock);
+    return NULL;
+}

@@ -1,0 +1,71 @@
+/*
+ * What the receiver, the applier and the callers of one follower share; private to follow/. `lock` guards all below
+ * it; `changed` is signalled whenever something a waiter may wait for has changed.
+ */
+#ifndef GW_FOLLOW_INTERNAL_H
+#define GW_FOLLOW_INTERNAL_H
+
+#include "follow/batch.h"
+#include "follow/follow.h"
+#include "spool/spool.h"
+
+#include <pthread.h>
+
+#define FOLLOW_TOKENS 64
+#define FOLLOW_SAMPLES 12
+
+struct follow_sample {
+    int64_t at_us;
+    uint64_t received_rows, applied_rows;
+};
+
+struct gw_follow {
+    struct gw_follow_options options; /* strings are ours; constant */
+    char stream[32];
+    struct gw_spool *spool;
+    pthread_t receiver, applier;
+    bool receiver_started, applier_started;
+    struct gw_state *chunks; /* of allow_apply; NULL: nothing was loaded in this direction */
+    uint64_t horizon_order;
+    bool has_horizon;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stop, allowed, pause_wanted, source_owns;
+    unsigned waiters;   /* who wait for something durable: the applier does not wait with its next durable commit */
+    bool wants_horizon; /* a status was asked for: the receiver looks where the source's log ends */
+    struct gw_follow_status status;            /* blocked, error and the counters are kept here as they go */
+    struct gw_position row_durable;            /* the position row on the target's disk: what may be acknowledged */
+    bool source_idle;                          /* the stream had nothing when last asked */
+    int64_t received_wall_us, applied_wall_us; /* newest commit times, the source's clock */
+    uint64_t received_rows, applied_rows;
+    int64_t backlog_rows; /* estimate of what an earlier process spooled */
+    struct follow_sample samples[FOLLOW_SAMPLES];
+    unsigned sample_count;
+    char tokens[FOLLOW_TOKENS][128]; /* newest signals, a ring */
+    unsigned token_count;
+    int64_t quarantine_seen_us; /* when the state was last asked */
+    bool quarantine_foreign, quarantine_other;
+};
+
+static inline const struct gw_collection *follow_collection_of(const struct gw_follow *f, uint32_t id)
+{
+    return &f->options.schema->collections[id];
+}
+
+bool follow_stopped(struct gw_follow *f);
+/* Sleeps until `changed` or ms; with the lock held. */
+void follow_wait(struct gw_follow *f, int ms);
+/* Sleeps ms, less when stopping; true when stopping. */
+bool follow_pause_ms(struct gw_follow *f, int ms);
+/* May this kind pass if tried again? */
+bool follow_passing(enum gw_error_kind kind);
+int follow_backoff_ms(const struct gw_follow *f, unsigned tries);
+void follow_note_error(struct gw_follow *f, const struct gw_error *err); /* kind NONE: all is well again */
+void follow_block(struct gw_follow *f, enum gw_follow_block block, const char *why);
+void follow_sample_rates(struct gw_follow *f); /* with the lock held */
+
+void *follow_receive(void *arg); /* receive.c */
+void *follow_apply(void *arg);   /* apply.c */
+
+#endif

@@ -1,0 +1,193 @@
+/* From the spool into a batch: follows the source's transactions, passes over our own, finds foreign writes. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "follow/applier.h"
+
+#define READ_BORROW_BYTES ((size_t)1 << 20) /* a change with more than this is not copied but written at once */
+
+bool follow_is_canary(const char *token)
+{
+    return strncmp(token, "canary:", 7) == 0;
+}
+
+void follow_forget_tx(struct follow_applier *a)
+{
+    gw_buf_shrink(&a->tx.foreign_change, 65536);
+    gw_buf_clear(&a->tx.foreign_change);
+    a->tx = (struct follow_source_tx){.foreign_change = a->tx.foreign_change};
+    a->counts = (struct follow_counts){0};
+    a->signal_count = 0;
+    a->schema_met = false;
+}
+
+static void meet_begin(struct follow_applier *a, const struct gw_change *change)
+{
+    gw_buf_clear(&a->tx.foreign_change);
+    a->tx = (struct follow_source_tx){.inside = true,
+                                      .ours = change->ours,
+                                      .transaction = change->transaction,
+                                      .order = change->position.order,
+                                      .foreign_change = a->tx.foreign_change};
+    pthread_mutex_lock(&a->f->lock);
+    a->tx.foreign = !a->f->source_owns && !change->ours;
+    pthread_mutex_unlock(&a->f->lock);
+}
+
+static void meet_foreign(struct follow_applier *a, const struct gw_change *change)
+{
+    if (a->tx.foreign_rows++ > 0)
+        return;
+    a->tx.foreign_collection = change->collection;
+    gw_change_encode(&a->tx.foreign_change, change);
+}
+
+static bool meet_commit(struct follow_applier *a, const struct gw_change *change, struct gw_error *err)
+{
+    a->tx.inside = false;
+    a->counts.commit_wall_us = change->commit_wall_us;
+    if (a->tx.ours)
+        a->counts.ours++;
+    else if (!a->tx.foreign)
+        a->counts.transactions++;
+    if (!a->tx.foreign || a->tx.foreign_rows == 0)
+        return true;
+    a->counts.foreign++;
+    char reason[200];
+    snprintf(reason, sizeof reason, "%s is not the owner, and somebody else wrote %llu rows there in one transaction",
+             gw_side_name(a->f->options.source->side), (unsigned long long)a->tx.foreign_rows);
+    return follow_quarantine(a, a->tx.foreign_collection, "foreign write", "", reason, change->position.order,
+                             a->tx.foreign_change.data, a->tx.foreign_change.len, err);
+}
+
+bool follow_meet(struct follow_applier *a, const struct gw_change *change, bool *row, bool *ends, struct gw_error *err)
+{
+    *row = *ends = false;
+    if ((unsigned)change->kind < GW_FOLLOW_KINDS)
+        a->counts.changes[change->kind]++;
+    switch (change->kind) {
+    case GW_CHANGE_BEGIN:
+        meet_begin(a, change);
+        return true;
+    case GW_CHANGE_COMMIT:
+        *ends = true;
+        return meet_commit(a, change, err);
+    case GW_CHANGE_PROGRESS:
+        *ends = true;
+        return true;
+    case GW_CHANGE_SCHEMA:
+        a->schema_met = true;
+        snprintf(a->schema_text, sizeof a->schema_text, "%s", change->text ? change->text : "");
+        return true;
+    case GW_CHANGE_SIGNAL:
+        if (change->text && !a->tx.ours && a->signal_count < FOLLOW_SIGNALS)
+            snprintf(a->signals[a->signal_count++], sizeof a->signals[0], "%s", change->text);
+        return true;
+    default:
+        a->counts.rows++;
+        if (a->tx.foreign)
+            meet_foreign(a, change);
+        *row = !a->tx.ours && !a->tx.foreign;
+        return true;
+    }
+}
+
+bool follow_find_commit(struct follow_applier *a, struct gw_position *out, struct gw_error *err)
+{
+    struct gw_spool_place place = gw_spool_tell(a->reader);
+    for (;;) {
+        struct gw_change change;
+        bool got = false;
+        if (!gw_spool_next(a->reader, 1000, &change, &got, err))
+            return false;
+        if (!got)
+            return gw_fail(err, GW_ERR_BUG, "the spool handed out a transaction without its COMMIT");
+        if (change.kind == GW_CHANGE_COMMIT) {
+            *out = change.position;
+            return gw_spool_seek(a->reader, place, err);
+        }
+        if (follow_stopped(a->f))
+            return gw_fail(err, GW_ERR_CANCELLED, "stopped");
+    }
+}
+
+static size_t row_bytes(const struct gw_row *row)
+{
+    size_t bytes = 0;
+    for (uint32_t c = 0; c < row->count; c++)
+        bytes += row->values[c].len;
+    return bytes;
+}
+
+struct fill {
+    struct follow_applier *a;
+    bool one, any, borrowed;
+    struct gw_position *end;
+};
+
+static bool fill_full(const struct fill *fill)
+{
+    const struct gw_follow_options *o = &fill->a->f->options;
+    const struct follow_batch *batch = &fill->a->batch;
+    return fill->borrowed || (int64_t)batch->count >= o->batch_rows ||
+           (int64_t)batch->arena.used_bytes >= o->batch_bytes || fill->a->signal_count >= FOLLOW_SIGNALS;
+}
+
+/* A large change must be the only thing in the batch: it borrows the reader's memory. Then it is read again. */
+static bool fill_take(struct fill *fill, const struct gw_change *change, struct gw_spool_place before, bool *again,
+                      struct gw_error *err)
+{
+    struct follow_applier *a = fill->a;
+    bool large = row_bytes(&change->row) + row_bytes(&change->old) > READ_BORROW_BYTES;
+    *again = large && a->batch.count > 0;
+    if (*again)
+        return gw_spool_seek(a->reader, before, err);
+    bool row = false, ends = false;
+    if (!follow_meet(a, change, &row, &ends, err))
+        return false;
+    if (ends)
+        *fill->end = change->position;
+    if (!row)
+        return true;
+    fill->borrowed = large;
+    a->error_of = FOLLOW_ERROR_DATA;
+    bool ok = follow_batch_add(&a->batch, a->f->options.schema, change, a->tx.order, !large, err);
+    if (ok)
+        a->error_of = FOLLOW_ERROR_SESSION;
+    return ok;
+}
+
+bool follow_fill(struct follow_applier *a, int timeout_ms, bool one, struct gw_position *end, enum follow_fill *out,
+                 struct gw_error *err)
+{
+    struct fill fill = {.a = a, .one = one, .end = end};
+    int64_t delay_until_us = gw_mono_us() + (int64_t)a->f->options.batch_delay_ms * 1000;
+    follow_batch_clear(&a->batch);
+    *out = FOLLOW_FILL_NOTHING;
+    for (;;) {
+        struct gw_spool_place before = gw_spool_tell(a->reader);
+        struct gw_change change;
+        bool got = false, again = false;
+        int wait_ms = a->tx.inside ? 1000 : !fill.any ? timeout_ms : gw_left_ms(delay_until_us);
+        if (!gw_spool_next(a->reader, wait_ms, &change, &got, err))
+            return false;
+        if (!got && a->tx.inside)
+            return gw_fail(err, GW_ERR_BUG, "the spool handed out a transaction without its COMMIT");
+        if (!got) {
+            *out = fill.any ? FOLLOW_FILL_END : FOLLOW_FILL_NOTHING;
+            return true;
+        }
+        if (!fill_take(&fill, &change, before, &again, err))
+            return false;
+        fill.any = true;
+        bool boundary = !a->tx.inside && !again;
+        if (again || fill_full(&fill)) {
+            *out = a->tx.inside ? FOLLOW_FILL_INSIDE : FOLLOW_FILL_END;
+            return true;
+        }
+        if (boundary && (a->schema_met || (one && change.kind == GW_CHANGE_COMMIT) ||
+                         (!gw_spool_ready(a->reader) && gw_left_ms(delay_until_us) == 0))) {
+            *out = FOLLOW_FILL_END;
+            return true;
+        }
+    }
+}

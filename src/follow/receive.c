@@ -1,0 +1,199 @@
+/*
+ * The receiver: one stream of the source, appended to the spool. While rows are copied it acknowledges what the spool
+ * has on disk; afterwards only what is durable on the target.
+ */
+#include "base/clock.h"
+#include "base/crash.h"
+#include "follow/internal.h"
+
+#define RECEIVE_TIMEOUT_MS 25
+#define RECEIVE_SYNC_US 1000000
+#define RECEIVE_HORIZON_US 1000000
+
+struct receiver {
+    struct gw_follow *f;
+    struct gw_stream *stream;
+    int64_t synced_us, horizon_us;
+    uint64_t acknowledged;
+    uint64_t rows; /* since the last COMMIT */
+    int64_t commit_wall_us;
+    unsigned tries;
+};
+
+static const struct gw_changes_facet *changes_of(const struct receiver *r)
+{
+    return r->f->options.source->type->changes;
+}
+
+static void receiver_close(struct receiver *r)
+{
+    if (r->stream)
+        changes_of(r)->close(r->stream);
+    r->stream = NULL;
+    r->rows = 0;
+    pthread_mutex_lock(&r->f->lock);
+    r->f->status.receiving = false;
+    r->f->source_idle = false;
+    pthread_mutex_unlock(&r->f->lock);
+}
+
+static bool receiver_open(struct receiver *r, struct gw_error *err)
+{
+    struct gw_follow *f = r->f;
+    if (!gw_spool_cut(f->spool, err))
+        return false;
+    struct gw_position from = gw_spool_end(f->spool);
+    pthread_mutex_lock(&f->lock);
+    if (gw_position_before(&from, &f->row_durable))
+        from = f->row_durable;
+    pthread_mutex_unlock(&f->lock);
+    if (!changes_of(r)->open(f->options.source, f->options.schema, &from, &r->stream, err))
+        return gw_error_place(err, "%s", f->options.source->identity.address);
+    r->acknowledged = 0; /* the new session has not been told */
+    pthread_mutex_lock(&f->lock);
+    f->status.receiving = true;
+    pthread_mutex_unlock(&f->lock);
+    return true;
+}
+
+static bool is_row(enum gw_change_kind kind)
+{
+    return kind == GW_CHANGE_INSERT || kind == GW_CHANGE_UPDATE || kind == GW_CHANGE_DELETE ||
+           kind == GW_CHANGE_TRUNCATE;
+}
+
+static void receiver_account(struct receiver *r, const struct gw_change *change)
+{
+    r->rows += is_row(change->kind);
+    if (change->kind != GW_CHANGE_COMMIT && change->kind != GW_CHANGE_PROGRESS)
+        return;
+    struct gw_follow *f = r->f;
+    pthread_mutex_lock(&f->lock);
+    f->status.received = change->position;
+    f->received_rows += r->rows;
+    f->source_idle = false;
+    if (change->kind == GW_CHANGE_COMMIT)
+        f->received_wall_us = change->commit_wall_us;
+    pthread_mutex_unlock(&f->lock);
+    r->rows = 0;
+}
+
+/* The spool is full: the source keeps what follows, and the stream is opened again once there is room. */
+static bool receiver_wait_room(struct receiver *r)
+{
+    struct gw_follow *f = r->f;
+    receiver_close(r);
+    follow_block(f, GW_FOLLOW_SPOOL_FULL,
+                 "the spool has reached its limit: receiving waits, and the source keeps its log meanwhile");
+    int64_t enough = f->options.spool_limit_bytes - f->options.spool_limit_bytes / 5;
+    while (!follow_stopped(f) && gw_spool_bytes(f->spool) > enough)
+        (void)follow_pause_ms(f, 100);
+    follow_block(f, GW_FOLLOW_FREE, NULL);
+    return !follow_stopped(f);
+}
+
+static bool receiver_acknowledge(struct receiver *r, const struct gw_position *position, struct gw_error *err)
+{
+    if (position->order <= r->acknowledged)
+        return true;
+    GW_CRASH_POINT("follow.receive.before_acknowledge");
+    if (!changes_of(r)->acknowledge(r->stream, position, err))
+        return false;
+    r->acknowledged = position->order;
+    return true;
+}
+
+static bool receiver_feed_back(struct receiver *r, struct gw_error *err)
+{
+    struct gw_follow *f = r->f;
+    pthread_mutex_lock(&f->lock);
+    bool following = f->allowed;
+    struct gw_position safe = f->row_durable;
+    pthread_mutex_unlock(&f->lock);
+    if (following)
+        return receiver_acknowledge(r, &safe, err);
+    if (gw_mono_us() - r->synced_us < RECEIVE_SYNC_US)
+        return true;
+    r->synced_us = gw_mono_us();
+    GW_CRASH_POINT("follow.receive.before_sync");
+    return gw_spool_sync(f->spool, &safe, err) && receiver_acknowledge(r, &safe, err);
+}
+
+/* Where the source's log ends, for the lag; only when somebody looks at it, and never more than once a second. */
+static bool receiver_look_ahead(struct receiver *r, struct gw_error *err)
+{
+    struct gw_follow *f = r->f;
+    struct gw_position end;
+    pthread_mutex_lock(&f->lock);
+    bool wanted = f->wants_horizon;
+    pthread_mutex_unlock(&f->lock);
+    if (!wanted || gw_mono_us() - r->horizon_us < RECEIVE_HORIZON_US)
+        return true;
+    r->horizon_us = gw_mono_us();
+    if (!changes_of(r)->horizon(f->options.source, &end, err))
+        return false;
+    pthread_mutex_lock(&f->lock);
+    f->status.source_end = end;
+    f->wants_horizon = false;
+    pthread_mutex_unlock(&f->lock);
+    return true;
+}
+
+static bool receiver_step(struct receiver *r, struct gw_error *err)
+{
+    struct gw_change change;
+    bool got = false, full = false;
+    if (!changes_of(r)->next(r->stream, RECEIVE_TIMEOUT_MS, &change, &got, err))
+        return false;
+    if (got) {
+        GW_CRASH_POINT("follow.receive.before_append");
+        if (!gw_spool_append(r->f->spool, &change, &full, err))
+            return false;
+        if (full) {
+            (void)receiver_wait_room(r);
+            return true;
+        }
+        receiver_account(r, &change);
+        r->tries = 0;
+        if (change.kind != GW_CHANGE_COMMIT && change.kind != GW_CHANGE_PROGRESS)
+            return true; /* feedback between transactions is often enough */
+    } else {
+        pthread_mutex_lock(&r->f->lock);
+        r->f->source_idle = true;
+        pthread_cond_broadcast(&r->f->changed);
+        pthread_mutex_unlock(&r->f->lock);
+    }
+    return receiver_feed_back(r, err) && receiver_look_ahead(r, err);
+}
+
+void *follow_receive(void *arg)
+{
+    struct receiver r = {.f = arg};
+    struct gw_follow *f = r.f;
+    while (!follow_stopped(f)) {
+        struct gw_error err = {0};
+        bool opening = !r.stream;
+        if ((opening ? receiver_open(&r, &err) : receiver_step(&r, &err))) {
+            if (opening && r.tries > 0)
+                follow_note_error(f, &(struct gw_error){.kind = GW_ERR_NONE});
+            continue;
+        }
+        receiver_close(&r);
+        /* While our predecessor's session lingers, the log is "read by another process": that passes, too. */
+        bool passing = follow_passing(err.kind) || (opening && err.kind == GW_ERR_CONFLICT);
+        if (follow_stopped(f))
+            break;
+        gw_error_prefix(&err, "receiving changes (%s)", f->stream);
+        follow_note_error(f, &err);
+        if (!passing) {
+            follow_block(f, GW_FOLLOW_FAILED, err.message);
+            break;
+        }
+        pthread_mutex_lock(&f->lock);
+        f->status.retries++;
+        pthread_mutex_unlock(&f->lock);
+        (void)follow_pause_ms(f, follow_backoff_ms(f, r.tries++));
+    }
+    receiver_close(&r);
+    return NULL;
+}
