@@ -365,6 +365,9 @@ struct gw_schema_facet {
     GW_MUST_CHECK bool (*create_indexes)(struct gw_store *target, const char *work_dir, int jobs, struct gw_error *);
     /* Foreign keys, triggers, rules, row security, materialised views refreshed; statistics. */
     GW_MUST_CHECK bool (*finish)(struct gw_store *target, const char *work_dir, struct gw_error *);
+    /* What would act on the applier's own changes and therefore waits until this side is the owner: triggers that fire
+     * for a replica, too, and without GW_CAN_REPLICA_ROLE all foreign keys and triggers. May be NULL. Idempotent. */
+    GW_MUST_CHECK bool (*finish_deferred)(struct gw_store *target, const char *work_dir, struct gw_error *);
     GW_MUST_CHECK bool (*analyze)(struct gw_store *target, const struct gw_schema *, int jobs, struct gw_error *);
     /* Sets every sequence on `to` to where it stands on `from`: never behind what was handed out. */
     GW_MUST_CHECK bool (*sync_sequences)(struct gw_store *from, struct gw_store *to, size_t *count, struct gw_error *);

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/postgres/schema_manifest.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -104,6 +105,8 @@ static void pg_close(struct gw_store *base)
     if (!store)
         return;
     gw_pg_pool_free(store->pool);
+    gw_pg_manifest_free(store->manifest);
+    pthread_mutex_destroy(&store->manifest_lock);
     if (store->url)
         explicit_bzero(store->url, strlen(store->url));
     free(store->url);
@@ -125,6 +128,7 @@ static bool pg_open(const struct gw_store_options *options, struct gw_store **ou
     store->migration = gw_strdup(options->migration);
     store->cancel = options->cancel;
     store->pool = gw_pg_pool_new();
+    pthread_mutex_init(&store->manifest_lock, NULL);
     make_name(options->migration, options->side, store->slot);
     memcpy(store->publication, store->slot, sizeof store->slot);
     if (!gw_pg_connect(store, GW_PG_PLAIN, "control", &conn, err)) {

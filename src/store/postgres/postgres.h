@@ -14,7 +14,8 @@
 
 #include <pthread.h>
 
-struct gw_pg_pool; /* conn.c */
+struct gw_pg_pool;     /* conn.c */
+struct gw_pg_manifest; /* schema_manifest.c */
 
 struct gw_pg_store {
     struct gw_store base; /* first */
@@ -27,6 +28,8 @@ struct gw_pg_store {
     char publication[64]; /* the same */
     char session_user[64];
     struct gw_pg_pool *pool;
+    pthread_mutex_t manifest_lock;
+    struct gw_pg_manifest *manifest; /* the source's definitions, once a step needed them here */
 };
 
 static inline struct gw_pg_store *gw_pg_store_of(struct gw_store *store) { return (struct gw_pg_store *)store; }
