@@ -55,7 +55,7 @@ struct gw_step {
     char name[64]; /* "switch.fence" */
     enum gw_step_status status;
     int64_t began_wall_us, ended_wall_us; /* 0: not ended */
-    char *detail;  /* owned; may be NULL */
+    char *detail;                         /* owned; may be NULL */
 };
 /* A step is journaled before and after; both are durable on return. */
 GW_MUST_CHECK bool gw_state_begin_run(struct gw_state *, const char *what, int64_t *run, struct gw_error *);
@@ -80,7 +80,7 @@ GW_MUST_CHECK bool gw_state_load_status(struct gw_state *, uint32_t collection, 
                                         struct gw_error *);
 
 struct gw_chunk {
-    uint64_t id;         /* unique in the migration, > 0, in key order within a collection */
+    uint64_t id; /* unique in the migration, > 0, in key order within a collection */
     uint32_t collection;
     struct gw_range range;
     bool loaded;

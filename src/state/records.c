@@ -1,0 +1,197 @@
+/* Quarantine, verdicts, events. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "state/internal.h"
+
+/* ---- quarantine -------------------------------------------------------------------------------------------------------- */
+
+struct quarantine_job {
+    const struct gw_quarantined *put;
+    const void *change;
+    size_t change_len;
+    int64_t id;
+    struct gw_quarantined *got; /* owned */
+    size_t count, capacity;
+};
+
+static bool add_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    const struct quarantine_job *job = arg;
+    const struct gw_quarantined *put = job->put;
+    return gw_sqlite_do(db, NULL, err, "quarantine_add", "tttttitib", put->stream, put->collection, put->operation,
+                        put->key, put->reason, (int64_t)put->position.order, put->position.text,
+                        put->wall_us ? put->wall_us : gw_wall_us(), job->change, job->change_len);
+}
+
+bool gw_state_quarantine(struct gw_state *state, const struct gw_quarantined *quarantined, const void *change,
+                         size_t change_len, struct gw_error *err)
+{
+    struct quarantine_job job = {.put = quarantined, .change = change, .change_len = change_len};
+    return gw_state_write(state, true, add_quarantined, &job, err);
+}
+
+static bool list_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    struct quarantine_job *job = arg;
+    gw_autoquery struct gw_sqlite_query query = {0};
+    bool row;
+    if (!gw_sqlite_start(db, &query, err, "quarantine_all", ""))
+        return false;
+    for (;;) {
+        if (!gw_sqlite_step(&query, &row, err))
+            return false;
+        if (!row)
+            return true;
+        job->got = gw_grow(job->got, &job->capacity, job->count, sizeof *job->got);
+        struct gw_quarantined *one = &job->got[job->count++];
+        const char *stream = gw_sqlite_text(&query, 1), *position = gw_sqlite_text(&query, 7);
+        *one = (struct gw_quarantined){.id = gw_sqlite_int(&query, 0),
+                                       .collection = gw_sqlite_dup(&query, 2),
+                                       .operation = gw_sqlite_dup(&query, 3),
+                                       .key = gw_sqlite_dup(&query, 4),
+                                       .reason = gw_sqlite_dup(&query, 5),
+                                       .position.order = (uint64_t)gw_sqlite_int(&query, 6),
+                                       .wall_us = gw_sqlite_int(&query, 8)};
+        snprintf(one->stream, sizeof one->stream, "%s", stream ? stream : "");
+        snprintf(one->position.text, sizeof one->position.text, "%s", position ? position : "");
+    }
+}
+
+bool gw_state_quarantined(struct gw_state *state, struct gw_quarantined **out, size_t *count, struct gw_error *err)
+{
+    struct quarantine_job job = {0};
+    if (!gw_state_read(state, list_quarantined, &job, err)) {
+        gw_quarantined_free(job.got, job.count);
+        return false;
+    }
+    *out = job.got;
+    *count = job.count;
+    return true;
+}
+
+void gw_quarantined_free(struct gw_quarantined *quarantined, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(quarantined[i].collection);
+        free(quarantined[i].operation);
+        free(quarantined[i].key);
+        free(quarantined[i].reason);
+    }
+    free(quarantined);
+}
+
+static bool clear_quarantine(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    const struct quarantine_job *job = arg;
+    return gw_sqlite_do(db, NULL, err, "quarantine_clear", "i", job->id);
+}
+
+bool gw_state_clear_quarantine(struct gw_state *state, int64_t id, struct gw_error *err)
+{
+    struct quarantine_job job = {.id = id};
+    return gw_state_write(state, true, clear_quarantine, &job, err);
+}
+
+/* ---- verdicts and events ----------------------------------------------------------------------------------------------- */
+
+struct record_job {
+    int64_t id, wall_us;
+    const char *kind, *text;
+    json_t *got; /* owned */
+};
+
+static bool put_verdict(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    const struct record_job *job = arg;
+    return gw_sqlite_do(db, NULL, err, "verdict_put", "iti", job->id, job->text, job->wall_us);
+}
+
+bool gw_state_put_verdict(struct gw_state *state, uint32_t collection, const json_t *verdict, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf text = {0};
+    gw_json_dump(verdict, 0, &text);
+    struct record_job job = {.id = collection, .wall_us = gw_wall_us(), .text = gw_buf_text(&text)};
+    return gw_state_write(state, true, put_verdict, &job, err);
+}
+
+static bool list_verdicts(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    struct record_job *job = arg;
+    gw_autoquery struct gw_sqlite_query query = {0};
+    bool row;
+    job->got = json_array();
+    if (!gw_sqlite_start(db, &query, err, "verdict_all", ""))
+        return false;
+    for (;;) {
+        if (!gw_sqlite_step(&query, &row, err))
+            return false;
+        if (!row)
+            return true;
+        const char *text = gw_sqlite_text(&query, 1);
+        json_t *verdict = json_loads(text ? text : "", 0, NULL);
+        if (!json_is_object(verdict)) {
+            json_decref(verdict);
+            return gw_fail(err, GW_ERR_CONFLICT, "the verdict of collection %lld in the journal is not readable",
+                           (long long)gw_sqlite_int(&query, 0));
+        }
+        json_object_set_new(verdict, "collection_id", json_integer(gw_sqlite_int(&query, 0)));
+        json_object_set_new(verdict, "wall_us", json_integer(gw_sqlite_int(&query, 2)));
+        json_array_append_new(job->got, verdict);
+    }
+}
+
+static bool add_event(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    const struct record_job *job = arg;
+    return gw_sqlite_do(db, NULL, err, "event_add", "itt", job->wall_us, job->kind, job->text);
+}
+
+bool gw_state_event(struct gw_state *state, const char *kind, const char *text, struct gw_error *err)
+{
+    struct record_job job = {.wall_us = gw_wall_us(), .kind = kind, .text = text};
+    return gw_state_write(state, false, add_event, &job, err);
+}
+
+static bool list_events(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    struct record_job *job = arg;
+    gw_autoquery struct gw_sqlite_query query = {0};
+    bool row;
+    job->got = json_array();
+    if (!gw_sqlite_start(db, &query, err, "event_since", "i", job->id))
+        return false;
+    for (;;) {
+        if (!gw_sqlite_step(&query, &row, err))
+            return false;
+        if (!row)
+            return true;
+        json_t *event = json_object();
+        json_object_set_new(event, "id", json_integer(gw_sqlite_int(&query, 0)));
+        json_object_set_new(event, "wall_us", json_integer(gw_sqlite_int(&query, 1)));
+        json_object_set_new(event, "kind", gw_json_text(gw_sqlite_text(&query, 2)));
+        json_object_set_new(event, "text", gw_json_text(gw_sqlite_text(&query, 3)));
+        json_array_append_new(job->got, event);
+    }
+}
+
+static bool read_records(struct gw_state *state, gw_state_job *read, int64_t since, json_t **out, struct gw_error *err)
+{
+    struct record_job job = {.id = since};
+    if (!gw_state_read(state, read, &job, err)) {
+        json_decref(job.got);
+        return false;
+    }
+    *out = job.got;
+    return true;
+}
+
+bool gw_state_verdicts(struct gw_state *state, json_t **out, struct gw_error *err)
+{
+    return read_records(state, list_verdicts, 0, out, err);
+}
+
+bool gw_state_events(struct gw_state *state, int64_t since_id, json_t **out, struct gw_error *err)
+{
+    return read_records(state, list_events, since_id, out, err);
+}
