@@ -157,7 +157,11 @@ static bool make_owner(struct gw_pg_store *store, PGconn *conn, const struct gw_
 static bool refuse(const struct gw_pg_store *store, const struct gw_pg_entry *e, const struct gw_error *why,
                    struct gw_error *err)
 {
+    /* Which statement of ours it came with says nothing; the entry's name does. */
+    const char *reason = strncmp(why->message, "running \"", 9) == 0 ? strstr(why->message, "\": ") : NULL;
     *err = *why;
+    if (reason)
+        snprintf(err->message, sizeof err->message, "%s", reason + 3);
     if (FAILED_WITH(why, "42501", "58P01", "0A000", "42704", "3F000"))
         gw_error_hint(err, "make it on %s as its administrator (or what it needs: extension, role, language), then run"
                            " the same command again",
