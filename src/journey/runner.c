@@ -339,8 +339,10 @@ bool gw_runner_ask(struct gw_journey *journey, const char *verb, const json_t *a
     struct gw_unix_connection runner;
     gw_autofree char *path = gw_asprintf("%s/runner.sock", journey->folder);
     *alive = false;
+    if (gw_state_runner_pid(journey->folder) == 0)
+        return true;
     if (!gw_unix_connect(path, REQUEST_MS, &runner, err))
-        return err->kind == GW_ERR_RETRY; /* nobody listens */
+        return err->kind == GW_ERR_RETRY; /* another command works in the foreground: it holds the lock, nobody listens */
     *alive = true;
     gw_autojson json_t *request = json_pack("{s:s}", "verb", verb);
     if (arguments)
