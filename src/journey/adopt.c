@@ -96,8 +96,7 @@ static bool restore_chunks(struct gw_journey *journey, const struct gw_schema *s
 static bool rebuild(struct gw_journey *journey, const struct gw_owner *owner, const struct gw_schema *schema,
                     enum gw_stage stage, struct gw_error *err)
 {
-    if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) ||
-        !gw_state_set_migration_id(journey->state, owner->migration_id, err) ||
+    if (!gw_state_set_migration_id(journey->state, owner->migration_id, err) ||
         !gw_state_put_schema(journey->state, schema, err) || !restore_chunks(journey, schema, err))
         return false;
     enum gw_side side = owner->owner;
@@ -111,17 +110,27 @@ static bool rebuild(struct gw_journey *journey, const struct gw_owner *owner, co
            gw_state_event(journey->state, "stage", "adopted", err);
 }
 
+/* A journal in which nothing has begun (a run that met a migration it did not know) may be filled. */
+static bool open_empty_journal(struct gw_journey *journey, struct gw_error *err)
+{
+    enum gw_stage stage;
+    if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) || !gw_journey_stage(journey, &stage, err))
+        return false;
+    if (stage == GW_STAGE_NEW)
+        return true;
+    (void)!gw_fail(err, GW_ERR_CONFLICT, "there is a journal already in %s, in stage %s", journey->folder,
+                   gw_stage_info(stage)->name);
+    return gw_error_hint(err, "godwit run goes on with it; if it is damaged, move it away and adopt again");
+}
+
 bool gw_adopt(struct gw_journey *journey, enum gw_stage *stage, struct gw_error *err)
 {
     struct gw_owner owner;
     struct gw_schema schema = {0};
-    if (gw_state_exists(journey->folder)) {
-        (void)!gw_fail(err, GW_ERR_CONFLICT, "there is a journal already in %s", journey->folder);
-        return gw_error_hint(err, "godwit run goes on with it; if it is damaged, move it away and adopt again");
-    }
     *stage = GW_STAGE_SWITCH;
     bool ok = gw_journey_connect(journey, err) && read_owner(journey, &owner, err) &&
-              read_plan(journey, &schema, err) && rebuild(journey, &owner, &schema, *stage, err);
+              read_plan(journey, &schema, err) && open_empty_journal(journey, err) &&
+              rebuild(journey, &owner, &schema, *stage, err);
     gw_schema_release(&schema);
     return ok;
 }

@@ -78,11 +78,14 @@ static bool same_migration(struct load *load, struct gw_store *store, struct gw_
                               "abort with its own journal, or the break-glass SQL of godwit plan");
 }
 
+static bool sides_are_free(struct load *load, struct gw_error *err)
+{
+    return same_migration(load, load->blue, err) && same_migration(load, load->green, err);
+}
+
 static bool install_home(struct load *load, struct gw_error *err)
 {
     const char *id = gw_state_migration_id(load->journey->state);
-    if (!same_migration(load, load->blue, err) || !same_migration(load, load->green, err))
-        return false;
     return load->blue->type->ownership->install(load->blue, id, err) &&
            load->green->type->ownership->install(load->green, id, err) && note_plan(load, false, err);
 }
@@ -331,8 +334,8 @@ static bool do_all(struct load *load, int64_t run, const struct load_step *steps
 static bool load_everything(struct load *load, int64_t run, struct gw_error *err)
 {
     static const struct load_step before_stream[] = {
-        {"schema-kept", keep_schema}, {"target-empty", target_must_be_empty}, {"home", install_home},
-        {"fingerprint", keep_fingerprint}, {"log", open_log}};
+        {"sides-free", sides_are_free}, {"schema-kept", keep_schema}, {"target-empty", target_must_be_empty},
+        {"home", install_home}, {"fingerprint", keep_fingerprint}, {"log", open_log}};
     static const struct load_step before_apply[] = {
         {"settled", wait_settled}, {"schema", create_schema}, {"rows", copy_rows}};
     static const struct load_step complete[] = {{"indexes", make_indexes}, {"constraints", finish_schema},

@@ -1,5 +1,6 @@
 #include "journey/streams.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -52,6 +53,27 @@ bool gw_streams_start(struct gw_journey *journey, struct gw_error *err)
         if (!gw_streams_start_one(journey, source, source == owner, err) ||
             !gw_follow_allow_apply(journey->follows[source], source == GW_BLUE ? journey->state : NULL, err))
             return false;
+    }
+    return true;
+}
+
+static bool both_receive(struct gw_journey *journey)
+{
+    for (int side = 0; side < 2; side++) {
+        struct gw_follow_status status;
+        gw_follow_status(journey->follows[side], &status);
+        if (!status.receiving && status.block == GW_FOLLOW_FREE)
+            return false;
+    }
+    return true;
+}
+
+bool gw_streams_wait_receiving(struct gw_journey *journey, int timeout_ms, struct gw_error *err)
+{
+    int64_t deadline_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
+    while (!both_receive(journey) && gw_left_ms(deadline_us) > 0) {
+        if (gw_cancel_wait(journey->cancel, 10))
+            return gw_cancel_fail(journey->cancel, err);
     }
     return true;
 }

@@ -10,6 +10,8 @@
 GW_MUST_CHECK bool gw_streams_start_one(struct gw_journey *, enum gw_side source, bool source_owns, struct gw_error *);
 /* From the end of the load on: both directions, applying; the owner is asked of the sides. No-op when they run. */
 GW_MUST_CHECK bool gw_streams_start(struct gw_journey *, struct gw_error *);
+/* Waits until both directions receive; what still hinders one stands in its status. */
+GW_MUST_CHECK bool gw_streams_wait_receiving(struct gw_journey *, int timeout_ms, struct gw_error *);
 void gw_streams_stop(struct gw_journey *);
 void gw_streams_stop_one(struct gw_journey *, enum gw_side source);
 /* Looks at what blocks or failed for good in either direction: false with that error. */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RECEIVING_MS = 10000 };
+
 struct change_of_owner {
     struct gw_journey *journey;
     struct gw_lease *lease;
@@ -289,7 +291,8 @@ static int change_owner(struct gw_journey *journey, enum gw_side from, enum gw_v
     struct gw_copy_report ignored;
     if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) || !gw_journey_connect(journey, err) ||
         !gw_verbs_recover(journey, err) || !gw_journey_allows(journey, verb, err) ||
-        !gw_journey_open_gate(journey, err) || !gw_load_run(journey, &ignored, err))
+        !gw_journey_open_gate(journey, err) || !gw_load_run(journey, &ignored, err) ||
+        !gw_streams_wait_receiving(journey, RECEIVING_MS, err))
         return (int)gw_error_exit(err);
     struct gw_switch_options options = options_of(&change, arguments, from);
     gw_autobuf struct gw_buf blocking = {0};

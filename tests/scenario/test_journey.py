@@ -60,7 +60,7 @@ def test_follow_until_caught_up_applies_every_kind_of_change(pair, migration, ne
     blue, green = pair
     fill(blue)
     m = migration(blue, green)
-    live = new_writers(blue.dsn("app_owner"), two_phase=False)
+    live = new_writers(blue.dsn("app_owner", with_password=True))
     m.run("copy")
     live.stop()
     m.run("follow", "--until", "caught-up")
