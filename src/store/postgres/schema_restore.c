@@ -147,7 +147,8 @@ static bool make_owner(struct gw_pg_store *store, PGconn *conn, const struct gw_
         return true;
     if (!try_statement(store, conn, e->owner_sql, &done, &why, err))
         return false;
-    if (!done) {
+    /* Every database has a public schema of its own; whose it is there is the operator's affair. */
+    if (!done && strcmp(e->key, "SCHEMA - public") != 0) {
         gw_autofree char *text = gw_asprintf("%s: %s", e->key, why.message);
         note(notes, &notes->owners, notes->first_owner, text);
     }
