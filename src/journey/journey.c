@@ -57,7 +57,9 @@ bool gw_journey_open_state(struct gw_journey *journey, enum gw_journal_access ac
                                        .migration = journey->migration.name,
                                        .create = access == GW_JOURNAL_WORK,
                                        .exclusive = access == GW_JOURNAL_WORK};
-    return gw_state_open(&options, &journey->state, err);
+    if (gw_state_open(&options, &journey->state, err))
+        return true;
+    return access == GW_JOURNAL_READ && err->kind == GW_ERR_RETRY; /* just being made: there is none yet */
 }
 
 bool gw_journey_connect_side(struct gw_journey *journey, enum gw_side side, struct gw_error *err)

@@ -143,10 +143,11 @@ static bool open_gate_once(struct watchdog *dog, enum gw_gate_target owner, stru
 {
     const struct gw_gate_type *type = dog->gate->type;
     bool parked;
-    enum gw_gate_target now;
-    if (!type->state(dog->gate, &parked, &now, err))
+    enum gw_gate_target now = owner;
+    if (owner == GW_GATE_UNKNOWN && !type->state(dog->gate, &parked, &now, err))
         return false;
-    if (owner != GW_GATE_UNKNOWN && now != owner && !type->point(dog->gate, owner, err))
+    /* Also when it points there already: whoever died may have been in the middle of changing that. */
+    if (now != GW_GATE_UNKNOWN && !type->point(dog->gate, now, err))
         return false;
     GW_CRASH_POINT("watchdog.before_unpark");
     return type->unpark(dog->gate, err);
