@@ -109,9 +109,10 @@ static bool find_holders(struct gw_pg_store *store, PGconn *conn, const char *ar
         *autovacuum = *autovacuum || strcmp(PQgetvalue(r, row, 6), "autovacuum worker") == 0;
     PQclear(r);
     if (gw_pg_query_text(store, conn,
-                         "SELECT string_agg(x.gid, ', ') FROM pg_prepared_xacts x JOIN pg_locks l"
-                         " ON l.virtualtransaction = '-1/' || x.transaction WHERE l.pid IS NULL AND l.granted"
-                         " AND l.relation IN (SELECT unnest($1::regclass[]))",
+                         "SELECT string_agg(DISTINCT x.gid, ', ') FROM pg_prepared_xacts x"
+                         " JOIN pg_locks own ON own.pid IS NULL AND own.transactionid = x.transaction"
+                         " JOIN pg_locks l ON l.pid IS NULL AND l.virtualtransaction = own.virtualtransaction"
+                         " WHERE l.granted AND l.relation IN (SELECT unnest($1::regclass[]))",
                          1, &array, &held, NULL, &ignored) &&
         held.len)
         gw_buf_addf(who, "%sprepared transaction %s", who->len ? ", " : "", gw_buf_text(&held));
