@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "io/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const severities[] = {"info", "warning", "blocks"};
@@ -17,7 +18,10 @@ static void print_side(const struct gw_check_side *side, const char *name, struc
     }
     gw_buf_addf(out, "  %-6s %s at %s as %s", name, side->product, side->address, side->user);
     if (side->measured) {
-        gw_format_duration(side->round_trip_us, trip);
+        if (side->round_trip_us < 1000)
+            snprintf(trip, sizeof trip, "%d us", (int)side->round_trip_us);
+        else
+            gw_format_duration(side->round_trip_us, trip);
         gw_format_bytes(side->bytes_per_second, rate);
         gw_buf_addf(out, ", round trip %s, %s/s", trip, rate);
     }

@@ -139,9 +139,9 @@ static bool take_findings(struct planner *p, struct gw_error *err)
 
 /* ---- what is made --------------------------------------------------------------------------------------------------------- */
 
-static void take_objects(struct planner *p, json_t *footprint, const char *other_side)
+static void take_objects(json_t *footprint, json_t *makes, json_t *elsewhere, const char *other_side)
 {
-    json_t *makes = json_object_get(p->plan, "makes"), *object;
+    json_t *object;
     size_t i;
     json_array_foreach(json_object_get(footprint, "objects"), i, object)
     {
@@ -153,35 +153,43 @@ static void take_objects(struct planner *p, json_t *footprint, const char *other
             continue;
         json_t *theirs = json_copy(mine);
         json_object_set_new(theirs, "side", json_string(other_side));
-        json_array_append_new(makes, theirs);
+        json_array_append_new(elsewhere, theirs);
     }
 }
 
+static void add_local(struct planner *p)
+{
+    json_t *makes = json_object_get(p->plan, "makes");
+    gw_autofree char *what = gw_asprintf("folder %s: journal, spool and quarantine, which hold rows; private (0700)",
+                                         p->options->state_folder);
+    json_array_append_new(makes, json_pack("{s:s, s:o, s:s, s:s}", "side", "here", "what", gw_json_text(what), "sql", "",
+                                           "undo", "-- removed by godwit finish and godwit abort; by hand: delete the folder"));
+    const struct gw_migration_gate *gate = &p->options->settings->gate;
+    if (gate->type == GW_MIGRATION_GATE_PGBOUNCER) {
+        gw_autofree char *line = gw_asprintf("the line of the moved database in %s, at each change of owner, then RELOAD",
+                                             gate->ini ? gate->ini : "the settings file (write_ini_command)");
+        json_array_append_new(makes, json_pack("{s:s, s:o, s:s, s:s}", "side", "gate", "what", gw_json_text(line), "sql",
+                                               "PAUSE; RELOAD; RESUME", "undo",
+                                               "-- the line as it was, then RELOAD; and RESUME"));
+    }
+}
+
+/* What blue's tables get and green's will get too is known from blue alone. */
 static bool add_footprints(struct planner *p, struct gw_error *err)
 {
+    json_t *makes = json_object_get(p->plan, "makes");
+    gw_autojson json_t *elsewhere = json_array();
     for (int side = 0; side < 2; side++) {
         struct gw_store *store = p->options->sides[side];
         gw_autojson json_t *footprint = NULL;
         if (!store->type->inspect->footprint(store, &p->schema, &footprint, err))
             return false;
-        take_objects(p, footprint, gw_side_name(gw_side_other((enum gw_side)side)));
+        take_objects(footprint, makes, elsewhere, gw_side_name(gw_side_other((enum gw_side)side)));
         json_object_set(json_object_get(p->plan, "break_glass"), gw_side_name((enum gw_side)side),
                         json_object_get(footprint, "break_glass"));
     }
-    gw_autofree char *what = gw_asprintf("folder %s: journal, spool and quarantine, which hold rows; private (0700)",
-                                         p->options->state_folder);
-    json_array_append_new(json_object_get(p->plan, "makes"),
-                          json_pack("{s:s, s:o, s:s, s:s}", "side", "here", "what", gw_json_text(what), "sql", "", "undo",
-                                    "-- removed by godwit finish and godwit abort; by hand: delete the folder"));
-    const struct gw_migration_gate *gate = &p->options->settings->gate;
-    if (gate->type == GW_MIGRATION_GATE_PGBOUNCER) {
-        gw_autofree char *line = gw_asprintf("the line of the moved database in %s, at each change of owner, then RELOAD",
-                                             gate->ini ? gate->ini : "the settings file (write_ini_command)");
-        json_array_append_new(json_object_get(p->plan, "makes"),
-                              json_pack("{s:s, s:o, s:s, s:s}", "side", "gate", "what", gw_json_text(line), "sql",
-                                        "PAUSE; RELOAD; RESUME", "undo",
-                                        "-- the line as it was, then RELOAD; and RESUME"));
-    }
+    json_array_extend(makes, elsewhere);
+    add_local(p);
     return true;
 }
 

@@ -95,7 +95,7 @@ static enum gw_severity severity_of(const char *text)
                                                                                        : GW_FINDING_WARNING;
 }
 
-/* Puts {} and {n} in. */
+/* Puts the names in. */
 static void fill_what(const struct gathering *gathered, struct gw_buf *out)
 {
     for (const char *p = gathered->what; *p; p++) {
@@ -104,9 +104,6 @@ static void fill_what(const struct gathering *gathered, struct gw_buf *out)
             if (gathered->count > NAMES_SHOWN)
                 gw_buf_addf(out, " and %d more", gathered->count - NAMES_SHOWN);
             p++;
-        } else if (strncmp(p, "{n}", 3) == 0) {
-            gw_buf_addf(out, "%d", gathered->count);
-            p += 2;
         } else {
             gw_buf_addc(out, *p);
         }

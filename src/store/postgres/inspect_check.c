@@ -167,17 +167,17 @@ static void check_keys(const struct gw_schema *schema, enum gw_side side, struct
     end_tables(&silent, silent_count);
     if (keyless_count)
         gw_findings_add(findings, GW_FINDING_WARNING, side, "keyless", gw_buf_text(&fix),
-                        "%zu tables have no key: %s. godwit sets REPLICA IDENTITY FULL on them while it works (UPDATE and"
-                        " DELETE write more WAL) and copies each under one snapshot, not in chunks",
-                        keyless_count, gw_buf_text(&keyless));
+                        "tables without a key: %s. godwit sets REPLICA IDENTITY FULL on such a table while it works (UPDATE"
+                        " and DELETE write more WAL) and copies it under one snapshot, not in chunks",
+                        gw_buf_text(&keyless));
     if (silent_count)
         gw_findings_add(findings, GW_FINDING_INFO, side, "identity-nothing", "",
-                        "%zu tables have REPLICA IDENTITY NOTHING: %s. godwit changes that while it works and puts it back",
-                        silent_count, gw_buf_text(&silent));
+                        "tables with REPLICA IDENTITY NOTHING: %s. godwit changes that while it works and puts it back",
+                        gw_buf_text(&silent));
     if (text_count)
         gw_findings_add(findings, GW_FINDING_INFO, side, "text-path", "",
-                        "%zu tables have columns whose binary form holds numbers of this server, and are copied as text: %s",
-                        text_count, gw_buf_text(&text));
+                        "tables with columns whose binary form holds numbers of this server are copied as text: %s",
+                        gw_buf_text(&text));
 }
 
 static bool check_tables(struct gw_pg_store *store, const struct gw_filter *filter, struct gw_findings *findings,

@@ -3,7 +3,7 @@
 --   way_back  true: as long as it is so, a stage has no way back
 --   stays     true: it does not come along to green
 --   space, name  the object it is about; rows of one section that say the same are gathered: {} in `what` becomes the
---             list of their names, {n} their number. With a space the include and exclude patterns decide.
+--             list of their names. With a space the include and exclude patterns decide.
 --   what, fix    words for a person; the statement that mends it
 -- Section lines: "--: id [on=blue|green] [since=16] [until=15]". godwit.* settings are set before (see inspect.c).
 -- A column that is missing from a section is NULL.
@@ -140,7 +140,7 @@ WHERE NOT pg_has_role(session_user, 'pg_signal_backend', 'USAGE')
 
 --: role-member
 SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       format('%I is no member of %I, who owns {n} tables: {}. Without it they can neither be published nor fenced',
+       format('%I is no member of %I, who owns tables: {}. Without it they can neither be published nor fenced',
               session_user, o.rolname) AS what,
        format('GRANT %I TO %I;', o.rolname, session_user) AS fix
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
@@ -151,7 +151,7 @@ ORDER BY o.rolname, 2, 3
 
 --: superuser-owned
 SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       format('the superuser %I owns {n} tables: {}. Membership in it would make godwit a superuser', o.rolname) AS what,
+       format('the superuser %I owns tables: {}. Membership in it would make godwit a superuser', o.rolname) AS what,
        format('ALTER TABLE %I.%I OWNER TO %I;', n.nspname, c.relname,
               CASE WHEN d.rolsuper THEN 'app_owner' ELSE d.rolname END)
            || CASE WHEN d.rolsuper THEN ' -- a role without superuser rights that owns the application''s tables' ELSE '' END
@@ -165,7 +165,7 @@ ORDER BY o.rolname, 2, 3
 
 --: role-owns on=blue
 SELECT 'warning' AS severity, n.nspname AS space, c.relname AS name,
-       format('godwit''s role %I owns {n} tables itself: {}. The fence lets this role pass, so the application must not'
+       format('godwit''s role %I owns tables itself: {}. The fence lets this role pass, so the application must not'
               ' log in as it', session_user) AS what,
        'give godwit a role of its own: godwit check --grants' AS fix
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -198,7 +198,7 @@ WHERE rolname = session_user AND (rolconnlimit BETWEEN 0 AND 19 OR rolvaliduntil
 
 --: row-security
 SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       format('row level security is forced on {n} tables, also for their owner: {}. %I would not see all their rows',
+       format('row level security is forced on tables, also for their owner: {}. %I would not see all their rows',
               session_user) AS what,
        format('ALTER ROLE %I BYPASSRLS; -- by a superuser', session_user) AS fix
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -218,7 +218,7 @@ ORDER BY 2
 
 --: table-select on=blue
 SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       format('%I may not read {n} tables: {}', session_user) AS what,
+       format('%I may not read these tables: {}', session_user) AS what,
        format('GRANT SELECT ON %I.%I TO %I;', n.nspname, c.relname, session_user) AS fix
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_'
@@ -261,15 +261,15 @@ FROM pg_largeobject_metadata HAVING count(*) > 0
 
 --: unlogged on=blue
 SELECT 'warning' AS severity, true AS stays, n.nspname AS space, c.relname AS name,
-       'the rows of {n} unlogged tables stay behind, because the change log does not have them: {}' AS what,
+       'the rows of unlogged tables stay behind, because the change log does not have them: {}' AS what,
        format('ALTER TABLE %I.%I SET LOGGED; -- if its rows are to move; rewrites it', n.nspname, c.relname) AS fix
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND n.nspname !~ '^pg_' AND n.nspname <> 'godwit' ORDER BY 2, 3
 
 --: triggers-always on=blue
 SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       'triggers that are ENABLE ALWAYS or REPLICA on {n} tables would fire again when godwit applies a change on the'
-       ' other side: {}' AS what,
+       'triggers that are ENABLE ALWAYS or REPLICA would fire again when godwit applies a change on the'
+       ' other side, on these tables: {}' AS what,
        format('ALTER TABLE %I.%I ENABLE TRIGGER %I;', n.nspname, c.relname, t.tgname) AS fix
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal AND c.relkind = 'r' AND n.nspname <> 'godwit'
@@ -279,7 +279,7 @@ ORDER BY 2, 3
 
 --: rules-always on=blue
 SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       'rules that are ENABLE ALWAYS or REPLICA on {n} tables would act again when godwit applies a change: {}' AS what,
+       'rules that are ENABLE ALWAYS or REPLICA would act again when godwit applies a change, on these tables: {}' AS what,
        format('ALTER TABLE %I.%I ENABLE RULE %I;', n.nspname, c.relname, r.rulename) AS fix
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1' AND c.relkind = 'r' AND n.nspname <> 'godwit'
@@ -287,7 +287,7 @@ ORDER BY 2, 3
 
 --: rules on=blue
 SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
-       'rewrite rules on {n} tables move along; on the side that follows they do not act: {}' AS what, '' AS fix
+       'rewrite rules move along; on the side that follows they do not act. Tables: {}' AS what, '' AS fix
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.ev_enabled = 'O' AND r.ev_type <> '1' AND c.relkind = 'r' AND n.nspname !~ '^pg_'
   AND n.nspname NOT IN ('information_schema', 'godwit')
@@ -295,14 +295,14 @@ ORDER BY 2, 3
 
 --: inheritance on=blue
 SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
-       '{n} tables inherit from others without being partitions; each is moved by itself, with its own rows: {}' AS what,
+       'tables that inherit from others without being partitions; each is moved by itself, with its own rows: {}' AS what,
        '' AS fix
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT c.relispartition AND c.relkind = 'r' ORDER BY 2, 3
 
 --: foreign-tables on=blue
 SELECT 'warning' AS severity, true AS stays, n.nspname AS space, c.relname AS name,
-       'the rows of {n} foreign tables are elsewhere and stay there; green must reach the same servers, with user'
+       'the rows of foreign tables are elsewhere and stay there; green must reach the same servers, with user'
        ' mappings of its own: {}' AS what,
        format('-- on green, for each server: CREATE USER MAPPING FOR ... SERVER %I OPTIONS (...);', s.srvname) AS fix
 FROM pg_foreign_table f JOIN pg_class c ON c.oid = f.ftrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -341,7 +341,7 @@ WHERE c.relkind = 'r' AND pg_relation_size(c.oid) > 0 ORDER BY 2
 
 --: invalid-indexes on=blue
 SELECT 'warning' AS severity, true AS stays, n.nspname AS space, t.relname AS name,
-       'indexes that are not valid (a CREATE INDEX CONCURRENTLY that failed) are not moved, on {n} tables: {}' AS what,
+       'indexes that are not valid (a CREATE INDEX CONCURRENTLY that failed) are not moved. Tables: {}' AS what,
        format('DROP INDEX %I.%I; -- or REINDEX INDEX it', n.nspname, c.relname) AS fix
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -349,8 +349,8 @@ WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_' ORDER BY 2, 3
 
 --: oid-columns on=blue
 SELECT 'warning' AS severity, n.nspname AS space, c.relname AS name,
-       'columns of type oid in {n} tables hold numbers of this server; they move as they are, and mean something else or'
-       ' nothing on green: {}' AS what,
+       'columns of type oid hold numbers of this server; they move as they are, and mean something else or nothing on'
+       ' green. Tables: {}' AS what,
        format('-- look what %I.%I.%I refers to', n.nspname, c.relname, a.attname) AS fix
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE a.atttypid IN ('oid'::regtype, 'oid[]'::regtype) AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'

@@ -258,7 +258,7 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('inf
 
 --: target-not-empty look=tables
 SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       'green already has {n} of the tables that are to be moved: {}. What is in them would be mixed with blue''s rows' AS what,
+       'green already has tables that are to be moved: {}. What is in them would be mixed with blue''s rows' AS what,
        format('DROP TABLE %I.%I; -- on green, if nothing in it is wanted; or take an empty database', n.nspname, c.relname)
            AS fix
 FROM jsonb_to_recordset($1::jsonb) AS b(space text, name text)

@@ -41,13 +41,14 @@ static bool may_be_replica(struct gw_pg_store *store, PGconn *conn)
            gw_pg_exec(store, conn, "RESET session_replication_role", &ignored);
 }
 
-/* system_identifier is granted to PUBLIC in most places; where it is not, the postmaster's start and address tell
- * two servers apart well enough. */
+/* A physical clone has its origin's system identifier, so the postmaster's start goes with it. Where the identifier may
+ * not be read, start and port tell two servers apart well enough. */
 static void learn_server(struct gw_pg_store *store, PGconn *conn, struct gw_identity *id)
 {
     struct gw_error ignored;
     gw_autobuf struct gw_buf text = {0};
-    if (!gw_pg_query_text(store, conn, "SELECT system_identifier FROM pg_control_system()", 0, NULL, &text, NULL,
+    if (!gw_pg_query_text(store, conn, "SELECT system_identifier || '-' || extract(epoch FROM"
+                          " pg_postmaster_start_time())::numeric FROM pg_control_system()", 0, NULL, &text, NULL,
                           &ignored) &&
         !gw_pg_query_text(store, conn,
                           "SELECT 'start-' || extract(epoch FROM pg_postmaster_start_time())::numeric || '-' ||"
