@@ -37,7 +37,8 @@ static bool sessions_open(struct follow_applier *a, struct gw_error *err)
     if (!writer_of(a)->open(f->options.target, f->stream, &a->writer, err) ||
         !writer_of(a)->position(f->options.target, f->stream, &a->reached, err))
         return gw_error_place(err, "%s", f->options.target->identity.address);
-    if (!follow_join_load_refetched(&a->join, err) || !gw_spool_reader_open(f->spool, &a->reached, &a->reader, err))
+    if (!follow_join_load_refetched(&a->join, a->reached.order, err) ||
+        !gw_spool_reader_open(f->spool, &a->reached, &a->reader, err))
         return false;
     a->row = a->reached;
     a->row_known_durable = a->row.order == 0; /* what an earlier session did not wait for may not be on the disk */

@@ -254,6 +254,7 @@ static bool careful_commit(struct follow_applier *a, bool *open, const struct gw
     a->whole_order = a->tx.order;
     snprintf(a->whole_reason, sizeof a->whole_reason, "its transaction could not be committed: %.300s", err->message);
     writer_of(a)->rollback(a->writer);
+    follow_join_rolled_back(&a->join, a->tx.order);
     follow_forget_tx(a);
     return gw_spool_seek(a->reader, place, err);
 }

@@ -132,7 +132,7 @@ static json_t *refetched_json(const struct follow_refetched *row)
     for (size_t i = 0; i < row->key.len; i++)
         gw_buf_addf(&key, "%02x", (unsigned char)row->key.data[i]);
     return json_pack("{s:I,s:s,s:s,s:s,s:s}", "collection", (json_int_t)row->collection, "key", gw_buf_text(&key),
-                     "mark", gw_buf_text(&mark), "after", "", "until", "");
+                     "mark", gw_buf_text(&mark), "from", "", "until", "");
 }
 
 static void json_set_order(json_t *object, const char *name, uint64_t order)
@@ -147,7 +147,7 @@ static bool refetched_save(struct follow_join *join, struct gw_error *err)
     json_t *rows = json_array();
     for (size_t i = 0; i < join->refetched_count; i++) {
         json_t *row = refetched_json(&join->refetched[i]);
-        json_set_order(row, "after", join->refetched[i].after_order);
+        json_set_order(row, "from", join->refetched[i].from_order);
         json_set_order(row, "until", join->refetched[i].until_order);
         json_array_append_new(rows, row);
     }
@@ -172,14 +172,14 @@ static bool refetched_read(struct follow_join *join, const json_t *item, struct 
 {
     const char *mark = json_string_value(json_object_get(item, "mark"));
     const char *key = json_string_value(json_object_get(item, "key"));
-    const char *after = json_string_value(json_object_get(item, "after"));
+    const char *from = json_string_value(json_object_get(item, "from"));
     const char *until = json_string_value(json_object_get(item, "until"));
     struct follow_refetched row = {.collection = (uint32_t)json_integer_value(json_object_get(item, "collection"))};
-    if (!mark || !key || !after || !until || !hex_read(key, &row.key)) {
+    if (!mark || !key || !from || !until || !hex_read(key, &row.key)) {
         gw_buf_release(&row.key);
         return gw_fail(err, GW_ERR_CONFLICT, "the journal's rows read again are not as they were written");
     }
-    row.after_order = strtoull(after, NULL, 10);
+    row.from_order = strtoull(from, NULL, 10);
     row.until_order = strtoull(until, NULL, 10);
     if (!gw_mark_parse(mark, &row.mark, err)) {
         gw_buf_release(&row.key);
@@ -191,7 +191,7 @@ static bool refetched_read(struct follow_join *join, const json_t *item, struct 
     return true;
 }
 
-bool follow_join_load_refetched(struct follow_join *join, struct gw_error *err)
+bool follow_join_load_refetched(struct follow_join *join, uint64_t applied_order, struct gw_error *err)
 {
     json_t *rows = NULL;
     refetched_drop_all(join);
@@ -201,7 +201,21 @@ bool follow_join_load_refetched(struct follow_join *join, struct gw_error *err)
     for (size_t i = 0; ok && i < json_array_size(rows); i++)
         ok = refetched_read(join, json_array_get(rows, i), err);
     json_decref(rows);
+    if (ok)
+        follow_join_rolled_back(join, applied_order);
     return ok;
+}
+
+void follow_join_rolled_back(struct follow_join *join, uint64_t order)
+{
+    for (size_t i = 0; i < join->refetched_count;) {
+        if (join->refetched[i].from_order >= order) {
+            refetched_release(&join->refetched[i]);
+            join->refetched[i] = join->refetched[--join->refetched_count];
+        } else {
+            i++;
+        }
+    }
 }
 
 static struct follow_refetched *refetched_find(struct follow_join *join, uint32_t collection, const struct gw_row *key)
@@ -232,7 +246,7 @@ bool follow_join_refetched(struct follow_join *join, uint32_t collection, const 
     }
     gw_mark_release(&row->mark);
     gw_mark_copy(&row->mark, mark);
-    row->after_order = order;
+    row->from_order = order;
     row->until_order = until_order;
     return refetched_save(join, err);
 }
@@ -242,7 +256,7 @@ bool follow_join_emptied(struct follow_join *join, uint32_t collection, uint64_t
     bool changed = false;
     for (size_t i = 0; i < join->refetched_count; i++) {
         struct follow_refetched *row = &join->refetched[i];
-        if (row->collection == collection && row->after_order < order && row->until_order > order) {
+        if (row->collection == collection && row->from_order < order && row->until_order > order) {
             row->until_order = order;
             changed = true;
         }
@@ -282,7 +296,7 @@ static enum follow_verdict quick(struct follow_join *join, const struct follow_q
 {
     if (join->refetched_count > 0 && question->key.count > 0) {
         const struct follow_refetched *row = refetched_find(join, question->collection, &question->key);
-        if (row && question->order > row->after_order && question->order < row->until_order)
+        if (row && question->order >= row->from_order && question->order < row->until_order)
             return verdict_of(&row->mark, question->transaction);
     }
     return follow_join_whole(join, question->collection, question->transaction, question->order);

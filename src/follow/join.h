@@ -28,7 +28,7 @@ struct follow_refetched {
     uint32_t collection;
     struct gw_buf key; /* gw_row_encode of the key's values in key order */
     struct gw_mark mark;
-    uint64_t after_order; /* decides for transactions whose commit record is behind this */
+    uint64_t from_order;  /* decides from the transaction on for which it was read, in what follows there */
     uint64_t until_order; /* and not from here on: a horizon taken after its mark, or the collection was emptied */
 };
 
@@ -62,7 +62,10 @@ GW_MUST_CHECK bool follow_join_load(struct follow_join *join, struct gw_state *c
 /* Largest number any mark saw as used, and how many chunks: tells whether a horizon was taken after all of them. */
 GW_MUST_CHECK bool follow_join_extent(struct gw_state *chunks, const struct gw_schema *schema, uint64_t *high,
                                       uint64_t *count, struct gw_error *err);
-GW_MUST_CHECK bool follow_join_load_refetched(struct follow_join *join, struct gw_error *err);
+/* Those of transactions that are applied, that is before `applied_order`: what comes again is read again. */
+GW_MUST_CHECK bool follow_join_load_refetched(struct follow_join *join, uint64_t applied_order, struct gw_error *err);
+/* The transaction at `order`, and what follows, was rolled back: forgets what was read again for it. */
+void follow_join_rolled_back(struct follow_join *join, uint64_t order);
 /* Everything before `order` is handled: forgets what no longer matters. */
 void follow_join_passed(struct follow_join *join, uint64_t order);
 

@@ -87,6 +87,7 @@ void mem_log_commit(struct gw_memory_tx *tx, bool durable)
     set_status(server, tx->xid, MEM_LOGGED);
     server->ended_at[tx->xid - server->first_xid] = tx->lsn;
     if (server->prepared) {
+        size_t len = tx->changes.len;
         server->log = gw_grow(server->log, &server->log_capacity, server->log_count, sizeof *server->log);
         server->log[server->log_count++] = (struct mem_log_entry){
             .begin = begin,
@@ -94,7 +95,7 @@ void mem_log_commit(struct gw_memory_tx *tx, bool durable)
             .xid = tx->xid,
             .ours = tx->ours,
             .wall_us = gw_wall_us(),
-            .len = tx->changes.len,
+            .len = len,
             .changes = gw_buf_detach(&tx->changes),
         };
     }
