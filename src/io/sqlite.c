@@ -229,7 +229,7 @@ bool gw_sqlite_step(struct gw_sqlite_query *query, bool *row, struct gw_error *e
 bool gw_sqlite_do(struct gw_sqlite *db, int64_t *changed, struct gw_error *err, const char *name, const char *binds,
                   ...)
 {
-    gw_autoquery struct gw_sqlite_query query = {0};
+    gw_autoquery struct gw_sqlite_query query = {.db = db};
     bool row = true;
     va_list args;
     va_start(args, binds);

@@ -62,8 +62,8 @@ GW_MUST_CHECK bool gw_spool_cut_locked(struct gw_spool *spool, struct gw_error *
 /* Finds what is there at open and cuts the torn tail. */
 GW_MUST_CHECK bool gw_spool_recover(struct gw_spool *spool, struct gw_error *err);
 /* "damaged at offset N: why", with the hint; false. */
-bool gw_spool_damaged(const struct gw_spool *spool, uint64_t segment, int64_t offset, const char *why,
-                      struct gw_error *err);
+GW_MUST_CHECK bool gw_spool_damaged(const struct gw_spool *spool, uint64_t segment, int64_t offset, const char *why,
+                                    struct gw_error *err);
 /* True, with kind and position, when the payload is a COMMIT or PROGRESS; false on other kinds and on bad bytes. */
 bool gw_spool_completes(const unsigned char *payload, size_t len, enum gw_change_kind *kind,
                         struct gw_position *position);
