@@ -246,7 +246,7 @@ bool gw_state_chunks(struct gw_state *state, uint32_t collection, struct gw_chun
 static bool check_same_chunk(struct gw_sqlite *db, const struct gw_chunk *chunk, struct gw_error *err)
 {
     gw_autoquery struct gw_sqlite_query query = {0};
-    struct gw_chunk kept;
+    struct gw_chunk kept = {0};
     bool row;
     if (!gw_sqlite_start(db, &query, err, "chunk_get", "i", (int64_t)chunk->id) || !gw_sqlite_step(&query, &row, err))
         return false;
