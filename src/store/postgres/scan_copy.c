@@ -51,10 +51,9 @@ static enum gw_pg_copy_step keep_rest(struct gw_pg_copy *copy, struct gw_error *
         if (left)
             memmove(copy->pending.data, copy->at.at, left);
         copy->pending.len = left;
-    } else {
-        gw_buf_clear(&copy->pending);
-        if (left)
-            gw_buf_add(&copy->pending, copy->at.at, left);
+        copy->in_pending = false;
+    } else if (left) { /* nothing is pending: else it would have been fed from there */
+        gw_buf_add(&copy->pending, copy->at.at, left);
     }
     copy->at = gw_cursor_of(NULL, 0);
     return GW_PG_COPY_MORE;
