@@ -16,7 +16,7 @@ static int log_colour;
 static struct gw_buf status_line; /* guarded by log_lock */
 
 static pthread_mutex_t tee_lock = PTHREAD_MUTEX_INITIALIZER;
-static void (*tee_function)(enum gw_log_level level, const char *line, void *arg);
+static void (*tee_function)(enum gw_log_level level, const char *text, void *arg);
 static void *tee_arg;
 static _Thread_local bool tee_inside; /* a tee that logs must not call itself */
 
@@ -112,7 +112,7 @@ static void emit(enum gw_log_level level, const char *text)
         pthread_mutex_lock(&tee_lock);
         if (tee_function) {
             tee_inside = true;
-            tee_function(level, gw_buf_text(&plain), tee_arg);
+            tee_function(level, text, tee_arg);
             tee_inside = false;
         }
         pthread_mutex_unlock(&tee_lock);
@@ -181,7 +181,7 @@ void gw_log_status_line(const char *text_or_null)
     pthread_mutex_unlock(&log_lock);
 }
 
-void gw_log_tee(void (*tee)(enum gw_log_level level, const char *line, void *arg), void *arg)
+void gw_log_tee(void (*tee)(enum gw_log_level level, const char *text, void *arg), void *arg)
 {
     pthread_mutex_lock(&tee_lock);
     tee_function = tee;

@@ -21,8 +21,8 @@ void gw_log_error(const struct gw_error *err);
 /* A status line at the bottom of a terminal, redrawn under log lines; NULL removes it. No-op when not a terminal. */
 void gw_log_status_line(const char *text_or_null);
 bool gw_log_is_terminal(void);
-/* Called with each finished line (without newline) besides stderr: the runner forwards lines to its clients. */
-void gw_log_tee(void (*tee)(enum gw_log_level level, const char *line, void *arg), void *arg);
+/* Called with each message as it was said (without prefix) besides stderr: the runner forwards them to its clients. */
+void gw_log_tee(void (*tee)(enum gw_log_level level, const char *text, void *arg), void *arg);
 
 /* Replaces the password in a URL or a key=value connection string with ***; out is cut to size bytes. */
 void gw_redact_url(const char *url, char *out, unsigned size);

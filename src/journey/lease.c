@@ -200,7 +200,11 @@ static bool begin(const char *folder, int lease_ms, struct gw_lease_record *reco
 static bool start_watchdog(const char *folder, const char *file, int *pidfd, struct gw_error *err)
 {
     const char *const argv[] = {"/proc/self/exe", "watchdog", "--lease", folder, "-f", file, NULL};
-    struct gw_process_run run = {.spec = {.argv = argv}, .timeout_ms = READY_MS};
+    /* A crash point is meant for us: the watchdog has its own, so that tests can kill either. */
+    const char *crash = getenv("GODWIT_WATCHDOG_CRASH_AT"); /* NOLINT(concurrency-mt-unsafe): nobody sets it here */
+    gw_autofree char *crash_at = gw_asprintf("GODWIT_CRASH_AT=%s", crash ? crash : "");
+    const char *const environment[] = {crash_at, NULL};
+    struct gw_process_run run = {.spec = {.argv = argv, .environment = environment}, .timeout_ms = READY_MS};
     struct gw_process_result result;
     int pid = 0;
     bool ok = gw_process_run(&run, NULL, &result, err) && gw_process_check(&result, "the watchdog", err);

@@ -209,13 +209,14 @@ static json_t *lines_json(const struct gw_buf *lines)
 static json_t *result_json(const struct gw_switch_options *options, const struct gw_switch_result *result,
                            int predicted_ms)
 {
-    return json_pack("{s:s, s:b, s:b, s:f, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s}", "owner",
+    gw_autojson json_t *steps = json_object();
+    for (size_t i = 0; gw_switch_step_name(i); i++)
+        json_object_set_new(steps, gw_switch_step_name(i), json_real((double)result->step_us[i] / 1e3));
+    return json_pack("{s:s, s:b, s:b, s:f, s:i, s:O, s:I, s:s}", "owner",
                      gw_side_name(result->flipped ? gw_side_other(options->from) : options->from), "flipped",
                      result->flipped, "undone", result->undone, "pause_ms", (double)result->pause_us / 1e3,
-                     "predicted_ms", predicted_ms, "park_ms", (double)result->drained_us / 1e3, "fence_ms",
-                     (double)result->fence_us / 1e3, "apply_ms", (double)result->apply_us / 1e3, "sequences_ms",
-                     (double)result->sequences_us / 1e3, "flip_ms", (double)result->flip_us / 1e3, "open_ms",
-                     (double)result->open_us / 1e3, "epoch", (json_int_t)result->epoch, "at", result->at.text);
+                     "predicted_ms", predicted_ms, "steps_ms", steps,
+                     "epoch", (json_int_t)result->epoch, "at", result->at.text);
 }
 
 static void say_preflight(struct gw_journey *journey, const struct gw_switch_options *options,
@@ -301,6 +302,7 @@ static int change_owner(struct gw_journey *journey, enum gw_side from, enum gw_v
     if (!gw_follow_wait_caught_up(journey->follows[from], options.pause_budget_ms, &caught_up, err) ||
         !gw_switch_preflight(&options, &blocking, &predicted_ms, err))
         return (int)gw_error_exit(err);
+    gw_error_clear(err); /* what a probe was refused on the way is no failure of ours */
     say_preflight(journey, &options, &blocking, predicted_ms);
     if (json_is_true(json_object_get(arguments, "dry_run")))
         return dry_run(journey, &options, &blocking, predicted_ms, result);

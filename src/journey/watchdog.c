@@ -28,6 +28,7 @@ enum {
     OPEN_AGAIN_MS = 100, /* between attempts to let traffic go on */
     OPEN_GIVE_UP_MS = 600000,
     LOCK_MS = 2000,
+    PARK_MS = 500,
 };
 
 struct watchdog {
@@ -143,11 +144,16 @@ static bool open_gate_once(struct watchdog *dog, enum gw_gate_target owner, stru
 {
     const struct gw_gate_type *type = dog->gate->type;
     bool parked;
-    enum gw_gate_target now = owner;
-    if (owner == GW_GATE_UNKNOWN && !type->state(dog->gate, &parked, &now, err))
+    enum gw_gate_target now;
+    if (!type->state(dog->gate, &parked, &now, err))
         return false;
+    if (owner == GW_GATE_UNKNOWN)
+        owner = now;
+    if (owner != now && !parked && !type->park(dog->gate, PARK_MS, err))
+        gw_log_error(err); /* moved under running transactions, then: the fence is between them and harm */
+    GW_CRASH_POINT("watchdog.before_point");
     /* Also when it points there already: whoever died may have been in the middle of changing that. */
-    if (now != GW_GATE_UNKNOWN && !type->point(dog->gate, now, err))
+    if (owner != GW_GATE_UNKNOWN && !type->point(dog->gate, owner, err))
         return false;
     GW_CRASH_POINT("watchdog.before_unpark");
     return type->unpark(dog->gate, err);

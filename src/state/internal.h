@@ -18,6 +18,7 @@ struct gw_state_request { /* on the stack of the thread that waits for it */
     void *arg;
     struct gw_error *err;
     bool durable, ok, done;
+    void (*release)(struct gw_state_request *); /* nobody waits for it: the writer lets it go; NULL otherwise */
     struct gw_state_request *next;
 };
 
@@ -42,6 +43,8 @@ struct gw_state {
 /* Durable: on disk on return, else in the kernel's hands (a killed process loses nothing, a power cut may). */
 GW_MUST_CHECK bool gw_state_write(struct gw_state *state, bool durable, gw_state_job *job, void *arg,
                                   struct gw_error *err);
+/* In order with the others and not waited for; a failure is logged. The request is on the heap and given away. */
+GW_MUST_CHECK bool gw_state_post(struct gw_state *state, struct gw_state_request *request, struct gw_error *err);
 GW_MUST_CHECK bool gw_state_read(struct gw_state *state, gw_state_job *job, void *arg, struct gw_error *err);
 /* Ends the writer thread. */
 void gw_state_writer_stop(struct gw_state *state);

@@ -3,6 +3,9 @@
 #include "base/mem.h"
 #include "state/internal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 struct run_job {
     int64_t run;
     const char *name, *detail;
@@ -62,6 +65,44 @@ bool gw_state_end_step(struct gw_state *state, int64_t run, const char *name, en
 {
     struct run_job job = {.run = run, .name = name, .detail = detail, .status = status, .wall_us = gw_wall_us()};
     return gw_state_write(state, true, end_step, &job, err);
+}
+
+/* ---- steps inside a pause: noted without waiting for the disk ---- */
+
+struct posted_step {
+    struct gw_state_request request; /* first */
+    struct run_job job;
+    struct gw_error err;
+    char name[sizeof((struct gw_step *)0)->name];
+    char *detail;
+};
+
+static void release_posted(struct gw_state_request *request)
+{
+    struct posted_step *posted = (struct posted_step *)request;
+    free(posted->detail);
+    free(posted);
+}
+
+bool gw_state_note_step(struct gw_state *state, int64_t run, const char *name, enum gw_step_status status,
+                        const char *detail, struct gw_error *err)
+{
+    struct posted_step *posted = gw_zalloc(sizeof *posted);
+    posted->request = (struct gw_state_request){.job = status == GW_STEP_BEGUN ? begin_step : end_step,
+                                                .arg = &posted->job,
+                                                .err = &posted->err,
+                                                .release = release_posted};
+    snprintf(posted->name, sizeof posted->name, "%s", name);
+    posted->detail = detail ? gw_strdup(detail) : NULL;
+    posted->job = (struct run_job){.run = run,
+                                   .name = posted->name,
+                                   .detail = posted->detail,
+                                   .status = status,
+                                   .wall_us = gw_wall_us()};
+    if (gw_state_post(state, &posted->request, err))
+        return true;
+    release_posted(&posted->request);
+    return false;
 }
 
 static bool end_run(struct gw_sqlite *db, void *arg, struct gw_error *err)

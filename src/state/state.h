@@ -63,6 +63,10 @@ GW_MUST_CHECK bool gw_state_begin_step(struct gw_state *, int64_t run, const cha
                                        struct gw_error *);
 GW_MUST_CHECK bool gw_state_end_step(struct gw_state *, int64_t run, const char *name, enum gw_step_status,
                                      const char *detail, struct gw_error *);
+/* Begins (GW_STEP_BEGUN) or ends a step in the same order, without waiting for the disk: inside the pause of a switch,
+ * whose truth is on the sides (docs/adr/0003). The next call that waits has these on disk, too. */
+GW_MUST_CHECK bool gw_state_note_step(struct gw_state *, int64_t run, const char *name, enum gw_step_status,
+                                      const char *detail, struct gw_error *);
 GW_MUST_CHECK bool gw_state_end_run(struct gw_state *, int64_t run, const char *outcome, struct gw_error *);
 /* The last run of this kind without an outcome: what a killed process left behind; run 0 when there is none. */
 GW_MUST_CHECK bool gw_state_open_run(struct gw_state *, const char *what, int64_t *run, struct gw_step **steps,

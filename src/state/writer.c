@@ -3,6 +3,7 @@
  * callers that come together share the sync, and one that fails takes none of the others with it.
  */
 #include "base/crash.h"
+#include "base/log.h"
 #include "state/internal.h"
 
 static bool set_synchronous(struct gw_state *state, bool full, struct gw_error *err)
@@ -60,6 +61,13 @@ static void run_batch(struct gw_state *state, struct gw_state_request *batch)
     }
 }
 
+static void end_posted(struct gw_state_request *request)
+{
+    if (!request->ok)
+        gw_warn("the journal could not be written: %s", request->err->message);
+    request->release(request);
+}
+
 static void *writer_main(void *arg)
 {
     struct gw_state *state = arg;
@@ -77,7 +85,10 @@ static void *writer_main(void *arg)
         pthread_mutex_lock(&state->write_lock);
         for (struct gw_state_request *request = batch, *next; request; request = next) {
             next = request->next; /* gone as soon as its caller sees `done` */
-            request->done = true;
+            if (request->release)
+                end_posted(request);
+            else
+                request->done = true;
         }
         pthread_cond_broadcast(&state->answered);
     }
@@ -85,26 +96,39 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
+/* Under write_lock. */
+static bool enqueue(struct gw_state *state, struct gw_state_request *request, struct gw_error *err)
+{
+    if (!state->thread_runs) {
+        int rc = pthread_create(&state->thread, NULL, writer_main, state);
+        if (rc != 0)
+            return gw_fail_errno(err, rc, "could not start the journal's writer");
+        state->thread_runs = true;
+    }
+    *state->last = request;
+    state->last = &request->next;
+    pthread_cond_signal(&state->asked);
+    return true;
+}
+
 bool gw_state_write(struct gw_state *state, bool durable, gw_state_job *job, void *arg, struct gw_error *err)
 {
     struct gw_state_request request = {.job = job, .arg = arg, .err = err, .durable = durable};
     gw_error_clear(err);
     pthread_mutex_lock(&state->write_lock);
-    if (!state->thread_runs) {
-        int rc = pthread_create(&state->thread, NULL, writer_main, state);
-        if (rc != 0) {
-            pthread_mutex_unlock(&state->write_lock);
-            return gw_fail_errno(err, rc, "could not start the journal's writer");
-        }
-        state->thread_runs = true;
-    }
-    *state->last = &request;
-    state->last = &request.next;
-    pthread_cond_signal(&state->asked);
-    while (!request.done)
+    bool queued = enqueue(state, &request, err);
+    while (queued && !request.done)
         pthread_cond_wait(&state->answered, &state->write_lock);
     pthread_mutex_unlock(&state->write_lock);
-    return request.ok || gw_state_explain(err);
+    return queued && (request.ok || gw_state_explain(err));
+}
+
+bool gw_state_post(struct gw_state *state, struct gw_state_request *request, struct gw_error *err)
+{
+    pthread_mutex_lock(&state->write_lock);
+    bool queued = enqueue(state, request, err);
+    pthread_mutex_unlock(&state->write_lock);
+    return queued;
 }
 
 void gw_state_writer_stop(struct gw_state *state)

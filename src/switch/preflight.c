@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { CENSUS_LOOKS = 4, CENSUS_PAUSE_MS = 60 };
 enum { CANARY_TIMEOUT_MS = 10000, CANARY_POLL_MS = 5, APPLY_TIMEOUT_MS = 10000 };
 
 static bool is_listed(int64_t id, const int64_t *ids, size_t count)
@@ -17,33 +18,71 @@ static bool is_listed(int64_t id, const int64_t *ids, size_t count)
     return false;
 }
 
+struct census {
+    struct gw_session_info *around; /* sessions the gate does not hold */
+    size_t count;
+};
+
+static bool take_census(const struct gw_switch_options *options, struct census *out, struct gw_error *err)
+{
+    struct gw_store *from = options->sides[options->from];
+    int64_t *own = NULL;
+    size_t own_count = 0, kept = 0;
+    if (!from->type->sessions->census(from, &out->around, &out->count, err))
+        return false;
+    bool ok = options->gate->type->sessions(options->gate, &own, &own_count, err);
+    for (size_t i = 0; ok && i < out->count; i++) {
+        if (!is_listed(out->around[i].id, own, own_count))
+            out->around[kept++] = out->around[i];
+    }
+    out->count = kept;
+    free(own);
+    return ok;
+}
+
+/* The two lists are not taken at one moment, and the gate opens and closes sessions all the time: only a session that is
+ * around in every look counts. */
+static bool find_bypassing(const struct gw_switch_options *options, struct census *found, struct gw_error *err)
+{
+    bool ok = take_census(options, found, err);
+    for (int look = 1; ok && found->count && look < CENSUS_LOOKS; look++) {
+        if (gw_cancel_wait(options->cancel, CENSUS_PAUSE_MS))
+            return gw_cancel_fail(options->cancel, err);
+        struct census again = {0};
+        ok = take_census(options, &again, err);
+        size_t kept = 0;
+        for (size_t i = 0; ok && i < found->count; i++) {
+            for (size_t j = 0; j < again.count; j++) {
+                if (again.around[j].id == found->around[i].id) {
+                    found->around[kept++] = again.around[j];
+                    break;
+                }
+            }
+        }
+        found->count = kept;
+        free(again.around);
+    }
+    return ok;
+}
+
 /* Sessions on the owner that do not come through the gate would see errors at the fence: named before. */
 static bool add_bypassing_sessions(const struct gw_switch_options *options, struct gw_buf *blockers,
                                    struct gw_error *err)
 {
-    struct gw_store *from = options->sides[options->from];
-    const struct gw_sessions_facet *sessions = from->type->sessions;
-    if (!sessions || options->ignore_sessions || !options->gate->type->sessions)
+    if (!options->sides[options->from]->type->sessions || options->ignore_sessions || !options->gate->type->sessions)
         return true;
-    struct gw_session_info *found = NULL;
-    int64_t *own = NULL;
-    size_t count = 0, own_count = 0, around = 0;
-    if (!sessions->census(from, &found, &count, err))
-        return false;
-    bool ok = options->gate->type->sessions(options->gate, &own, &own_count, err);
-    for (size_t i = 0; ok && i < count; i++) {
-        if (is_listed(found[i].id, own, own_count))
-            continue;
-        around++;
-        gw_buf_addf(blockers, "a session bypasses the gate: %s@%s (%s, pid %lld, %s)\n", found[i].user,
-                    found[i].address[0] ? found[i].address : "local", found[i].application, (long long)found[i].id,
-                    found[i].state);
+    struct census found = {0};
+    bool ok = find_bypassing(options, &found, err);
+    for (size_t i = 0; ok && i < found.count; i++) {
+        const struct gw_session_info *session = &found.around[i];
+        gw_buf_addf(blockers, "a session bypasses the gate: %s@%s (%s, pid %lld, %s)\n", session->user,
+                    session->address[0] ? session->address : "local", session->application, (long long)session->id,
+                    session->state);
     }
-    if (ok && around)
+    if (ok && found.count)
         gw_buf_adds(blockers, "(end such sessions, send them through the gate, or give --ignore-sessions: the fence "
                               "will refuse their writes)\n");
-    free(found);
-    free(own);
+    free(found.around);
     return ok;
 }
 

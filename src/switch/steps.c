@@ -34,10 +34,7 @@ static bool park(struct gw_switch_run *run, struct gw_error *err)
 {
     run->parked_at_us = gw_mono_us();
     run->deadline_us = run->parked_at_us + (int64_t)run->options->pause_budget_ms * 1000;
-    if (!run->options->gate->type->park(run->options->gate, left_ms(run), err))
-        return false;
-    run->result->drained_us = gw_mono_us() - run->parked_at_us;
-    return true;
+    return run->options->gate->type->park(run->options->gate, left_ms(run), err);
 }
 
 static enum gw_gate_target gate_target(enum gw_side side)
@@ -55,13 +52,11 @@ static bool unpark_old(struct gw_switch_run *run, struct gw_error *err)
 
 static bool raise_fence(struct gw_switch_run *run, struct gw_error *err)
 {
-    int64_t began = gw_mono_us();
     int limit = left_ms(run) < run->options->lock_timeout_ms ? left_ms(run) : run->options->lock_timeout_ms;
     if (limit <= 0)
         return over_budget(run, "waiting to raise the fence", err);
     if (!run->from->type->fence->raise(run->from, run->options->schema, limit, &run->fence_at, err))
         return false;
-    run->result->fence_us = gw_mono_us() - began;
     run->result->at = run->fence_at;
     return true;
 }
@@ -74,24 +69,20 @@ static bool lower_old_fence(struct gw_switch_run *run, struct gw_error *err)
 static bool drain(struct gw_switch_run *run, struct gw_error *err)
 {
     const struct gw_switch_hooks *hooks = &run->options->hooks;
-    int64_t began = gw_mono_us();
     bool reached = false;
     if (!hooks->wait_applied(hooks->arg, run->options->from, &run->fence_at, left_ms(run), &reached, err))
         return false;
     if (!reached)
         return over_budget(run, "the last changes were being applied", err);
-    run->result->apply_us = gw_mono_us() - began;
     return true;
 }
 
 static bool sync_sequences(struct gw_switch_run *run, struct gw_error *err)
 {
-    int64_t began = gw_mono_us();
     size_t count;
     const struct gw_schema_facet *schema = run->to->type->schema;
     if (schema && schema->sync_sequences && !schema->sync_sequences(run->from, run->to, &count, err))
         return false;
-    run->result->sequences_us = gw_mono_us() - began;
     return left_ms(run) > 0 || over_budget(run, "sequences were being set", err);
 }
 
@@ -120,36 +111,30 @@ static bool flip_row(struct gw_store *store, const struct gw_owner *expected, en
 
 static bool flip_old(struct gw_switch_run *run, struct gw_error *err)
 {
-    int64_t began = gw_mono_us();
     gw_error_clear(err);
     GW_CRASH_POINT("switch.before_flip");
     if (!flip_row(run->from, &run->expected_from, run->to->side, err))
         return false;
     run->flipped = true;
     GW_CRASH_POINT("switch.between_flips");
-    run->result->flip_us = gw_mono_us() - began;
     return true;
 }
 
 static bool flip_new(struct gw_switch_run *run, struct gw_error *err)
 {
-    int64_t began = gw_mono_us();
     gw_error_clear(err);
     if (!flip_row(run->to, &run->expected_to, run->to->side, err))
         return false;
     run->result->epoch = run->expected_to.epoch + 1;
-    run->result->flip_us += gw_mono_us() - began;
     return true;
 }
 
 static bool open_new(struct gw_switch_run *run, struct gw_error *err)
 {
-    int64_t began = gw_mono_us();
     if (!run->to->type->fence->lower(run->to, err))
         return false;
     if (run->options->hooks.owner_changed)
         run->options->hooks.owner_changed(run->options->hooks.arg, run->to->side);
-    run->result->open_us = gw_mono_us() - began;
     return true;
 }
 

@@ -51,6 +51,11 @@ void gw_switch_describe(const struct gw_switch_options *options, struct gw_buf *
         gw_buf_addf(out, "%2d. undo it all: the fence down, traffic on to %s\n", ++number, from);
 }
 
+const char *gw_switch_step_name(size_t step)
+{
+    return step < gw_switch_step_count ? gw_switch_steps[step].name : NULL;
+}
+
 static bool read_owner_rows(struct gw_switch_run *run, struct gw_error *err)
 {
     bool installed;
@@ -69,20 +74,14 @@ static bool read_owner_rows(struct gw_switch_run *run, struct gw_error *err)
     return true;
 }
 
-static bool journal_begin(struct gw_switch_run *run, const char *name, struct gw_error *err)
-{
-    char full[64];
-    snprintf(full, sizeof full, "switch.%s", name);
-    return gw_state_begin_step(run->options->state, run->journal_run, full, NULL, err);
-}
-
-/* The journal only tells the story (the sides know the truth), so its failure must not stop a pause half-way. */
-static void journal_end(struct gw_switch_run *run, const char *name, enum gw_step_status status, const char *detail)
+/* The journal only tells the story (the sides know the truth): it is not waited for, and its failure must not stop a
+ * pause half-way. */
+static void journal(struct gw_switch_run *run, const char *name, enum gw_step_status status, const char *detail)
 {
     char full[64];
     struct gw_error ignored;
     snprintf(full, sizeof full, "switch.%s", name);
-    if (!gw_state_end_step(run->options->state, run->journal_run, full, status, detail, &ignored))
+    if (!gw_state_note_step(run->options->state, run->journal_run, full, status, detail, &ignored))
         gw_warn("the journal could not be written: %s", ignored.message);
 }
 
@@ -131,7 +130,7 @@ static bool undo_from(struct gw_switch_run *run, size_t last, struct gw_error *e
         if (!step->undo)
             continue;
         if (step->undo(run, &failure)) {
-            journal_end(run, step->name, GW_STEP_UNDONE, NULL);
+            journal(run, step->name, GW_STEP_UNDONE, NULL);
         } else {
             gw_error_prefix(&failure, "undoing step %s", step->name);
             gw_log_error(&failure);
@@ -161,13 +160,15 @@ static bool do_steps(struct gw_switch_run *run, struct gw_error *err)
         if (run->options->rehearse && !step->rehearsed)
             break;
         last = i;
-        if (!journal_begin(run, step->name, err) && !run->flipped)
-            return call_off(run, i, err);
-        if (!act(run, step, err)) {
-            journal_end(run, step->name, GW_STEP_FAILED, err->message);
+        journal(run, step->name, GW_STEP_BEGUN, NULL);
+        int64_t began_us = gw_mono_us();
+        bool ok = act(run, step, err);
+        run->result->step_us[i] = gw_mono_us() - began_us;
+        if (!ok) {
+            journal(run, step->name, GW_STEP_FAILED, err->message);
             return run->flipped ? false : call_off(run, i, err);
         }
-        journal_end(run, step->name, GW_STEP_DONE, NULL);
+        journal(run, step->name, GW_STEP_DONE, NULL);
         GW_CRASH_POINT("switch.after_step");
     }
     if (!run->options->rehearse)

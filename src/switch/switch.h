@@ -51,12 +51,14 @@ struct gw_switch_options {
     bool rehearse;        /* all but the flip, then undone */
 };
 
+enum { GW_SWITCH_STEPS_MAX = 16 };
+const char *gw_switch_step_name(size_t step); /* NULL behind the last */
+
 struct gw_switch_result {
     bool flipped;
     bool undone;            /* it was called off and traffic goes on where it was */
     int64_t pause_us;       /* park asked to unpark done */
-    int64_t drained_us;     /* of which: waiting for the gate's clients, the fence, the applier, sequences, flip, open */
-    int64_t fence_us, apply_us, sequences_us, flip_us, open_us;
+    int64_t step_us[GW_SWITCH_STEPS_MAX]; /* how long each step took, as gw_switch_step_name numbers them */
     uint64_t epoch;
     struct gw_position at; /* on the old owner */
 };
