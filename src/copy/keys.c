@@ -7,15 +7,17 @@ bool copy_finish_collection(struct copy_run *run, uint32_t id, struct gw_error *
     struct copy_collection *collection = &run->collections[id];
     pthread_mutex_lock(&run->lock);
     bool complete = collection->status == GW_LOAD_SPLIT && collection->loaded >= collection->chunks;
-    if (complete)
-        collection->status = GW_LOAD_LOADED; /* taken: only one thread comes here for it */
+    bool mine = complete && !collection->finishing;
+    collection->finishing |= complete;
     pthread_mutex_unlock(&run->lock);
-    if (!complete)
+    if (!mine)
         return true;
+    /* The journal first: a key builder that is quicker would have its word overwritten. */
     if (!gw_state_set_load_status(run->options.state, id, GW_LOAD_LOADED, err))
         return false;
     GW_CRASH_POINT("copy.collection.loaded");
     pthread_mutex_lock(&run->lock);
+    collection->status = GW_LOAD_LOADED;
     pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->lock);
     return true;

@@ -15,6 +15,7 @@ struct copy_collection {
     enum gw_load_status status;
     uint64_t chunks, loaded;
     double bytes_per_row, us_per_row; /* as measured, 0 unknown */
+    bool finishing;                   /* a thread journals that it is loaded */
     bool key_taken;                   /* a key builder is at it */
 };
 
