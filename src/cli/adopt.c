@@ -1,5 +1,5 @@
-#include "cli/commands.h"
 #include "journey/adopt.h"
+#include "cli/commands.h"
 #include "journey/verbs.h"
 
 static int adopt(struct gw_cli *cli, struct gw_journey *journey)
@@ -34,7 +34,8 @@ const struct gw_command gw_command_adopt = {
     .name = "adopt",
     .summary = "rebuild a lost journal from what both sides know",
     .arguments = "",
-    .description = "After the runner's machine was lost: on a new one, with the same migration file, `godwit adopt` and\n"
-                   "then `godwit run`. Works once the load is complete; before that, begin again.\n",
+    .description =
+        "After the runner's machine was lost: on a new one, with the same migration file, `godwit adopt` and\n"
+        "then `godwit run`. Works once the load is complete; before that, begin again.\n",
     .run = run,
 };

@@ -1,6 +1,6 @@
+#include "check/check.h"
 #include "base/buf.h"
 #include "base/log.h"
-#include "check/check.h"
 #include "cli/commands.h"
 #include "io/json.h"
 #include "journey/journey.h"
@@ -30,9 +30,8 @@ static bool write_script(struct gw_journey *journey, enum gw_side side, struct g
     const struct gw_migration_side *settings = &journey->store->side[side];
     const struct gw_store_type *type;
     struct gw_store_options options = {.url = settings->url, .migration = journey->migration.name, .side = side};
-    struct gw_grants_ask ask = {.options = &options,
-                                .store = journey->sides[side],
-                                .other = journey->sides[gw_side_other(side)]};
+    struct gw_grants_ask ask = {
+        .options = &options, .store = journey->sides[side], .other = journey->sides[gw_side_other(side)]};
     if (!gw_store_type_for(settings->url, &type, err))
         return false;
     if (!type->inspect || !type->inspect->grants_for)
@@ -97,7 +96,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     bool grants = false;
     const char *side = NULL;
     const struct gw_option options[] = {
-        {"grants", 0, GW_OPTION_FLAG, &grants, "print the SQL scripts that give godwit's role what it needs, one per side"},
+        {"grants", 0, GW_OPTION_FLAG, &grants,
+         "print the SQL scripts that give godwit's role what it needs, one per side"},
         {"side", 0, GW_OPTION_TEXT, &side, "with --grants: blue or green alone"},
     };
     struct gw_error err, refused[2];
@@ -124,9 +124,10 @@ const struct gw_command gw_command_check = {
     .name = "check",
     .summary = "rights, settings, what would go wrong; each finding with its fix",
     .arguments = "",
-    .description = "Looks at both sides, the gate and this machine, and changes nothing. Exit 0: nothing blocks; 1: something\n"
-                   "does; 4: a side cannot be reached.\n"
-                   "godwit check --grants prints one SQL script per side that makes godwit's role; run blue's first, then ask\n"
-                   "again: green's names the roles it takes over from blue.\n",
+    .description =
+        "Looks at both sides, the gate and this machine, and changes nothing. Exit 0: nothing blocks; 1: something\n"
+        "does; 4: a side cannot be reached.\n"
+        "godwit check --grants prints one SQL script per side that makes godwit's role; run blue's first, then ask\n"
+        "again: green's names the roles it takes over from blue.\n",
     .run = run,
 };

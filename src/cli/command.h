@@ -16,7 +16,7 @@ struct gw_option {
     const char *name; /* long, without dashes */
     char letter;      /* 0: none */
     enum gw_option_kind kind;
-    void *target;     /* bool * or const char ** */
+    void *target; /* bool * or const char ** */
     const char *help;
 };
 

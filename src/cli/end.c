@@ -29,20 +29,21 @@ static int run_finish(struct gw_cli *cli, const struct gw_command *command)
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
     if (code >= 0)
         return code;
-    return gw_cli_verb_run(cli, (struct gw_cli_verb){.name = "finish",
-                                                     .work = gw_verb_finish,
-                                                     .arguments = json_pack("{s:b, s:b}", "now", now, "no_archive",
-                                                                            no_archive),
-                                                     .confirm = "This gives the way back up for good.",
-                                                     .yes = yes});
+    return gw_cli_verb_run(
+        cli, (struct gw_cli_verb){.name = "finish",
+                                  .work = gw_verb_finish,
+                                  .arguments = json_pack("{s:b, s:b}", "now", now, "no_archive", no_archive),
+                                  .confirm = "This gives the way back up for good.",
+                                  .yes = yes});
 }
 
 const struct gw_command gw_command_abort = {
     .name = "abort",
     .summary = "call the migration off before the switch; removes everything godwit left",
     .arguments = "",
-    .description = "Removes slot, publication, triggers, the schema godwit and the local state, and proves that nothing is\n"
-                   "left. The tables copied to green stay there. After a switch: godwit rollback first.\n",
+    .description =
+        "Removes slot, publication, triggers, the schema godwit and the local state, and proves that nothing is\n"
+        "left. The tables copied to green stay there. After a switch: godwit rollback first.\n",
     .run = run_abort,
 };
 const struct gw_command gw_command_finish = {

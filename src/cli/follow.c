@@ -27,7 +27,8 @@ const struct gw_command gw_command_follow = {
     .name = "follow",
     .summary = "apply the owner's changes on the other side until stopped",
     .arguments = "",
-    .description = "Runs the earlier stages it needs. Ctrl-C or SIGTERM stops it cleanly (exit 0); what was applied stays\n"
-                   "applied, and the next start goes on from there.\n",
+    .description =
+        "Runs the earlier stages it needs. Ctrl-C or SIGTERM stops it cleanly (exit 0); what was applied stays\n"
+        "applied, and the next start goes on from there.\n",
     .run = run,
 };

@@ -58,9 +58,10 @@ static void add_probed(struct gw_buf *out, const char *side, const struct probed
 {
     gw_buf_addf(out, "# %-6s", side);
     if (probed->reached)
-        gw_buf_addf(out, "%s, database %s, as %s%s%s\n", probed->identity.product, probed->identity.database,
-                    probed->identity.user, probed->identity.in_recovery ? "; a STANDBY: give the primary" : "",
-                    probed->identity.loopback || probed->identity.encrypted ? "" : "; NOT ENCRYPTED: add sslmode=verify-full");
+        gw_buf_addf(
+            out, "%s, database %s, as %s%s%s\n", probed->identity.product, probed->identity.database,
+            probed->identity.user, probed->identity.in_recovery ? "; a STANDBY: give the primary" : "",
+            probed->identity.loopback || probed->identity.encrypted ? "" : "; NOT ENCRYPTED: add sslmode=verify-full");
     else
         gw_buf_adds(out, "could not be reached when this was written\n");
 }
@@ -112,7 +113,8 @@ static int refuse(struct gw_cli *cli, struct probed sides[2])
     struct gw_error *why = &sides[sides[GW_BLUE].reached ? GW_GREEN : GW_BLUE].why;
     if (!sides[GW_BLUE].reached && !sides[GW_GREEN].reached)
         gw_log_error(&sides[GW_GREEN].why);
-    (void)!gw_error_hint(why, "mend that, or write the file all the same with --force (and then: godwit check --grants)");
+    (void)!gw_error_hint(why,
+                         "mend that, or write the file all the same with --force (and then: godwit check --grants)");
     gw_cli_fail(cli, why);
     return GW_EXIT_UNREACHABLE;
 }
@@ -161,7 +163,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     bool force = false;
     const struct gw_option options[] = {
         {"name", 'n', GW_OPTION_TEXT, &name, "the migration's name; default: that of blue's database"},
-        {"force", 0, GW_OPTION_FLAG, &force, "overwrite a file that is there; write it also when a side cannot be reached"},
+        {"force", 0, GW_OPTION_FLAG, &force,
+         "overwrite a file that is there; write it also when a side cannot be reached"},
     };
     struct gw_error err;
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 2, 2);
@@ -180,8 +183,9 @@ const struct gw_command gw_command_init = {
     .name = "init",
     .summary = "probe both sides and write a commented migration file",
     .arguments = "BLUE GREEN",
-    .description = "BLUE and GREEN are addresses such as postgresql://godwit@old.internal/app. Passwords in them are used for\n"
-                   "the probe and not written down: put them into ~/.pgpass, password_command or ${NAME}. Never overwrites a\n"
-                   "file without --force.\n",
+    .description =
+        "BLUE and GREEN are addresses such as postgresql://godwit@old.internal/app. Passwords in them are used for\n"
+        "the probe and not written down: put them into ~/.pgpass, password_command or ${NAME}. Never overwrites a\n"
+        "file without --force.\n",
     .run = run,
 };

@@ -43,7 +43,8 @@ static bool take(const struct gw_option *option, int argc, char **argv, int *i, 
     size_t len = strlen(option->name);
     if (option->letter && arg[0] == '-' && arg[1] == option->letter && !arg[2]) {
         value = NULL;
-    } else if (!strncmp(arg, "--", 2) && !strncmp(arg + 2, option->name, len) && (!arg[2 + len] || arg[2 + len] == '=')) {
+    } else if (!strncmp(arg, "--", 2) && !strncmp(arg + 2, option->name, len) &&
+               (!arg[2 + len] || arg[2 + len] == '=')) {
         value = arg[2 + len] ? arg + 3 + len : NULL;
     } else {
         return false;

@@ -79,7 +79,8 @@ const struct gw_command gw_command_plan = {
     .name = "plan",
     .summary = "what moves and stays, estimates, what is made, the way back, break-glass SQL",
     .arguments = "",
-    .description = "Makes nothing but a temporary table on green, to time it. Exit 0: the plan is safe; 1: something blocks, or\n"
-                   "a stage has no way back, with the reason.\n",
+    .description =
+        "Makes nothing but a temporary table on green, to time it. Exit 0: the plan is safe; 1: something blocks, or\n"
+        "a stage has no way back, with the reason.\n",
     .run = run,
 };

@@ -38,8 +38,9 @@ const struct gw_command gw_command_run = {
     .name = "run",
     .summary = "the journey up to where you decide; then stays and keeps both sides together",
     .arguments = "",
-    .description = "Resident: copies, follows and verifies, then waits for `godwit switch`, `rollback`, `verify`, `abort`\n"
-                   "and `finish`, which talk to it over a Unix socket in the state folder. Keep it running until finish:\n"
-                   "after a switch it is what keeps the way back open. A systemd unit ships with godwit.\n",
+    .description =
+        "Resident: copies, follows and verifies, then waits for `godwit switch`, `rollback`, `verify`, `abort`\n"
+        "and `finish`, which talk to it over a Unix socket in the state folder. Keep it running until finish:\n"
+        "after a switch it is what keeps the way back open. A systemd unit ships with godwit.\n",
     .run = run,
 };

@@ -1,9 +1,9 @@
+#include "journey/status.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "io/json.h"
 #include "journey/runner.h"
-#include "journey/status.h"
 
 #include <stdio.h>
 #include <unistd.h>

@@ -23,7 +23,8 @@ static void draw_progress(const char *line, double done, void *arg)
     gw_log_status_line(text);
 }
 
-static int answer(struct gw_cli *cli, struct gw_cli_verb *verb, int code, json_t *result, const struct gw_error *failure)
+static int answer(struct gw_cli *cli, struct gw_cli_verb *verb, int code, json_t *result,
+                  const struct gw_error *failure)
 {
     gw_log_status_line(NULL);
     if (failure->kind != GW_ERR_NONE)

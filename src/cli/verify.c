@@ -14,8 +14,9 @@ const struct gw_command gw_command_verify = {
     .name = "verify",
     .summary = "compare both sides: equal, different or unresolved",
     .arguments = "",
-    .description = "Reads every row on both sides by a path of its own and compares digests; where they differ, rows and\n"
-                   "columns, read again until they stand still. Works on a live pair. Exit 0 equal, 1 different,\n"
-                   "3 unresolved. --json gives the whole report.\n",
+    .description =
+        "Reads every row on both sides by a path of its own and compares digests; where they differ, rows and\n"
+        "columns, read again until they stand still. Works on a live pair. Exit 0 equal, 1 different,\n"
+        "3 unresolved. --json gives the whole report.\n",
     .run = run,
 };

@@ -1,5 +1,5 @@
-#include "cli/commands.h"
 #include "journey/watchdog.h"
+#include "cli/commands.h"
 
 static int run(struct gw_cli *cli, const struct gw_command *command)
 {

@@ -42,7 +42,8 @@ static bool parse_plan(const struct gw_buf *text, struct gw_schema *schema, bool
         !gw_json_get_bool(plan, "loaded", loaded, err) || !gw_json_get_array(plan, "collections", &collections, err))
         return false;
     schema->collections = gw_calloc(json_array_size(collections) + 1, sizeof *schema->collections);
-    json_array_foreach (collections, i, item) {
+    json_array_foreach(collections, i, item)
+    {
         if (!json_is_string(item))
             return gw_fail(err, GW_ERR_CONFLICT, "the plan noted on the sides is damaged at table %zu", i);
         if (!gw_collection_parse(json_string_value(item), &schema->collections[i], err))
@@ -61,8 +62,9 @@ static bool read_plan(struct gw_journey *journey, struct gw_schema *schema, stru
         return gw_error_prefix(err, "reading the plan noted on green");
     if (loaded)
         return true;
-    (void)!gw_fail(err, GW_ERR_LOST_POSITION, "the load was not complete: the changes that the lost machine had spooled "
-                                              "are gone, so what was copied cannot be brought up to date");
+    (void)!gw_fail(err, GW_ERR_LOST_POSITION,
+                   "the load was not complete: the changes that the lost machine had spooled "
+                   "are gone, so what was copied cannot be brought up to date");
     return gw_error_hint(err, "remove what is left with the break-glass SQL of godwit plan, empty green, and begin "
                               "again: godwit run");
 }

@@ -96,8 +96,7 @@ bool gw_journey_connect(struct gw_journey *journey, struct gw_error *err)
 bool gw_journey_open_gate(struct gw_journey *journey, struct gw_error *err)
 {
     return journey->gate || gw_gate_open(&journey->store->gate, journey->store->side[GW_BLUE].url,
-                                         journey->store->side[GW_GREEN].url,
-                                         journey->cancel, &journey->gate, err);
+                                         journey->store->side[GW_GREEN].url, journey->cancel, &journey->gate, err);
 }
 
 bool gw_journey_stage(struct gw_journey *journey, enum gw_stage *stage, struct gw_error *err)

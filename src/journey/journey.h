@@ -25,11 +25,11 @@ struct gw_journey {
     const struct gw_migration_store *store; /* the one store of the migration; in `migration` */
     const char *folder;                     /* <state>/<migration>, private; in `migration` */
     struct gw_cancel *cancel;
-    struct gw_state *state;   /* NULL until gw_journey_open_state */
-    struct gw_store *sides[2]; /* NULL until gw_journey_connect */
-    struct gw_schema schema;  /* as planned; count 0 before the plan is kept */
-    struct gw_gate *gate;     /* NULL until gw_journey_open_gate */
-    pthread_mutex_t lock;     /* guards follows[] against a status that is being taken */
+    struct gw_state *state;       /* NULL until gw_journey_open_state */
+    struct gw_store *sides[2];    /* NULL until gw_journey_connect */
+    struct gw_schema schema;      /* as planned; count 0 before the plan is kept */
+    struct gw_gate *gate;         /* NULL until gw_journey_open_gate */
+    pthread_mutex_t lock;         /* guards follows[] against a status that is being taken */
     struct gw_follow *follows[2]; /* by the side they read: [GW_BLUE] is blue>green */
     void (*progress)(const char *line, double done, void *arg); /* may be NULL; done 0..1, below 0 unknown */
     void *progress_arg;

@@ -36,8 +36,9 @@ static bool keep_schema(struct load *load, struct gw_error *err)
     if (journey->schema.count == 0) {
         if (now.count == 0) {
             gw_schema_release(&now);
-            (void)!gw_fail(err, GW_ERR_USER, "there is nothing to move: blue has no tables that the include and exclude "
-                                             "patterns let through");
+            (void)!gw_fail(err, GW_ERR_USER,
+                           "there is nothing to move: blue has no tables that the include and exclude "
+                           "patterns let through");
             return gw_error_hint(err, "godwit audit shows what is there, and what godwit's role may see");
         }
         ok = gw_state_put_schema(journey->state, &now, err) && gw_journey_read_schema(journey, err);
@@ -72,7 +73,8 @@ static bool same_migration(struct load *load, struct gw_store *store, struct gw_
         return false;
     if (!installed || !strcmp(owner.migration_id, id))
         return true;
-    (void)!gw_fail(err, GW_ERR_CONFLICT, "%s already belongs to a migration named \"%s\" that this journal does not know",
+    (void)!gw_fail(err, GW_ERR_CONFLICT,
+                   "%s already belongs to a migration named \"%s\" that this journal does not know",
                    gw_side_name(store->side), owner.migration);
     return gw_error_hint(err, "if it is this one and the journal was lost: godwit adopt. If it is an old one: godwit "
                               "abort with its own journal, or the break-glass SQL of godwit plan");
@@ -155,7 +157,8 @@ static bool wait_settled(struct load *load, struct gw_error *err)
 static bool create_schema(struct load *load, struct gw_error *err)
 {
     gw_journey_say(load->journey, "creating the schema on green");
-    return load->green->type->schema->create(load->blue, load->green, &load->journey->store->filter, load->work_dir, err);
+    return load->green->type->schema->create(load->blue, load->green, &load->journey->store->filter, load->work_dir,
+                                             err);
 }
 
 static void on_copy_progress(const struct gw_copy_progress *progress, void *arg)
@@ -227,8 +230,8 @@ static bool apply_past_marks(struct load *load, struct gw_error *err)
 static bool make_indexes(struct load *load, struct gw_error *err)
 {
     gw_journey_say(load->journey, "creating indexes on green");
-    return load->green->type->schema->create_indexes(load->green, load->work_dir,
-                                                     load->journey->store->copy.index_jobs, err);
+    return load->green->type->schema->create_indexes(load->green, load->work_dir, load->journey->store->copy.index_jobs,
+                                                     err);
 }
 
 static bool finish_schema(struct load *load, struct gw_error *err)
@@ -334,13 +337,13 @@ static bool do_all(struct load *load, int64_t run, const struct load_step *steps
 static bool load_everything(struct load *load, int64_t run, struct gw_error *err)
 {
     static const struct load_step before_stream[] = {
-        {"sides-free", sides_are_free}, {"schema-kept", keep_schema}, {"target-empty", target_must_be_empty},
-        {"home", install_home}, {"fingerprint", keep_fingerprint}, {"log", open_log}};
+        {"sides-free", sides_are_free}, {"schema-kept", keep_schema},      {"target-empty", target_must_be_empty},
+        {"home", install_home},         {"fingerprint", keep_fingerprint}, {"log", open_log}};
     static const struct load_step before_apply[] = {
         {"settled", wait_settled}, {"schema", create_schema}, {"rows", copy_rows}};
-    static const struct load_step complete[] = {{"indexes", make_indexes}, {"constraints", finish_schema},
-                                                {"same-definitions", same_fingerprint}, {"way-back", prepare_way_back},
-                                                {"noted", note_loaded}, {"analyze", analyze}};
+    static const struct load_step complete[] = {
+        {"indexes", make_indexes},      {"constraints", finish_schema}, {"same-definitions", same_fingerprint},
+        {"way-back", prepare_way_back}, {"noted", note_loaded},         {"analyze", analyze}};
     struct gw_journey *journey = load->journey;
     if (!do_all(load, run, before_stream, sizeof before_stream / sizeof *before_stream, err) ||
         !gw_journey_read_schema(journey, err) || !gw_journey_enter(journey, GW_STAGE_COPY, err) ||

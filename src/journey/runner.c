@@ -34,7 +34,7 @@ struct runner {
     struct gw_unix_listener listener;
     struct work work;
     int64_t guarded_us;
-    bool over; /* aborted or finished: nothing left to run for */
+    bool over;          /* aborted or finished: nothing left to run for */
     atomic_bool failed; /* its own first work failed for good: `failure` says how */
     struct gw_error failure;
 };
@@ -43,9 +43,8 @@ static const struct {
     const char *name;
     gw_verb_function *verb;
 } verbs[] = {
-    {"copy", gw_verb_copy},     {"verify", gw_verb_verify}, {"switch", gw_verb_switch},
-    {"rollback", gw_verb_rollback}, {"abort", gw_verb_abort},   {"finish", gw_verb_finish},
-    {"follow", gw_verb_follow},
+    {"copy", gw_verb_copy},   {"verify", gw_verb_verify}, {"switch", gw_verb_switch}, {"rollback", gw_verb_rollback},
+    {"abort", gw_verb_abort}, {"finish", gw_verb_finish}, {"follow", gw_verb_follow},
 };
 
 static json_t *error_json(const struct gw_error *err)
@@ -342,7 +341,8 @@ bool gw_runner_ask(struct gw_journey *journey, const char *verb, const json_t *a
     if (gw_state_runner_pid(journey->folder) == 0)
         return true;
     if (!gw_unix_connect(path, REQUEST_MS, &runner, err))
-        return err->kind == GW_ERR_RETRY; /* another command works in the foreground: it holds the lock, nobody listens */
+        return err->kind ==
+               GW_ERR_RETRY; /* another command works in the foreground: it holds the lock, nobody listens */
     *alive = true;
     gw_autojson json_t *request = json_pack("{s:s}", "verb", verb);
     if (arguments)

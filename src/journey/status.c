@@ -22,10 +22,10 @@ static void add_stream(json_t *status, const struct gw_follow_status *follow, en
         gw_stream_name(source), "receiving", follow->receiving, "applying", follow->applying, "caught_up",
         follow->caught_up, "lag_us", (json_int_t)follow->lag_us, "lag_bytes", (json_int_t)follow->lag_bytes, "lag_rows",
         (json_int_t)follow->lag_rows, "source_rows_per_second", follow->source_rows_per_second, "apply_rows_per_second",
-        follow->apply_rows_per_second, "spool_bytes", (json_int_t)follow->spool_bytes, "received", follow->received.text,
-        "applied", follow->applied_durable.text, "transactions", (json_int_t)follow->transactions, "foreign_writes",
-        (json_int_t)follow->foreign_writes, "quarantined", (json_int_t)follow->quarantined, "convergence",
-        gw_buf_text(&never), "blocked", follow->blocked);
+        follow->apply_rows_per_second, "spool_bytes", (json_int_t)follow->spool_bytes, "received",
+        follow->received.text, "applied", follow->applied_durable.text, "transactions",
+        (json_int_t)follow->transactions, "foreign_writes", (json_int_t)follow->foreign_writes, "quarantined",
+        (json_int_t)follow->quarantined, "convergence", gw_buf_text(&never), "blocked", follow->blocked);
     json_array_append_new(json_object_get(status, "streams"), stream);
     if (follow->block != GW_FOLLOW_FREE)
         block(status, follow->blocked[0] ? follow->blocked : follow->error.message);
@@ -57,7 +57,8 @@ static bool add_verdict(struct gw_journey *journey, json_t *status, struct gw_er
     json_int_t oldest_us = 0;
     size_t i;
     json_t *verdict;
-    json_array_foreach (verdicts, i, verdict) {
+    json_array_foreach(verdicts, i, verdict)
+    {
         const char *word = json_string_value(json_object_get(verdict, "verdict"));
         json_int_t at = json_integer_value(json_object_get(verdict, "wall_us"));
         equal += word && !strcmp(word, "equal");
@@ -66,10 +67,10 @@ static bool add_verdict(struct gw_journey *journey, json_t *status, struct gw_er
         if (at && (!oldest_us || at < oldest_us))
             oldest_us = at;
     }
-    const char *word = different                                        ? "different"
-                       : unresolved                                     ? "unresolved"
+    const char *word = different                                         ? "different"
+                       : unresolved                                      ? "unresolved"
                        : equal && (size_t)equal == journey->schema.count ? "equal"
-                                                                        : "none";
+                                                                         : "none";
     json_object_set_new(status, "verdict",
                         json_pack("{s:s, s:i, s:i, s:i, s:I, s:I}", "verdict", word, "equal", equal, "different",
                                   different, "unresolved", unresolved, "tables", (json_int_t)journey->schema.count,
@@ -124,8 +125,8 @@ static void add_side(struct gw_journey *journey, json_t *status, enum gw_side si
                                     kept.lost, "reader_attached", kept.reader_attached));
     if (kept.lost) {
         gw_autobuf struct gw_buf line = {0};
-        gw_buf_addf(&line, "%s no longer keeps its change log for godwit: the direction %s is lost",
-                    gw_side_name(side), gw_stream_name(side));
+        gw_buf_addf(&line, "%s no longer keeps its change log for godwit: the direction %s is lost", gw_side_name(side),
+                    gw_stream_name(side));
         block(status, gw_buf_text(&line));
     }
 }
@@ -175,8 +176,8 @@ bool gw_status_take(struct gw_journey *journey, json_t **out, struct gw_error *e
         json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:[], s:[], s:[]}", "migration", journey->migration.name, "stage",
                   info->name, "meaning", info->meaning, "since_us", (json_int_t)since_us, "owner",
                   stage == GW_STAGE_FINISHED ? "green" : "blue", "runner_pid", runner, "streams", "retained", "blocks");
-    if (journey->state &&
-        (!add_load(journey, status, err) || !add_verdict(journey, status, err) || !add_quarantine(journey, status, err)))
+    if (journey->state && (!add_load(journey, status, err) || !add_verdict(journey, status, err) ||
+                           !add_quarantine(journey, status, err)))
         return false;
     if (stage == GW_STAGE_COPY || stage == GW_STAGE_FOLLOW || stage == GW_STAGE_SWITCH || stage == GW_STAGE_RETAIN) {
         add_owner(journey, status);
@@ -216,7 +217,9 @@ static void print_head(const json_t *status, struct gw_buf *out)
     if (number_of(status, "since_us"))
         gw_format_duration(gw_wall_us() - number_of(status, "since_us"), since);
     gw_buf_addf(out, "%s   stage %s   owner %s", text_of(status, "migration"), text_of(status, "stage"),
-                !strcmp(owner, "blue") ? "BLUE" : !strcmp(owner, "green") ? "GREEN" : "UNKNOWN");
+                !strcmp(owner, "blue")    ? "BLUE"
+                : !strcmp(owner, "green") ? "GREEN"
+                                          : "UNKNOWN");
     if (since[0])
         gw_buf_addf(out, "   %s", since);
     if (number_of(status, "runner_pid"))
@@ -229,7 +232,8 @@ static void print_streams(const json_t *status, struct gw_buf *out)
 {
     size_t i;
     json_t *stream;
-    json_array_foreach (json_object_get(status, "streams"), i, stream) {
+    json_array_foreach(json_object_get(status, "streams"), i, stream)
+    {
         char bytes[16], spool[16];
         gw_format_bytes(number_of(stream, "lag_bytes"), bytes);
         gw_format_bytes(number_of(stream, "spool_bytes"), spool);
@@ -247,8 +251,9 @@ static void print_load(const json_t *status, struct gw_buf *out)
     if (!number_of(load, "chunks"))
         return;
     gw_format_bytes(number_of(load, "bytes"), bytes);
-    gw_buf_addf(out, "  load       %" JSON_INTEGER_FORMAT " rows, %s, %" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT
-                     " chunks\n",
+    gw_buf_addf(out,
+                "  load       %" JSON_INTEGER_FORMAT " rows, %s, %" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT
+                " chunks\n",
                 number_of(load, "rows"), bytes, number_of(load, "chunks_loaded"), number_of(load, "chunks"));
 }
 
@@ -272,7 +277,8 @@ static void print_retained(const json_t *status, struct gw_buf *out)
 {
     size_t i;
     json_t *kept;
-    json_array_foreach (json_object_get(status, "retained"), i, kept) {
+    json_array_foreach(json_object_get(status, "retained"), i, kept)
+    {
         char bytes[16];
         gw_format_bytes(number_of(kept, "bytes"), bytes);
         gw_buf_addf(out, "  %-10s keeps %s of its change log for us%s\n", text_of(kept, "side"), bytes,
@@ -296,8 +302,7 @@ void gw_status_print(const json_t *status, struct gw_buf *out)
     json_t *line;
     if (json_array_size(blocks))
         gw_buf_adds(out, "  blocks:\n");
-    json_array_foreach (blocks, i, line)
-        gw_buf_addf(out, "    %s\n", json_string_value(line));
+    json_array_foreach(blocks, i, line) gw_buf_addf(out, "    %s\n", json_string_value(line));
     if (text_of(status, "next")[0])
         gw_buf_addf(out, "next: %s\n", text_of(status, "next"));
 }

@@ -148,8 +148,9 @@ void gw_streams_convergence(const struct gw_follow_status *status, struct gw_buf
 {
     if (status->caught_up || status->lag_rows < 1000 || status->seconds_left >= 0)
         return;
-    gw_buf_addf(out,
-                "source %.0f rows/s, apply %.0f: never. Give green more CPU and faster disk, drop indexes on green that "
-                "can be made after the move, or raise follow.batch_rows",
-                status->source_rows_per_second, status->apply_rows_per_second);
+    gw_buf_addf(
+        out,
+        "source %.0f rows/s, apply %.0f: never. Give green more CPU and faster disk, drop indexes on green that "
+        "can be made after the move, or raise follow.batch_rows",
+        status->source_rows_per_second, status->apply_rows_per_second);
 }

@@ -103,8 +103,10 @@ static bool retention_over(struct gw_journey *journey, struct gw_error *err)
         return true;
     char text[16];
     gw_format_duration(left_us, text);
-    (void)!gw_fail(err, GW_ERR_CONFLICT, "the retention period lasts another %s: until then blue follows and godwit "
-                                         "rollback goes back", text);
+    (void)!gw_fail(err, GW_ERR_CONFLICT,
+                   "the retention period lasts another %s: until then blue follows and godwit "
+                   "rollback goes back",
+                   text);
     return gw_error_hint(err, "to give the way back up now: godwit finish --now");
 }
 

@@ -50,7 +50,9 @@ static void say_progress(struct gw_journey *journey, enum gw_side owner)
     gw_streams_convergence(&status, &never);
     gw_journey_progress(journey, -1, "follow %s  lag %.1f s, %lld bytes, %lld rows  %s", gw_stream_name(owner),
                         (double)status.lag_us / 1e6, (long long)status.lag_bytes, (long long)status.lag_rows,
-                        never.len ? gw_buf_text(&never) : status.caught_up ? "caught up" : "converging");
+                        never.len          ? gw_buf_text(&never)
+                        : status.caught_up ? "caught up"
+                                           : "converging");
 }
 
 int gw_verb_follow(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)

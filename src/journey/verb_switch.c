@@ -65,8 +65,8 @@ static bool add_quarantine(struct gw_journey *journey, struct gw_buf *lines, str
     if (!gw_state_quarantined(journey->state, &found, &count, err))
         return false;
     if (count)
-        gw_buf_addf(lines, "%zu changes are in quarantine, the first: %s of %s in %s: %s\n", count,
-                    found[0].operation, found[0].key, found[0].collection, found[0].reason);
+        gw_buf_addf(lines, "%zu changes are in quarantine, the first: %s of %s in %s: %s\n", count, found[0].operation,
+                    found[0].key, found[0].collection, found[0].reason);
     gw_quarantined_free(found, count);
     return true;
 }
@@ -78,7 +78,8 @@ static bool add_verdicts(struct gw_journey *journey, struct gw_buf *lines, struc
         return false;
     size_t equal = 0, other = 0, i;
     json_t *verdict;
-    json_array_foreach (verdicts, i, verdict) {
+    json_array_foreach(verdicts, i, verdict)
+    {
         const char *word = json_string_value(json_object_get(verdict, "verdict"));
         if (word && !strcmp(word, "equal"))
             equal++;
@@ -103,8 +104,9 @@ static bool add_ddl(struct gw_journey *journey, enum gw_side from, struct gw_buf
         !store->type->catalog->fingerprint(store, &journey->store->filter, &now, err))
         return false;
     if (kept && strcmp(json_string_value(kept), gw_buf_text(&now)) != 0)
-        gw_buf_addf(lines, "definitions on %s changed (DDL) since it was loaded; they did not come along. Make the same "
-                           "change on %s, or godwit abort and begin again\n",
+        gw_buf_addf(lines,
+                    "definitions on %s changed (DDL) since it was loaded; they did not come along. Make the same "
+                    "change on %s, or godwit abort and begin again\n",
                     gw_side_name(from), gw_side_name(gw_side_other(from)));
     return true;
 }
@@ -215,8 +217,8 @@ static json_t *result_json(const struct gw_switch_options *options, const struct
     return json_pack("{s:s, s:b, s:b, s:f, s:i, s:O, s:I, s:s}", "owner",
                      gw_side_name(result->flipped ? gw_side_other(options->from) : options->from), "flipped",
                      result->flipped, "undone", result->undone, "pause_ms", (double)result->pause_us / 1e3,
-                     "predicted_ms", predicted_ms, "steps_ms", steps,
-                     "epoch", (json_int_t)result->epoch, "at", result->at.text);
+                     "predicted_ms", predicted_ms, "steps_ms", steps, "epoch", (json_int_t)result->epoch, "at",
+                     result->at.text);
 }
 
 static void say_preflight(struct gw_journey *journey, const struct gw_switch_options *options,
@@ -228,8 +230,9 @@ static void say_preflight(struct gw_journey *journey, const struct gw_switch_opt
         gw_journey_say(journey, "nothing blocks; expected pause %d ms, budget %d ms", predicted_ms,
                        options->pause_budget_ms);
     if (!journey->gate->type->parks)
-        gw_journey_say(journey, "the gate \"%s\" cannot park traffic: writes to %s fail from the fence on until the "
-                                "application is pointed at %s; expect an outage",
+        gw_journey_say(journey,
+                       "the gate \"%s\" cannot park traffic: writes to %s fail from the fence on until the "
+                       "application is pointed at %s; expect an outage",
                        journey->gate->type->name, gw_side_name(options->from),
                        gw_side_name(gw_side_other(options->from)));
 }

@@ -56,8 +56,8 @@ const char *gw_switch_step_name(size_t step); /* NULL behind the last */
 
 struct gw_switch_result {
     bool flipped;
-    bool undone;            /* it was called off and traffic goes on where it was */
-    int64_t pause_us;       /* park asked to unpark done */
+    bool undone;                          /* it was called off and traffic goes on where it was */
+    int64_t pause_us;                     /* park asked to unpark done */
     int64_t step_us[GW_SWITCH_STEPS_MAX]; /* how long each step took, as gw_switch_step_name numbers them */
     uint64_t epoch;
     struct gw_position at; /* on the old owner */
