@@ -309,7 +309,8 @@ static void definitions_arrive_whole_and_once(void **state)
     move_rows(p, &schema);
     for (size_t i = 0; i < schema.count; i++)
         MUST(f->create_key(p->green, &schema.collections[i], p->work_dir, &err));
-    assert_value(p->owner[1], "SELECT count(*) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype = 'p'", "1");
+    assert_value(p->owner[1],
+                 "SELECT count(*) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype = 'p'", "1");
     assert_value(p->owner[1], "SELECT count(*) FROM pg_indexes WHERE indexname = 'orders_doc'", "0");
     MUST(f->create_indexes(p->green, p->work_dir, 2, &err));
     assert_value(p->owner[1], "SELECT count(*) FROM pg_constraint WHERE contype = 'f'", "0");
@@ -404,10 +405,14 @@ static void left_out_tables_take_what_needs_them_along(void **state)
     MUST(f->create_indexes(p->green, elsewhere, 2, &err));
     MUST(f->finish(p->green, elsewhere, &err));
     MUST(f->finish_deferred(p->green, elsewhere, &err));
-    assert_value(p->owner[1], "SELECT count(*) FROM pg_class WHERE relname IN ('left_out', 'on_left_out', 'on_that',"
-                              " 'left_out_s_seq', 'events_1')", "0");
-    assert_value(p->owner[1], "SELECT count(*) FROM pg_class WHERE relname IN ('points_at_it', 'events', 'events_rest')", "3");
-    assert_value(p->owner[1], "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'points_at_it'::regclass", "0");
+    assert_value(p->owner[1],
+                 "SELECT count(*) FROM pg_class WHERE relname IN ('left_out', 'on_left_out', 'on_that',"
+                 " 'left_out_s_seq', 'events_1')",
+                 "0");
+    assert_value(p->owner[1],
+                 "SELECT count(*) FROM pg_class WHERE relname IN ('points_at_it', 'events', 'events_rest')", "3");
+    assert_value(p->owner[1],
+                 "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = 'points_at_it'::regclass", "0");
     gw_schema_release(&schema);
     gw_test_rmdir(elsewhere);
 }

@@ -186,8 +186,8 @@ static void sum_up(const PGresult *r, const struct gw_filter *filter, struct gw_
     int rows = PQntuples(r);
     for (int i = 0; i < rows; i++) {
         const char *kind = PQgetvalue(r, i, 0);
-        bool passes = strcmp(kind, "tables") != 0 || !filter ||
-                      gw_filter_match(filter, PQgetvalue(r, i, 1), PQgetvalue(r, i, 2));
+        bool passes =
+            strcmp(kind, "tables") != 0 || !filter || gw_filter_match(filter, PQgetvalue(r, i, 1), PQgetvalue(r, i, 2));
         if (passes)
             for (int k = 1; k < 4; k++)
                 gw_buf_add(&text, PQgetvalue(r, i, k), (size_t)PQgetlength(r, i, k) + 1);

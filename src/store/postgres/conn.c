@@ -36,10 +36,10 @@ static enum gw_error_kind kind_of(const char *state)
         const char *prefix;
         enum gw_error_kind kind;
     } table[] = {
-        {"40", GW_ERR_RETRY},      {"55P03", GW_ERR_RETRY},   {"57014", GW_ERR_RETRY},  {"57P01", GW_ERR_RETRY},
-        {"57P02", GW_ERR_RETRY},   {"57P03", GW_ERR_RETRY},   {"57P05", GW_ERR_RETRY},  {"25P03", GW_ERR_RETRY},
-        {"25P04", GW_ERR_RETRY},   {"08", GW_ERR_RETRY},      {"53300", GW_ERR_RETRY},  {"28", GW_ERR_REFUSED},
-        {"42501", GW_ERR_REFUSED}, {"3D000", GW_ERR_REFUSED}, {"57P04", GW_ERR_REFUSED}, {"53", GW_ERR_RESOURCE},
+        {"40", GW_ERR_RETRY},          {"55P03", GW_ERR_RETRY},   {"57014", GW_ERR_RETRY},   {"57P01", GW_ERR_RETRY},
+        {"57P02", GW_ERR_RETRY},       {"57P03", GW_ERR_RETRY},   {"57P05", GW_ERR_RETRY},   {"25P03", GW_ERR_RETRY},
+        {"25P04", GW_ERR_RETRY},       {"08", GW_ERR_RETRY},      {"53300", GW_ERR_RETRY},   {"28", GW_ERR_REFUSED},
+        {"42501", GW_ERR_REFUSED},     {"3D000", GW_ERR_REFUSED}, {"57P04", GW_ERR_REFUSED}, {"53", GW_ERR_RESOURCE},
         {"0A000", GW_ERR_UNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -92,8 +92,7 @@ bool gw_pg_fail(struct gw_pg_store *store, PGconn *conn, const PGresult *result,
         const char *table = PQresultErrorField(result, PG_DIAG_TABLE_NAME);
         const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
         if (detail || context)
-            gw_error_detail(err, "%s%s%s", detail ? detail : "", detail && context ? "; " : "",
-                            context ? context : "");
+            gw_error_detail(err, "%s%s%s", detail ? detail : "", detail && context ? "; " : "", context ? context : "");
         else if (table)
             gw_error_detail(err, "table %s", table);
     }
@@ -221,8 +220,7 @@ static bool fail_connect(struct gw_pg_store *store, PGconn *conn, const char *wh
     }
     char url[160];
     gw_redact_url(store->url, url, sizeof url);
-    return gw_error_place(err, "%s %s", gw_side_name(store->base.side),
-                          opened ? store->base.identity.address : url);
+    return gw_error_place(err, "%s %s", gw_side_name(store->base.side), opened ? store->base.identity.address : url);
 }
 
 static int connect_timeout_ms(PGconn *conn)
@@ -261,14 +259,16 @@ static bool finish_connect(struct gw_pg_store *store, PGconn *conn, struct gw_er
 static bool pin_settings(struct gw_pg_store *store, PGconn *conn, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
-    gw_buf_adds(&sql, "SET client_encoding = 'UTF8';SET datestyle = 'ISO, YMD';SET intervalstyle = 'postgres';"
-                      "SET timezone = 'UTC';SET bytea_output = 'hex';SET extra_float_digits = 3;"
-                      "SET xmloption = 'content';SET standard_conforming_strings = on;SET array_nulls = on;"
-                      "SET transform_null_equals = off;SET lc_monetary = 'C';SET lc_numeric = 'C';"
-                      "SET search_path = '';SET row_security = off;SET jit = off;SET client_min_messages = warning;"
-                      "SET default_transaction_isolation = 'read committed';SET default_transaction_read_only = off;"
-                      "SET default_transaction_deferrable = off;SET statement_timeout = 0;SET lock_timeout = 0;"
-                      "SET idle_in_transaction_session_timeout = 0;SET synchronize_seqscans = off;");
+    gw_buf_adds(
+        &sql,
+        "SET statement_timeout = 0;SET client_encoding = 'UTF8';SET datestyle = 'ISO, YMD';SET intervalstyle = 'postgres';"
+        "SET timezone = 'UTC';SET bytea_output = 'hex';SET extra_float_digits = 3;"
+        "SET xmloption = 'content';SET standard_conforming_strings = on;SET array_nulls = on;"
+        "SET transform_null_equals = off;SET lc_monetary = 'C';SET lc_numeric = 'C';"
+        "SET search_path = '';SET row_security = off;SET jit = off;SET client_min_messages = warning;"
+        "SET default_transaction_isolation = 'read committed';SET default_transaction_read_only = off;"
+        "SET default_transaction_deferrable = off;SET lock_timeout = 0;"
+        "SET idle_in_transaction_session_timeout = 0;SET synchronize_seqscans = off;");
     if (PQserverVersion(conn) >= 140000)
         gw_buf_adds(&sql, "SET idle_session_timeout = 0;");
     if (PQserverVersion(conn) >= 170000)

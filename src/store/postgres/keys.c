@@ -33,7 +33,7 @@ void gw_pg_add_value(struct gw_buf *out, const struct gw_column *column, const c
 }
 
 static void add_comparison(struct gw_buf *out, const struct gw_collection *collection, const char *operator,
-                           const struct gw_bound *bound)
+                           const struct gw_bound * bound)
 {
     gw_buf_addc(out, '(');
     gw_pg_add_key(out, collection, "");

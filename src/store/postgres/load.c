@@ -25,8 +25,7 @@ static void add_checkpoint_sql(const struct gw_checkpoint *checkpoint, struct gw
     gw_bound_format(&checkpoint->range.low, &low);
     gw_bound_format(&checkpoint->range.high, &high);
     gw_mark_format(&checkpoint->mark, &mark);
-    gw_buf_addf(sql,
-                "INSERT INTO godwit.chunk (id, collection, low, high, mark, rows, bytes) VALUES (%llu, %u, ",
+    gw_buf_addf(sql, "INSERT INTO godwit.chunk (id, collection, low, high, mark, rows, bytes) VALUES (%llu, %u, ",
                 (unsigned long long)checkpoint->chunk, checkpoint->collection);
     gw_pg_add_literal(sql, gw_buf_text(&low));
     gw_buf_adds(sql, ", ");
@@ -208,8 +207,8 @@ static bool query_checkpoints(struct gw_pg_store *store, PGresult **out, struct 
     bool fine = gw_pg_query_text(store, conn, "SELECT to_regclass('godwit.chunk')", 0, NULL, &home, &there, err);
     if (fine && there)
         fine = gw_pg_query(store, conn,
-                           "SELECT id, collection, low, high, mark, rows, bytes FROM godwit.chunk ORDER BY id", 0,
-                           NULL, out, err);
+                           "SELECT id, collection, low, high, mark, rows, bytes FROM godwit.chunk ORDER BY id", 0, NULL,
+                           out, err);
     gw_pg_return(store, conn, !fine);
     return fine;
 }

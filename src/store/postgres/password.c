@@ -15,8 +15,7 @@ bool gw_pg_password(struct gw_pg_store *store, struct gw_buf *out, struct gw_err
     gw_process_shell(argv, store->password_command);
     struct gw_process_run run = {
         .spec = {.argv = argv}, .timeout_ms = PASSWORD_TIMEOUT_MS, .max_out_bytes = PASSWORD_MAX_BYTES};
-    bool fine = gw_process_run(&run, store->cancel, &result, err) &&
-                gw_process_check(&result, "password_command", err);
+    bool fine = gw_process_run(&run, store->cancel, &result, err) && gw_process_check(&result, "password_command", err);
     const char *text = gw_buf_text(&result.out);
     size_t len = strcspn(text, "\r\n");
     if (fine && len == 0) {

@@ -47,9 +47,10 @@ static void learn_server(struct gw_pg_store *store, PGconn *conn, struct gw_iden
 {
     struct gw_error ignored;
     gw_autobuf struct gw_buf text = {0};
-    if (!gw_pg_query_text(store, conn, "SELECT system_identifier || '-' || extract(epoch FROM"
-                          " pg_postmaster_start_time())::numeric FROM pg_control_system()", 0, NULL, &text, NULL,
-                          &ignored) &&
+    if (!gw_pg_query_text(store, conn,
+                          "SELECT system_identifier || '-' || extract(epoch FROM"
+                          " pg_postmaster_start_time())::numeric FROM pg_control_system()",
+                          0, NULL, &text, NULL, &ignored) &&
         !gw_pg_query_text(store, conn,
                           "SELECT 'start-' || extract(epoch FROM pg_postmaster_start_time())::numeric || '-' ||"
                           " coalesce(inet_server_port(), 0)",
@@ -63,8 +64,8 @@ static void learn_address(PGconn *conn, struct gw_identity *id)
     const char *host = PQhost(conn);
     const char *address = PQhostaddr(conn);
     bool local = !host || !*host || *host == '/' || *host == '@';
-    id->loopback = local || strcmp(address ? address : "", "::1") == 0 ||
-                   strncmp(address ? address : "", "127.", 4) == 0;
+    id->loopback =
+        local || strcmp(address ? address : "", "::1") == 0 || strncmp(address ? address : "", "127.", 4) == 0;
     snprintf(id->address, sizeof id->address, "%s:%s/%s", host && *host ? host : "(local)", PQport(conn), PQdb(conn));
     snprintf(id->database, sizeof id->database, "%s", PQdb(conn));
     id->encrypted = PQsslInUse(conn) != 0;

@@ -32,7 +32,10 @@ struct gw_pg_store {
     struct gw_pg_manifest *manifest; /* the source's definitions, once a step needed them here */
 };
 
-static inline struct gw_pg_store *gw_pg_store_of(struct gw_store *store) { return (struct gw_pg_store *)store; }
+static inline struct gw_pg_store *gw_pg_store_of(struct gw_store *store)
+{
+    return (struct gw_pg_store *)store;
+}
 
 /* What a table's columns are called in SQL, shared by reader, load, apply and scan. */
 struct gw_pg_writer; /* load.c and apply.c share one writer session: writer.h */

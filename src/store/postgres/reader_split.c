@@ -61,8 +61,7 @@ static void interpolate(const struct gw_pg_spread *s, const struct gw_bound *low
     if (step < 1)
         step = 1;
     /* A tail of less than a fifth is not worth a chunk of its own. */
-    *last = (double)from + step > (double)s->greatest - step / 5 ||
-            __builtin_add_overflow(from, (int64_t)step, &to);
+    *last = (double)from + step > (double)s->greatest - step / 5 || __builtin_add_overflow(from, (int64_t)step, &to);
     if (*last)
         return;
     next->count = 1;

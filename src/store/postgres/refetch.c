@@ -115,8 +115,8 @@ bool gw_pg_reader_refetch(struct gw_reader *reader, const struct gw_collection *
     PQclear(r->refetched);
     r->refetched = NULL;
     if (!read_row(r, c, key, mark, err)) {
-        if (r->in_transaction && PQtransactionStatus(r->conn) != PQTRANS_ACTIVE &&
-            PQstatus(r->conn) == CONNECTION_OK && gw_pg_exec(r->store, r->conn, "ROLLBACK", &ignored))
+        if (r->in_transaction && PQtransactionStatus(r->conn) != PQTRANS_ACTIVE && PQstatus(r->conn) == CONNECTION_OK &&
+            gw_pg_exec(r->store, r->conn, "ROLLBACK", &ignored))
             r->in_transaction = false;
         return false;
     }

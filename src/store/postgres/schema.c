@@ -151,12 +151,8 @@ static bool schema_analyze(struct gw_store *base, const struct gw_schema *schema
     for (size_t i = 0; i < schema->count; i++)
         sorted[i] = &schema->collections[i];
     qsort(sorted, schema->count, sizeof *sorted, by_bytes);
-    struct gw_pg_parallel work = {.store = target,
-                                  .what = "analyze",
-                                  .count = schema->count,
-                                  .jobs = jobs,
-                                  .each = analyze_nth,
-                                  .arg = sorted};
+    struct gw_pg_parallel work = {
+        .store = target, .what = "analyze", .count = schema->count, .jobs = jobs, .each = analyze_nth, .arg = sorted};
     bool fine = gw_pg_parallel_run(&work, err) && analyze_others(target, err);
     free(sorted);
     return fine;

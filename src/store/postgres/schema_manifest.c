@@ -41,8 +41,7 @@ void gw_pg_manifest_free(struct gw_pg_manifest *manifest)
 
 struct gw_pg_entry *gw_pg_manifest_add(struct gw_pg_manifest *manifest)
 {
-    manifest->entries =
-        gw_grow(manifest->entries, &manifest->capacity, manifest->count, sizeof *manifest->entries);
+    manifest->entries = gw_grow(manifest->entries, &manifest->capacity, manifest->count, sizeof *manifest->entries);
     struct gw_pg_entry *entry = &manifest->entries[manifest->count++];
     *entry = (struct gw_pg_entry){0};
     return entry;
@@ -348,8 +347,8 @@ static bool load(const char *path, struct gw_pg_manifest **out, struct gw_error 
     json_t *entries, *item;
     size_t i;
     int64_t version;
-    if (!gw_json_read_file(path, MANIFEST_MAX_BYTES, &root, err) ||
-        !gw_json_get_int(root, "version", &version, err) || !gw_json_get_array(root, "entries", &entries, err))
+    if (!gw_json_read_file(path, MANIFEST_MAX_BYTES, &root, err) || !gw_json_get_int(root, "version", &version, err) ||
+        !gw_json_get_array(root, "entries", &entries, err))
         return false;
     if (version > MANIFEST_VERSION)
         return gw_fail(err, GW_ERR_USER, "%s was written by a newer godwit", path);
@@ -390,8 +389,7 @@ static bool dump_into(struct gw_pg_store *source, PGconn *conn, const struct gw_
     struct left_out left = {0};
     PGresult *facts = NULL;
     bool fine = gw_pg_tools_find(source, &tools, err) && find_left_out(source, conn, filter, &left, err) &&
-                gw_pg_tools_dump(source, &tools, file, left.argv, err) &&
-                read_archive(source, &tools, file, m, err) &&
+                gw_pg_tools_dump(source, &tools, file, left.argv, err) && read_archive(source, &tools, file, m, err) &&
                 gw_pg_query(source, conn, gw_sql_schema_facts, 0, NULL, &facts, err);
     if (fine)
         complete(m, facts, &left);

@@ -22,14 +22,14 @@ enum gw_pg_step {
 
 struct gw_pg_entry {
     enum gw_pg_step step;
-    char *key;       /* "TABLE public orders": what it is recorded by on the target */
-    char *type;      /* "TABLE", "FK CONSTRAINT": the archive's word */
+    char *key;  /* "TABLE public orders": what it is recorded by on the target */
+    char *type; /* "TABLE", "FK CONSTRAINT": the archive's word */
     char *sql;
-    char *owner_sql; /* "" or the statement that gives it its owner */
-    char *then_sql;  /* "" or what follows in a transaction of its own: VALIDATE CONSTRAINT */
+    char *owner_sql;             /* "" or the statement that gives it its owner */
+    char *then_sql;              /* "" or what follows in a transaction of its own: VALIDATE CONSTRAINT */
     char *space, *table, *index; /* GW_PG_STEP_INDEX: where it belongs; else "" */
-    int64_t bytes;   /* size of that table on the source: large ones go first */
-    uint32_t class_oid, oid; /* on the source; only while the manifest is made */
+    int64_t bytes;               /* size of that table on the source: large ones go first */
+    uint32_t class_oid, oid;     /* on the source; only while the manifest is made */
 };
 
 struct gw_pg_manifest {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIES 12             /* at what somebody else's lock or a deadlock stops */
+#define TRIES 12 /* at what somebody else's lock or a deadlock stops */
 #define WORTH_A_LINE_US 5000000
 #define BATCH_ENTRIES 50
 #define BATCH_BYTES 262144
@@ -80,8 +80,8 @@ static bool is_type(const struct gw_pg_entry *e, const char *const *types)
 /* Whose rows, structure or constraints would be somebody else's if one of that name was there before us. */
 static bool holds_data(const struct gw_pg_entry *e)
 {
-    static const char *const types[] = {"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "SEQUENCE", "INDEX", "CONSTRAINT",
-                                        "FK CONSTRAINT", "CHECK CONSTRAINT", NULL};
+    static const char *const types[] = {"TABLE",      "FOREIGN TABLE", "MATERIALIZED VIEW", "SEQUENCE", "INDEX",
+                                        "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT",  NULL};
     return is_type(e, types);
 }
 
@@ -164,8 +164,9 @@ static bool refuse(const struct gw_pg_store *store, const struct gw_pg_entry *e,
     if (reason)
         snprintf(err->message, sizeof err->message, "%s", reason + 3);
     if (FAILED_WITH(why, "42501", "58P01", "0A000", "42704", "3F000"))
-        gw_error_hint(err, "make it on %s as its administrator (or what it needs: extension, role, language), then run"
-                           " the same command again",
+        gw_error_hint(err,
+                      "make it on %s as its administrator (or what it needs: extension, role, language), then run"
+                      " the same command again",
                       gw_side_name(store->base.side));
     else if (FAILED_WITH(why, "42P07", "42710"))
         gw_error_hint(err, "it was there before the migration: remove it from %s, or give another database",
@@ -351,8 +352,8 @@ static bool make_durable(struct gw_pg_store *store, PGconn *conn, struct gw_erro
                       err);
 }
 
-static bool run_steps(struct gw_pg_store *store, PGconn *conn, const struct gw_pg_manifest *m, unsigned steps,
-                      int jobs, struct gw_pg_restore_notes *notes, struct gw_error *err)
+static bool run_steps(struct gw_pg_store *store, PGconn *conn, const struct gw_pg_manifest *m, unsigned steps, int jobs,
+                      struct gw_pg_restore_notes *notes, struct gw_error *err)
 {
     struct batch b = {.notes = notes};
     size_t count;

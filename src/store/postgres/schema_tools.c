@@ -154,10 +154,21 @@ bool gw_pg_tools_dump(struct gw_pg_store *store, const struct gw_pg_tools *tools
 
     size_t count = 0, capacity = 0;
     const char **argv = NULL;
-    const char *const fixed[] = {tools->pg_dump, "--schema-only", "--format=custom", "--encoding=UTF8",
-                                 "--no-password", "--no-tablespaces", "--no-publications", "--no-subscriptions",
-                                 "--quote-all-identifiers", "--lock-wait-timeout=60000", "--exclude-schema=godwit",
-                                 "--file", file, "--dbname", gw_buf_text(&connection)};
+    const char *const fixed[] = {tools->pg_dump,
+                                 "--schema-only",
+                                 "--format=custom",
+                                 "--encoding=UTF8",
+                                 "--no-password",
+                                 "--no-tablespaces",
+                                 "--no-publications",
+                                 "--no-subscriptions",
+                                 "--quote-all-identifiers",
+                                 "--lock-wait-timeout=60000",
+                                 "--exclude-schema=godwit",
+                                 "--file",
+                                 file,
+                                 "--dbname",
+                                 gw_buf_text(&connection)};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         argv = gw_grow(argv, &capacity, count, sizeof *argv);
         argv[count++] = fixed[i];

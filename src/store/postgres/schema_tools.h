@@ -8,7 +8,7 @@
 #include "store/postgres/conn.h"
 
 struct gw_pg_tools {
-    char *pg_dump;    /* paths, owned */
+    char *pg_dump; /* paths, owned */
     char *pg_restore;
     int major;
 };

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BIG_BYTES 2097152         /* a value above this is cut */
-#define PIECE_BYTES 1048576       /* what one piece holds */
-#define SUSPECT_BYTES 65536       /* compressed to this much it may unfold to something big: looked at closely */
-#define UNFOLDED_BYTES 8388608    /* ... and cut when it does */
+#define BIG_BYTES 2097152      /* a value above this is cut */
+#define PIECE_BYTES 1048576    /* what one piece holds */
+#define SUSPECT_BYTES 65536    /* compressed to this much it may unfold to something big: looked at closely */
+#define UNFOLDED_BYTES 8388608 /* ... and cut when it does */
 
 struct column_plan {
     bool candidate;   /* its type can be stored out of line */
@@ -31,10 +31,10 @@ struct gw_pg_slices {
     size_t count, at;
     /* The row being streamed. */
     PGresult *row;
-    size_t column;      /* index into collection->columns */
-    int field;          /* index of its value in `row` */
-    bool streaming;     /* a query of pieces is running */
-    uint64_t left;      /* bytes of the value still to come (binary) */
+    size_t column;  /* index into collection->columns */
+    int field;      /* index of its value in `row` */
+    bool streaming; /* a query of pieces is running */
+    uint64_t left;  /* bytes of the value still to come (binary) */
 };
 
 struct gw_pg_slices *gw_pg_slices_new(struct gw_pg_store *store, PGconn *conn)
@@ -87,9 +87,8 @@ static char *big_condition(const char *column, bool has_length, const char *cont
 {
     if (has_length)
         return gw_asprintf("coalesce(octet_length(%s) > %d, false)", column, BIG_BYTES);
-    gw_autofree char *compressed = server_version >= 140000
-                                       ? gw_asprintf("pg_column_compression(%s) IS NOT NULL", column)
-                                       : gw_strdup("true");
+    gw_autofree char *compressed =
+        server_version >= 140000 ? gw_asprintf("pg_column_compression(%s) IS NOT NULL", column) : gw_strdup("true");
     return gw_asprintf("CASE WHEN %s IS NULL THEN false WHEN pg_column_size(%s) > %d THEN true"
                        " WHEN pg_column_size(%s) > %d THEN CASE WHEN %s THEN octet_length(%s) > %d ELSE false END"
                        " ELSE false END",
@@ -142,8 +141,7 @@ static bool make_plan(struct gw_pg_slices *s, const struct gw_collection *collec
     for (size_t i = 0; i < s->column_count; i++)
         for (int row = 0; row < PQntuples(r); row++)
             if (!collection->columns[i].generated && strcmp(PQgetvalue(r, row, 0), collection->columns[i].name) == 0)
-                plan_column(&s->columns[i], collection, collection->columns[i].name, r, row,
-                            PQserverVersion(s->conn));
+                plan_column(&s->columns[i], collection, collection->columns[i].name, r, row, PQserverVersion(s->conn));
     PQclear(r);
     return true;
 }
@@ -329,8 +327,7 @@ static bool begin_value(struct gw_pg_slices *s, bool stored_as_is, struct gw_err
                 " LATERAL generate_series(0, (octet_length(b.v) - 1) / %d) p(n)",
                 PIECE_BYTES, PIECE_BYTES, plan->content, plan->plain_bytes && !stored_as_is ? " || ''::bytea" : "",
                 gw_buf_text(&from), PIECE_BYTES);
-    if (!PQsendQueryParams(s->conn, gw_buf_text(&sql), 0, NULL, NULL, NULL, NULL, 1) ||
-        !PQsetSingleRowMode(s->conn))
+    if (!PQsendQueryParams(s->conn, gw_buf_text(&sql), 0, NULL, NULL, NULL, NULL, 1) || !PQsetSingleRowMode(s->conn))
         return gw_pg_fail(s->store, s->conn, NULL, "reading a big value in slices", err);
     s->streaming = true;
     return true;

@@ -61,8 +61,7 @@ GW_MUST_CHECK bool gw_pg_apply_note_signal(struct gw_writer *, const char *token
 GW_MUST_CHECK bool gw_pg_apply_savepoint(struct gw_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_rollback_to(struct gw_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_commit(struct gw_writer *, bool durable, struct gw_error *);
-GW_MUST_CHECK bool gw_pg_apply_position(struct gw_store *, const char *stream, struct gw_position *,
-                                        struct gw_error *);
+GW_MUST_CHECK bool gw_pg_apply_position(struct gw_store *, const char *stream, struct gw_position *, struct gw_error *);
 /* Frees writer->apply; called by close before the connection ends. */
 void gw_pg_apply_release(struct gw_pg_writer *);
 
