@@ -21,7 +21,7 @@ SETTINGS = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "512MB", 
 MIXED_SQL = """
 CREATE TABLE mixed (id bigint PRIMARY KEY, customer int NOT NULL, at timestamptz NOT NULL, price numeric(12,2), name text,
     flag boolean, doc jsonb, note text);
-INSERT INTO mixed SELECT i, (i * 7919) %% 100000, timestamptz '2024-01-01' + i * interval '1 minute', i %% 10000 / 7.0,
+INSERT INTO mixed SELECT i, (i::bigint * 7919) %% 100000, timestamptz '2024-01-01' + i * interval '1 minute', i %% 10000 / 7.0,
     md5(i::text), i %% 3 = 0, jsonb_build_object('n', i, 'tags', jsonb_build_array('a', i %% 10), 'who', md5((i %% 50)::text)),
     repeat(chr(97 + i %% 26), i %% 60) FROM generate_series(1, %(rows)s) i;
 CREATE INDEX ON mixed (customer); CREATE INDEX ON mixed (at);
