@@ -155,34 +155,14 @@ const struct gw_store_type gw_store_postgres = {
                     GW_CAN_REPLICA_ROLE | GW_CAN_BINARY_STREAM,
     .open = pg_open,
     .close = pg_close,
-#ifdef GW_PG_HAS_CATALOG
     .catalog = &gw_pg_catalog,
-#endif
-#ifdef GW_PG_HAS_INSPECT
     .inspect = &gw_pg_inspect,
-#endif
-#ifdef GW_PG_HAS_READER
     .reader = &gw_pg_reader,
-#endif
-#ifdef GW_PG_HAS_APPLY
     .writer = &gw_pg_writer_facet,
-#endif
-#ifdef GW_PG_HAS_CHANGES
     .changes = &gw_pg_changes,
-#endif
-#ifdef GW_PG_HAS_SCAN
     .scan = &gw_pg_scan,
-#endif
-#ifdef GW_PG_HAS_HOME
     .ownership = &gw_pg_ownership,
-#endif
-#ifdef GW_PG_HAS_FENCE
     .fence = &gw_pg_fence,
-#endif
-#ifdef GW_PG_HAS_SESSIONS
     .sessions = &gw_pg_sessions,
-#endif
-#ifdef GW_PG_HAS_SCHEMA
     .schema = &gw_pg_schema,
-#endif
 };
