@@ -134,6 +134,7 @@ static bool resume_all(struct gw_pgb_gate *gate, struct gw_error *err)
     bool ok = true;
     for (size_t i = 0; i < gate->process_count; i++) {
         struct gw_pgb_process *process = &gate->processes[i];
+        gw_pgb_free_logins(process);
         if (process->pausing) { /* a RESUME from elsewhere leaves a waiting PAUSE without an answer for ever */
             process->pausing = false;
             hang_up(&process->pauser);
@@ -205,7 +206,7 @@ static bool pause_again_where_resumed(struct gw_pgb_gate *gate, int *pauses, str
         gw_debug("%s: resumed by somebody else while parking; PAUSE again", process->what);
         process->pausing = false;
         hang_up(&process->pauser);
-        if (!send_pause(gate, process, err))
+        if (!gw_pgb_wait_logins(gate, process, err) || !send_pause(gate, process, err))
             return false;
     }
     return true;
@@ -267,7 +268,11 @@ static bool pause_all(struct gw_pgb_gate *gate, int timeout_ms, struct gw_error 
     int64_t look_us = gw_mono_us() + LOOK_MS * 1000;
     int pauses = 0;
     for (size_t i = 0; i < gate->process_count; i++)
-        if (!send_pause(gate, &gate->processes[i], err))
+        if (!gw_pgb_hold_logins(gate, &gate->processes[i], err))
+            return false;
+    GW_CRASH_POINT("gate.park.holding");
+    for (size_t i = 0; i < gate->process_count; i++)
+        if (!gw_pgb_wait_logins(gate, &gate->processes[i], err) || !send_pause(gate, &gate->processes[i], err))
             return false;
     GW_CRASH_POINT("gate.park.pausing");
     for (;;) {
@@ -315,6 +320,8 @@ static bool pgbouncer_park(struct gw_gate *base, int timeout_ms, struct gw_error
     if (now != GW_GATE_UNKNOWN)
         gw_pgb_stage(gate, now == GW_GATE_BLUE ? GW_GATE_GREEN : GW_GATE_BLUE);
     if (pause_all(gate, timeout_ms, err)) {
+        for (size_t i = 0; i < gate->process_count; i++)
+            gw_pgb_free_logins(&gate->processes[i]);
         GW_CRASH_POINT("gate.park.parked");
         return true;
     }

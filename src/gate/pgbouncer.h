@@ -1,7 +1,8 @@
 /*
  * Inside the pgbouncer gate: what its files share. One struct per open gate, used by one thread.
  *
- * pgbouncer.c: park, unpark, state; pgbouncer_point.c: the ini file, RELOAD; pgbouncer_check.c: preflight.
+ * pgbouncer.c: park, unpark, state; pgbouncer_logins.c: what PAUSE must not meet; pgbouncer_point.c: the ini file and
+ * RELOAD; pgbouncer_check.c: preflight; pgbouncer_auth.c: logins on the other side.
  */
 #ifndef GW_GATE_PGBOUNCER_H
 #define GW_GATE_PGBOUNCER_H
@@ -14,13 +15,17 @@
 /* A console command answers within microseconds; this is for a process that hangs or a network that drops. */
 #define GW_PGB_ANSWER_MS 1000
 
+enum { GW_PGB_LIMITS = 2 };
+
 struct gw_pgb_process {
     const char *url; /* of its console; borrowed */
     char what[160];  /* the same for people, without its secret */
     PGconn *control; /* answers at once; NULL when not connected */
     PGconn *pauser;  /* for PAUSE alone, which may never answer; NULL when not connected */
     bool pausing;    /* PAUSE is on its way */
-    char *ini;       /* the file this process reads; owned, NULL before it was asked */
+    bool holding;    /* new logins are held back; the limits as they were: */
+    char limits[GW_PGB_LIMITS][32];
+    char *ini; /* the file this process reads; owned, NULL before it was asked */
 };
 
 /* A new text beside an ini file, ready to be renamed over it in the pause. */
@@ -60,6 +65,12 @@ GW_MUST_CHECK bool gw_pgb_config(struct gw_pgb_process *process, const char *key
                                  struct gw_error *err);
 /* Which side the address is; GW_GATE_UNKNOWN when neither. */
 enum gw_gate_target gw_pgb_side_of(const struct gw_pgb_gate *gate, const struct gw_gate_address *address);
+
+/* Before PAUSE: hold new logins back, and wait until none is under way. Undone by gw_pgb_free_logins, which may be called
+ * at any time. See pgbouncer_logins.c for why. */
+GW_MUST_CHECK bool gw_pgb_hold_logins(struct gw_pgb_gate *gate, struct gw_pgb_process *process, struct gw_error *err);
+GW_MUST_CHECK bool gw_pgb_wait_logins(struct gw_pgb_gate *gate, struct gw_pgb_process *process, struct gw_error *err);
+void gw_pgb_free_logins(struct gw_pgb_process *process);
 
 /* The file in which the database's line stands, for this process. */
 GW_MUST_CHECK bool gw_pgb_locate(struct gw_pgb_gate *gate, struct gw_pgb_process *process, struct gw_pgb_entry *out,

@@ -136,7 +136,7 @@ static bool identify(struct gw_pgb_process *process, struct gw_buf *out, struct 
             return false;
         gw_buf_addf(out, "%s=%s\n", keys[k], value);
     }
-    gw_buf_addf(out, "at=%s", PQhostaddr(process->control) ? PQhostaddr(process->control) : "");
+    gw_buf_addf(out, "at=%s", is_local(process) ? "" : PQhostaddr(process->control));
     return true;
 }
 

@@ -215,12 +215,21 @@ static bool reload_until_there(struct gw_pgb_gate *gate, struct gw_pgb_process *
         }
         gw_sleep_us(LOOK_AGAIN_MS * 1000);
     }
-    if (line.paused)
+    process->holding = false; /* RELOAD has put the limits back */
+    return true;
+}
+
+/* Not parked (a repair): RELOAD ends connections to the old side as soon as their transaction does, but it would cut
+ * off a login as PAUSE does. */
+static bool prepare_reload(struct gw_pgb_gate *gate, struct gw_pgb_process *process, enum gw_gate_target target,
+                           struct gw_error *err)
+{
+    struct gw_pgb_line line;
+    if (!gw_pgb_line(gate, process, &line, err))
+        return false;
+    if (line.paused || gw_gate_address_equal(&line.address, &gate->sides[target]))
         return true;
-    /* Not parked (a repair): connections to the old side end as soon as their transaction does. */
-    char command[160];
-    snprintf(command, sizeof command, "RECONNECT \"%s\"", gate->database);
-    return gw_pgb_run(process, command, answer_ms, NULL, NULL, err);
+    return gw_pgb_hold_logins(gate, process, err) && gw_pgb_wait_logins(gate, process, err);
 }
 
 bool gw_pgb_point(struct gw_pgb_gate *gate, enum gw_gate_target target, struct gw_error *err)
@@ -232,8 +241,11 @@ bool gw_pgb_point(struct gw_pgb_gate *gate, enum gw_gate_target target, struct g
         return false;
     GW_CRASH_POINT("gate.point.before_reload");
     for (size_t i = 0; i < gate->process_count; i++)
-        if (!reload_until_there(gate, &gate->processes[i], target, err))
+        if (!prepare_reload(gate, &gate->processes[i], target, err) ||
+            !reload_until_there(gate, &gate->processes[i], target, err)) {
+            gw_pgb_free_logins(&gate->processes[i]);
             return false;
+        }
     GW_CRASH_POINT("gate.point.done");
     return true;
 }
