@@ -189,7 +189,7 @@ static const char types_ddl[] =
 static const char types_fill[] =
     "INSERT INTO %s (id, i2, n, n2, f4, f8, t, v, c, b, js, jb, d, ts, tz, iv, u, bo, bi, vb, ip, cd, mac, m, sm, r, bx,"
     " pt, tv, ch, nm) SELECT x, x %% 32000, CASE x %% 4 WHEN 0 THEN 'NaN' WHEN 1 THEN 1.50 ELSE x / 7.0 END,"
-    " x / 1000.0, x / 3.0::float4, CASE x %% 3 WHEN 0 THEN '-Infinity' WHEN 1 THEN -0.0 ELSE x / 7.0 END,"
+    " x / 1000.0, x / 3.0::float4, CASE x %% 3 WHEN 0 THEN '-Infinity' WHEN 1 THEN '-0' ELSE x / 7.0::float8 END,"
     " CASE x %% 6 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN 'NULL' WHEN 3 THEN E'q\"\\\\ {},\\n\\t\\r\\'é😀' ELSE"
     " repeat('x', x %% 50) END, 'v' || x, 'c' || x %% 10, CASE WHEN x %% 2 = 0 THEN decode('00ff5c0a', 'hex') END,"
     " '{\"b\": 1,  \"a\":[1,2]}', '{\"k\": [1.0, null, \"\\\"\"]}', '2024-02-29'::date + x, 'infinity',"
