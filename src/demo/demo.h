@@ -1,0 +1,27 @@
+/*
+ * The demo: two throwaway PostgreSQL servers and a PgBouncer in a private folder, clients that never stop, and the real
+ * commands of this binary that move their database to the other server and back. Nothing of it is rehearsed: what it
+ * prints is what it measured, and it exits 0 only when no query failed and no acknowledged row was lost.
+ *
+ *   place.c    folder, unprivileged user, and the reaper that cleans up however the demo dies
+ *   servers.c  PostgreSQL and PgBouncer       clients.c  the live workload
+ *   score.c    what was acknowledged against what is there       picture.c  the chart
+ */
+#ifndef GW_DEMO_DEMO_H
+#define GW_DEMO_DEMO_H
+
+#include "base/cancel.h"
+
+#include <stdbool.h>
+
+struct gw_demo_options {
+    const char *bindir;  /* PostgreSQL's server programs; NULL: search */
+    const char *picture; /* where to write the chart (SVG); NULL: nowhere */
+    bool json;           /* the table as one JSON object on stdout */
+    struct gw_cancel *cancel;
+};
+
+/* Returns the process's exit code. */
+int gw_demo_main(const struct gw_demo_options *options);
+
+#endif
