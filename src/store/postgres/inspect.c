@@ -216,7 +216,8 @@ bool gw_pg_inspect_begin(struct gw_pg_store *store, PGconn *conn, struct gw_erro
     gw_pg_add_literal(&sql, store->slot);
     gw_buf_addf(&sql,
                 ", false), set_config('godwit.flavour', (%s), false), set_config('godwit.stage_is_new',"
-                " CASE WHEN to_regclass('godwit.owner') IS NULL THEN 'true' ELSE 'false' END, false)",
+                " CASE WHEN EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE n.nspname = 'godwit' AND c.relname = 'owner') THEN 'false' ELSE 'true' END, false)",
                 flavour_sql);
     return gw_pg_exec(store, conn, gw_buf_text(&sql), err);
 }

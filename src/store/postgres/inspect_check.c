@@ -102,8 +102,9 @@ static bool check_home(struct gw_pg_store *store, PGconn *conn, struct gw_findin
 {
     gw_autobuf struct gw_buf there = {0}, migration = {0};
     if (!gw_pg_query_text(store, conn,
-                          "SELECT CASE WHEN to_regclass('godwit.owner') IS NOT NULL THEN 'home' ELSE 'other' END"
-                          " FROM pg_namespace WHERE nspname = 'godwit'",
+                          "SELECT CASE WHEN EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid"
+                          " AND c.relname = 'owner') THEN 'home' ELSE 'other' END"
+                          " FROM pg_namespace n WHERE nspname = 'godwit'",
                           0, NULL, &there, NULL, err))
         return false;
     if (there.len == 0)
