@@ -44,6 +44,8 @@ struct follow_applier {
     uint64_t whole_order;   /* the transaction with this order goes into quarantine as a whole */
     char whole_reason[400];
     struct gw_spool_place retry_place; /* where the careful way begins */
+    struct gw_spool_place borrowed_at; /* of the one change in the batch, which is the reader's own memory */
+    bool borrowed;
     bool schema_met;
     char schema_text[400];
     unsigned tries;

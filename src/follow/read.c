@@ -91,6 +91,19 @@ bool follow_meet(struct follow_applier *a, const struct gw_change *change, bool 
     }
 }
 
+/* The one change of the batch, read again: looking ahead has taken its memory away. */
+static bool borrow_again(struct follow_applier *a, struct gw_error *err)
+{
+    struct gw_change change;
+    bool got = false;
+    follow_batch_clear(&a->batch);
+    if (!gw_spool_seek(a->reader, a->borrowed_at, err) || !gw_spool_next(a->reader, 1000, &change, &got, err))
+        return false;
+    if (!got)
+        return gw_fail(err, GW_ERR_BUG, "the spool no longer holds a change that was read from it");
+    return follow_batch_add(&a->batch, a->f->options.schema, &change, a->tx.order, false, err);
+}
+
 bool follow_find_commit(struct follow_applier *a, struct gw_position *out, struct gw_error *err)
 {
     struct gw_spool_place place = gw_spool_tell(a->reader);
@@ -103,7 +116,7 @@ bool follow_find_commit(struct follow_applier *a, struct gw_position *out, struc
             return gw_fail(err, GW_ERR_BUG, "the spool handed out a transaction without its COMMIT");
         if (change.kind == GW_CHANGE_COMMIT) {
             *out = change.position;
-            return gw_spool_seek(a->reader, place, err);
+            return a->borrowed ? borrow_again(a, err) : gw_spool_seek(a->reader, place, err);
         }
         if (follow_stopped(a->f))
             return gw_fail(err, GW_ERR_CANCELLED, "stopped");
@@ -151,9 +164,12 @@ static bool fill_take(struct fill *fill, const struct gw_change *change, struct 
     fill->borrowed = large;
     a->error_of = FOLLOW_ERROR_DATA;
     bool ok = follow_batch_add(&a->batch, a->f->options.schema, change, a->tx.order, !large, err);
-    if (ok)
-        a->error_of = FOLLOW_ERROR_SESSION;
-    return ok;
+    if (!ok)
+        return false;
+    a->error_of = FOLLOW_ERROR_SESSION;
+    a->borrowed = large;
+    a->borrowed_at = before;
+    return true;
 }
 
 bool follow_fill(struct follow_applier *a, int timeout_ms, bool one, struct gw_position *end, enum follow_fill *out,
@@ -162,6 +178,7 @@ bool follow_fill(struct follow_applier *a, int timeout_ms, bool one, struct gw_p
     struct fill fill = {.a = a, .one = one, .end = end};
     int64_t delay_until_us = gw_mono_us() + (int64_t)a->f->options.batch_delay_ms * 1000;
     follow_batch_clear(&a->batch);
+    a->borrowed = false;
     *out = FOLLOW_FILL_NOTHING;
     for (;;) {
         struct gw_spool_place before = gw_spool_tell(a->reader);
