@@ -34,6 +34,9 @@ struct gw_gate_type {
      * what the gate's clients are doing now. */
     GW_MUST_CHECK bool (*preflight)(struct gw_gate *, int budget_ms, struct gw_buf *findings, int *predicted_park_ms,
                                     struct gw_error *);
+    /* Everything slow that park, point and unpark need, done before the pause begins. Optional: NULL where there is
+     * nothing; park does what was not prepared. */
+    GW_MUST_CHECK bool (*prepare)(struct gw_gate *, struct gw_error *);
     /* Returns when no transaction is running through the gate any more (drained), or GW_ERR_RETRY past the deadline
      * with traffic flowing again as before. */
     GW_MUST_CHECK bool (*park)(struct gw_gate *, int timeout_ms, struct gw_error *);

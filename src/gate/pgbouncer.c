@@ -154,10 +154,8 @@ static bool pgbouncer_unpark(struct gw_gate *base, struct gw_error *err)
     GW_CRASH_POINT("gate.unpark.before_resume");
     bool ok = resume_all(gate, err);
     GW_CRASH_POINT("gate.unpark.after_resume");
-    struct gw_error sync;
     gw_pgb_unstage(gate);
-    if (!gw_pgb_sync(gate, &sync))
-        gw_log_error(&sync); /* traffic flows, and the file's content is on disk: worth a line, not a failure */
+    gw_pgb_sync(gate);
     return ok;
 }
 
@@ -309,16 +307,24 @@ static bool connect_all(struct gw_pgb_gate *gate, struct gw_error *err)
 
 static bool pgbouncer_state(struct gw_gate *base, bool *parked, enum gw_gate_target *target, struct gw_error *err);
 
-static bool pgbouncer_park(struct gw_gate *base, int timeout_ms, struct gw_error *err)
+/* Connections, the new text of the ini file beside it on disk, and the limits as they are. */
+static bool pgbouncer_prepare(struct gw_gate *base, struct gw_error *err)
 {
     struct gw_pgb_gate *gate = (struct gw_pgb_gate *)base;
     enum gw_gate_target now;
     bool parked;
-    /* Everything slow before the first PAUSE. */
     if (!connect_all(gate, err) || !pgbouncer_state(base, &parked, &now, err))
         return false;
     if (now != GW_GATE_UNKNOWN)
         gw_pgb_stage(gate, now == GW_GATE_BLUE ? GW_GATE_GREEN : GW_GATE_BLUE);
+    return true;
+}
+
+static bool pgbouncer_park(struct gw_gate *base, int timeout_ms, struct gw_error *err)
+{
+    struct gw_pgb_gate *gate = (struct gw_pgb_gate *)base;
+    if (!connect_all(gate, err))
+        return false;
     if (pause_all(gate, timeout_ms, err)) {
         for (size_t i = 0; i < gate->process_count; i++)
             gw_pgb_free_logins(&gate->processes[i]);
@@ -453,6 +459,7 @@ const struct gw_gate_type gw_gate_pgbouncer = {
     .open = pgbouncer_open,
     .close = pgbouncer_close,
     .preflight = gw_pgb_preflight,
+    .prepare = pgbouncer_prepare,
     .park = pgbouncer_park,
     .point = pgbouncer_point,
     .unpark = pgbouncer_unpark,

@@ -79,7 +79,8 @@ GW_MUST_CHECK bool gw_pgb_point(struct gw_pgb_gate *gate, enum gw_gate_target ta
 /* Prepares what point will need, outside the pause. What fails here is left for point to fail on. */
 void gw_pgb_stage(struct gw_pgb_gate *gate, enum gw_gate_target target);
 void gw_pgb_unstage(struct gw_pgb_gate *gate); /* removes what was not used */
-GW_MUST_CHECK bool gw_pgb_sync(struct gw_pgb_gate *gate, struct gw_error *err);
+/* What was renamed becomes durable, beside traffic that flows already. */
+void gw_pgb_sync(struct gw_pgb_gate *gate);
 
 GW_MUST_CHECK bool gw_pgb_preflight(struct gw_gate *gate, int budget_ms, struct gw_buf *findings,
                                     int *predicted_park_ms, struct gw_error *err);

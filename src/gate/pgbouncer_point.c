@@ -12,6 +12,7 @@
 #include "gate/pgbouncer.h"
 #include "io/process.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,14 +84,30 @@ void gw_pgb_unstage(struct gw_pgb_gate *gate)
         drop_sibling(&gate->staged[i]);
 }
 
-bool gw_pgb_sync(struct gw_pgb_gate *gate, struct gw_error *err)
+/* The text itself has been on disk since it was staged; only the name may still be the old one after a loss of power. */
+static void *sync_folder(void *arg)
+{
+    gw_autofree char *path = arg;
+    struct gw_error err;
+    if (!gw_pgb_ini_sync(path, &err))
+        gw_log_error(&err);
+    return NULL;
+}
+
+void gw_pgb_sync(struct gw_pgb_gate *gate)
 {
     for (size_t i = 0; i < gate->process_count; i++) {
-        if (gate->staged[i].unsynced && !gw_pgb_ini_sync(gate->staged[i].path, err))
-            return false;
-        gate->staged[i].unsynced = false;
+        struct gw_pgb_staged *staged = &gate->staged[i];
+        pthread_t thread;
+        if (!staged->unsynced)
+            continue;
+        staged->unsynced = false;
+        char *path = gw_strdup(staged->path);
+        if (pthread_create(&thread, NULL, sync_folder, path) == 0)
+            pthread_detach(thread);
+        else
+            sync_folder(path);
     }
-    return true;
 }
 
 static bool stage_entry(struct gw_pgb_gate *gate, const struct gw_pgb_entry *entry, enum gw_gate_target target,

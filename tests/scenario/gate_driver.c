@@ -163,6 +163,8 @@ static bool obey(struct driver *driver, const char *line, char *answer, size_t s
     const struct gw_gate_type *type = driver->gate->type;
     sscanf(line, "%31s %31s", word, argument);
     int number = (int)strtol(argument, NULL, 10);
+    if (strcmp(word, "prepare") == 0)
+        return !type->prepare || type->prepare(driver->gate, err);
     if (strcmp(word, "park") == 0)
         return type->park(driver->gate, number, err);
     if (strcmp(word, "point") == 0)

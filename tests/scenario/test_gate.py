@@ -185,6 +185,7 @@ def test_switches_there_and_back_without_an_error(bouncer, drive):
     with Clients(bouncer.dsn()) as clients:
         assert driver.findings() == ""
         for side in ("green", "blue", "green", "blue"):
+            driver("prepare")
             driver("park 5000")
             assert driver("state").startswith("parked")
             driver(f"point {side}")
