@@ -345,7 +345,9 @@ static bool load_everything(struct load *load, int64_t run, struct gw_error *err
         {"indexes", make_indexes},      {"constraints", finish_schema}, {"same-definitions", same_fingerprint},
         {"way-back", prepare_way_back}, {"noted", note_loaded},         {"analyze", analyze}};
     struct gw_journey *journey = load->journey;
-    if (!do_all(load, run, before_stream, sizeof before_stream / sizeof *before_stream, err) ||
+    /* A load that goes on knows its tables from the journal: a step must never see none of them. */
+    if (!gw_journey_read_schema(journey, err) ||
+        !do_all(load, run, before_stream, sizeof before_stream / sizeof *before_stream, err) ||
         !gw_journey_read_schema(journey, err) || !gw_journey_enter(journey, GW_STAGE_COPY, err) ||
         !gw_streams_start_one(journey, GW_BLUE, true, err) ||
         !do_all(load, run, before_apply, sizeof before_apply / sizeof *before_apply, err) ||
