@@ -87,8 +87,8 @@ bool gw_pg_tools_find(struct gw_pg_store *store, struct gw_pg_tools *out, struct
     if (s.newest_seen)
         gw_error_detail(err, "the newest one here is %d; pg_dump refuses a server newer than itself", s.newest_seen);
     gw_error_hint(err,
-                  "install postgresql-client-%d (the PostgreSQL project packages every version), or name its folder with"
-                  " --pg-bindir",
+                  "install postgresql-client-%d (the PostgreSQL project packages every version), or name its folder"
+                  " with --pg-bindir",
                   s.needed);
     return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
 }
