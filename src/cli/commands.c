@@ -18,6 +18,7 @@ const struct gw_command *const gw_commands[] = {
     &gw_command_finish,
     &gw_command_status,
     &gw_command_adopt,
+    &gw_command_demo,
     &gw_command_watchdog,
     NULL,
 };

@@ -8,9 +8,9 @@
 #include "io/process.h"
 
 struct gw_demo_place {
-    char folder[64];   /* /tmp/godwit-demo-XXXXXX, 0711: the servers' user passes through */
-    char user[32];     /* whom the servers run as, "" for ourselves */
-    int alive_fd;      /* the reaper waits for its other end */
+    char folder[64]; /* /tmp/godwit-demo-XXXXXX, 0711: the servers' user passes through */
+    char user[32];   /* whom the servers run as, "" for ourselves */
+    int alive_fd;    /* the reaper waits for its other end */
 };
 
 /* Makes the folder and starts the reaper: a process that, when we are gone in whatever way, ends what still runs in the

@@ -146,8 +146,8 @@ static bool start_postgres(struct gw_demo_servers *servers, int side, struct gw_
     gw_autofree char *initdb = gw_asprintf("%s/initdb", servers->bindir);
     gw_autofree char *postgres = gw_asprintf("%s/postgres", servers->bindir);
     gw_autofree char *data = gw_asprintf("%s/%s/data", folder, name);
-    const char *init[] = {initdb, "-D", data,   "-U",         "postgres", "-A", "trust",
-                          "-E",   "UTF8", "--locale=C.UTF-8", "--no-sync", NULL};
+    const char *init[] = {initdb,      "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+                          "--no-sync", NULL};
     const char *start[] = {postgres, "-D", data, NULL};
     return gw_demo_free_port(&servers->ports[side], err) && gw_demo_place_folder(servers->place, name, err) &&
            gw_demo_run(servers->place, init, servers->cancel, err) && write_settings(servers, side, err) &&

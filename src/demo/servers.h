@@ -11,11 +11,11 @@
 struct gw_demo_servers {
     const struct gw_demo_place *place;
     char bindir[256];
-    char version[64];         /* "15.18", of the servers */
-    char pgbouncer[128];      /* path of the program */
+    char version[64];    /* "15.18", of the servers */
+    char pgbouncer[128]; /* path of the program */
     char pgbouncer_version[32];
-    char password[40];        /* of every role, random per run */
-    int ports[2], gate_port;  /* blue, green; PgBouncer */
+    char password[40];       /* of every role, random per run */
+    int ports[2], gate_port; /* blue, green; PgBouncer */
     struct gw_process postgres[2], bouncer;
     struct gw_cancel *cancel;
 };
