@@ -104,10 +104,13 @@ static bool check_processes(struct preflight *flight, struct gw_error *err)
     int64_t shared;
     int64_t port;
     int peers;
+    char addresses[512];
+    if (!gw_pgb_config(first, "listen_addr", addresses, sizeof addresses, err))
+        return false;
     if (!config_number(first, "so_reuseport", &shared, err) || !config_number(first, "listen_port", &port, err) ||
         !count_peers(first, &peers, err))
         return false;
-    int seen = is_local(first) ? listeners(port) : 0;
+    int seen = is_local(first) && addresses[0] ? listeners(port) : 0; /* unix sockets cannot be shared */
     int there = seen > peers ? seen : peers;
     if (there > (int)gate->process_count)
         gw_buf_addf(flight->findings,
