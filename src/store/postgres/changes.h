@@ -43,6 +43,8 @@ void gw_pg_array_tables(const struct gw_schema *, struct gw_buf *spaces, struct 
 /* changes_identity.c: makes the log tell old rows apart for every collection; what it changes is remembered in
  * godwit.note and put back by restore. Both idempotent. */
 GW_MUST_CHECK bool gw_pg_identity_set(struct gw_pg_store *, PGconn *, const struct gw_schema *, struct gw_error *);
+/* Definitions taken from `source` hold the identities we set there: the target is to be put back to what was before. */
+GW_MUST_CHECK bool gw_pg_identity_inherit(struct gw_pg_store *source, struct gw_pg_store *target, struct gw_error *err);
 GW_MUST_CHECK bool gw_pg_identity_restore(struct gw_pg_store *, PGconn *, struct gw_error *);
 /* Appends a line for each that is not put back yet. */
 GW_MUST_CHECK bool gw_pg_identity_left(struct gw_pg_store *, PGconn *, struct gw_buf *lines, struct gw_error *);

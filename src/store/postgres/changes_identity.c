@@ -102,6 +102,47 @@ static bool read_note(struct gw_pg_store *store, PGconn *conn, PGresult **out, s
     return gw_pg_query(store, conn, sql, 0, NULL, out, err);
 }
 
+static bool note_text(struct gw_pg_store *store, struct gw_buf *json, bool *home, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf table = {0};
+    PGconn *conn;
+    bool noted;
+    if (!gw_pg_borrow(store, &conn, err))
+        return false;
+    bool fine = gw_pg_query_text(store, conn, "SELECT to_regclass('godwit.note')::text", 0, NULL, &table, home, err);
+    if (fine && *home)
+        fine = gw_pg_query_text(store, conn, "SELECT json FROM godwit.note WHERE name = '" NOTE "'", 0, NULL, json,
+                                &noted, err);
+    gw_pg_return(store, conn, !fine);
+    return fine;
+}
+
+bool gw_pg_identity_inherit(struct gw_pg_store *source, struct gw_pg_store *target, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf json = {0}, ours = {0};
+    bool home;
+    PGconn *conn;
+    PGresult *r = NULL;
+    if (!note_text(source, &json, &home, err))
+        return false;
+    if (json.len == 0)
+        return true;
+    if (!note_text(target, &ours, &home, err))
+        return false;
+    if (!home)
+        return true;
+    if (!gw_pg_borrow(target, &conn, err))
+        return false;
+    const char *params[1] = {gw_buf_text(&json)};
+    bool fine = gw_pg_query(target, conn,
+                            "INSERT INTO godwit.note AS n (name, json) VALUES ('" NOTE "', $1) ON CONFLICT (name)"
+                            " DO UPDATE SET json = (excluded.json::jsonb || n.json::jsonb)::text",
+                            1, params, &r, err);
+    PQclear(r);
+    gw_pg_return(target, conn, !fine);
+    return fine;
+}
+
 bool gw_pg_identity_restore(struct gw_pg_store *store, PGconn *conn, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};

@@ -1,4 +1,5 @@
 /* The schema facet: the source's definitions made on the target in steps, statistics. */
+#include "store/postgres/changes.h"
 #include "store/postgres/schema_restore.h"
 
 #include "base/log.h"
@@ -43,7 +44,8 @@ static bool schema_create(struct gw_store *source, struct gw_store *target, cons
         !gw_pg_restore_prepare(gw_pg_store_of(target), err))
         return false;
     name_left_behind(m);
-    return run(gw_pg_store_of(target), m, bit(GW_PG_STEP_BEFORE), 1, err);
+    return gw_pg_identity_inherit(gw_pg_store_of(source), gw_pg_store_of(target), err) &&
+           run(gw_pg_store_of(target), m, bit(GW_PG_STEP_BEFORE), 1, err);
 }
 
 static bool schema_create_key(struct gw_store *base, const struct gw_collection *c, const char *work_dir,
