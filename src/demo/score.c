@@ -79,7 +79,7 @@ bool gw_demo_score_clean(const struct gw_demo_score *score)
 
 void gw_demo_score_print(const struct gw_demo_score *score, const struct gw_demo_servers *servers, struct gw_buf *out)
 {
-    gw_buf_addf(out, "\n  PostgreSQL %s to PostgreSQL %s through PgBouncer %s\n\n", servers->version, servers->version,
+    gw_buf_addf(out, "\n  PostgreSQL %s to PostgreSQL %s through %s\n\n", servers->version, servers->version,
                 servers->pgbouncer_version);
     gw_buf_addf(out, "  transactions          %10llu\n", (unsigned long long)score->transactions);
     gw_buf_addf(out, "  failed                %10llu\n", (unsigned long long)score->failed);

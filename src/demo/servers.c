@@ -132,7 +132,7 @@ static bool write_settings(struct gw_demo_servers *servers, int side, struct gw_
                 "port = %d\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '%s/%s'\n"
                 "wal_level = logical\nmax_connections = 60\nmax_wal_senders = 10\nmax_replication_slots = 10\n"
                 "shared_buffers = 64MB\nmax_wal_size = 1GB\npassword_encryption = 'scram-sha-256'\n"
-                "log_min_messages = fatal\nautovacuum_naptime = 60s\n",
+                "log_min_messages = panic\nautovacuum_naptime = 60s\n",
                 servers->ports[side], folder, name);
     static const char rules[] = "local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
                                 "host replication all 127.0.0.1/32 scram-sha-256\n";

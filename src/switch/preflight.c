@@ -119,7 +119,8 @@ static bool measure(const struct gw_switch_options *options, int *predicted_ms, 
     char token[64];
     snprintf(token, sizeof token, "marker:%016llx", (unsigned long long)gw_random64());
     int64_t began = gw_mono_us();
-    if (!from->type->changes->signal(from, token, err) || !from->type->changes->horizon(from, &at, err) ||
+    /* The marker comes behind the position: an idle log passes a position only when something follows it. */
+    if (!from->type->changes->horizon(from, &at, err) || !from->type->changes->signal(from, token, err) ||
         !options->hooks.wait_applied(options->hooks.arg, options->from, &at, APPLY_TIMEOUT_MS, &reached, err))
         return false;
     int64_t apply_us = gw_mono_us() - began;
