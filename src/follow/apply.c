@@ -8,7 +8,7 @@
 #define APPLY_SETTLE_MS 5     /* the same while something is not on the disk yet */
 #define APPLY_ROW_US 10000000 /* the position row follows at least this often where there is nothing to apply */
 #define APPLY_ROW_BYTES (INT64_C(64) << 20)
-#define APPLY_TRIM_US 1000000
+#define APPLY_TRIM_US 200000
 
 static const struct gw_writer_facet *writer_of(const struct follow_applier *a)
 {
@@ -156,7 +156,9 @@ bool follow_pass(struct follow_applier *a, const struct gw_position *end, struct
     bool far =
         (int64_t)(a->reached.order - a->row.order) > APPLY_ROW_BYTES || gw_mono_us() - a->row_at_us > APPLY_ROW_US;
     bool owed = !a->row_known_durable && (a->signal_count > 0 || durable_due(a) || somebody_waits(a));
-    if ((far && a->reached.order > a->row.order) || owed)
+    /* The first one at once: what was acknowledged while rows were copied is known nowhere else but in the spool. */
+    bool first = a->row.order == 0 && a->reached.order > 0;
+    if (first || (far && a->reached.order > a->row.order) || owed)
         return commit_position(a, err);
     publish(a);
     return true;
@@ -267,8 +269,10 @@ static bool round_fast(struct follow_applier *a, int timeout_ms, struct gw_error
     }
     if (a->schema_met && a->tx.inside) /* what is before its transaction is applied first */
         return end.order == 0 || go_careful(a, &end, err);
-    if (fill == FOLLOW_FILL_NOTHING)
-        return a->row_known_durable && a->reached.order == a->row.order ? true : follow_pass(a, &a->reached, err);
+    if (fill == FOLLOW_FILL_NOTHING) {
+        bool settled = a->row_known_durable && a->reached.order == a->row.order;
+        return (settled || follow_pass(a, &a->reached, err)) && trim(a, err);
+    }
     if (a->batch.count > 0 || follow_has_canary(a))
         return round_write(a, fill, &end, err);
     return end.order == 0 || follow_pass(a, &end, err);

@@ -116,20 +116,34 @@ static bool key_equal(const struct gw_collection *collection, const struct gw_ro
     return true;
 }
 
+/* The slot that holds this key's entry, or the free one where it would be. */
+static size_t net_slot(const struct follow_net *net, uint32_t collection, const struct gw_row *row, uint64_t hash)
+{
+    const struct gw_collection *def = &net->schema->collections[collection];
+    size_t slot = hash & (net->slot_count - 1);
+    for (; net->slots[slot] != NET_NONE; slot = (slot + 1) & (net->slot_count - 1)) {
+        const struct net_entry *entry = &net->entries[net->slots[slot]];
+        if (entry->hash == hash && entry->collection == collection && key_equal(def, &entry->key, row))
+            break;
+    }
+    return slot;
+}
+
+static const struct net_entry *net_look_up(const struct follow_net *net, uint32_t collection, const struct gw_row *row)
+{
+    size_t slot = net_slot(net, collection, row, key_hash(&net->schema->collections[collection], row));
+    return net->slots[slot] == NET_NONE ? NULL : &net->entries[net->slots[slot]];
+}
+
 /* The entry of this key, or a new one with *fresh. `row` has the key's values in column layout. */
 static struct net_entry *net_entry_of(struct follow_net *net, uint32_t collection, const struct gw_row *row,
                                       bool *fresh)
 {
-    const struct gw_collection *def = &net->schema->collections[collection];
-    uint64_t hash = key_hash(def, row);
-    size_t slot = hash & (net->slot_count - 1);
-    for (; net->slots[slot] != NET_NONE; slot = (slot + 1) & (net->slot_count - 1)) {
-        struct net_entry *entry = &net->entries[net->slots[slot]];
-        if (entry->hash == hash && entry->collection == collection && key_equal(def, &entry->key, row)) {
-            *fresh = false;
-            return entry;
-        }
-    }
+    uint64_t hash = key_hash(&net->schema->collections[collection], row);
+    size_t slot = net_slot(net, collection, row, hash);
+    *fresh = net->slots[slot] == NET_NONE;
+    if (!*fresh)
+        return &net->entries[net->slots[slot]];
     net->entries = gw_grow(net->entries, &net->capacity, net->count, sizeof *net->entries);
     uint32_t at = (uint32_t)net->count++;
     net->slots[slot] = at;
@@ -140,7 +154,6 @@ static struct net_entry *net_entry_of(struct follow_net *net, uint32_t collectio
     else
         net->entries[net->last[collection]].next = at;
     net->last[collection] = at;
-    *fresh = true;
     return &net->entries[at];
 }
 
@@ -358,10 +371,24 @@ bool follow_truncate(struct follow_join *join, const struct follow_op *ops, size
 
 /* ---- the batch ---- */
 
+/* What the moved row leaves out may be in an earlier change of the same batch. */
+static void fill_from_batch(struct follow_net *net, struct follow_op *op)
+{
+    const struct net_entry *entry = net_look_up(net, op->collection, &op->key);
+    if (!entry || entry->state == NET_DELETE || entry->state == NET_GONE)
+        return;
+    merge_row(&op->row, &entry->row);
+    op->partial = false;
+    for (uint32_t c = 0; c < op->row.count; c++)
+        op->partial |= op->row.values[c].kind == GW_VALUE_UNCHANGED;
+}
+
 static bool take_moved(struct net_out *out, struct follow_op *op, struct gw_error *err)
 {
     struct follow_net *net = out->net;
     bool leaves = op->old_verdict == FOLLOW_APPLY, arrives = op->new_verdict == FOLLOW_APPLY;
+    if (op->partial && leaves)
+        fill_from_batch(net, op);
     if (arrives && op->partial) {
         if (leaves)
             return out_moved(out, op, err);

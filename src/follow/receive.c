@@ -37,16 +37,31 @@ static void receiver_close(struct receiver *r)
     pthread_mutex_unlock(&r->f->lock);
 }
 
+/* The spool is empty, or gone with its disk: what the target has, it need not get again. Nothing before that will be
+ * in the spool, so the target must not fall back behind it: it is put on the target's disk first. */
+static bool receiver_from_target(struct receiver *r, struct gw_position *from, struct gw_error *err)
+{
+    struct gw_store *target = r->f->options.target;
+    const struct gw_writer_facet *facet = target->type->writer;
+    struct gw_writer *writer = NULL;
+    if (!facet->position(target, r->f->stream, from, err))
+        return false;
+    if (from->order == 0)
+        return true;
+    bool ok = facet->open(target, r->f->stream, &writer, err) && facet->begin(writer, from, err) &&
+              facet->commit(writer, true, err);
+    facet->close(writer);
+    return ok;
+}
+
 static bool receiver_open(struct receiver *r, struct gw_error *err)
 {
     struct gw_follow *f = r->f;
     if (!gw_spool_cut(f->spool, err))
         return false;
     struct gw_position from = gw_spool_end(f->spool);
-    pthread_mutex_lock(&f->lock);
-    if (gw_position_before(&from, &f->row_durable))
-        from = f->row_durable;
-    pthread_mutex_unlock(&f->lock);
+    if (from.order == 0 && !receiver_from_target(r, &from, err))
+        return gw_error_place(err, "%s", f->options.target->identity.address);
     if (!changes_of(r)->open(f->options.source, f->options.schema, &from, &r->stream, err))
         return gw_error_place(err, "%s", f->options.source->identity.address);
     r->acknowledged = 0; /* the new session has not been told */
