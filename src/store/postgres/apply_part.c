@@ -20,6 +20,7 @@
 #define ARRAY_BYTES (1u << 20)
 #define SINGLE_ROWS 2
 #define COPY_ROWS 200
+#define SORT_ROWS 8
 #define LARGE_ROW_BYTES (1u << 20)
 
 enum form { FORM_ANY, FORM_TEXT, FORM_BINARY, FORM_LEFT_OUT };
@@ -585,15 +586,63 @@ static bool send_all(struct gw_pg_writer *w, struct run *run, uint64_t *touched,
     return true;
 }
 
+/* ---- order -------------------------------------------------------------------------------------------------------- */
+
+static int compare_values(const struct gw_value *a, const struct gw_value *b)
+{
+    uint32_t len = a->len < b->len ? a->len : b->len;
+    int order = len ? memcmp(a->bytes, b->bytes, len) : 0;
+    return order ? order : a->len < b->len ? -1 : a->len > b->len;
+}
+
+struct placed {
+    const struct gw_value *key; /* of the first key column */
+    const struct gw_row *old, *row;
+};
+
+static int compare_placed(const void *a, const void *b)
+{
+    return compare_values(((const struct placed *)a)->key, ((const struct placed *)b)->key);
+}
+
+/* Rows whose keys are neighbours mostly lie on the same pages of index and table: found in that order they cost half.
+ * Keys are distinct within a part, so the order is ours to choose. *sorted borrows from the part's rows. */
+static bool sort_part(const struct gw_part *part, struct gw_part *sorted)
+{
+    const struct gw_collection *c = part->collection;
+    *sorted = *part;
+    if (part->kind == GW_CHANGE_INSERT || c->key_count == 0 || part->count < SORT_ROWS)
+        return false;
+    struct placed *placed = gw_calloc(part->count, sizeof *placed);
+    for (size_t i = 0; i < part->count; i++)
+        placed[i] = (struct placed){.key = &part->keys[i].values[c->key[0]],
+                                    .old = &part->keys[i],
+                                    .row = part->rows ? &part->rows[i] : NULL};
+    qsort(placed, part->count, sizeof *placed, compare_placed);
+    struct gw_row *keys = gw_calloc(part->count, sizeof *keys);
+    struct gw_row *rows = part->rows ? gw_calloc(part->count, sizeof *rows) : NULL;
+    for (size_t i = 0; i < part->count; i++) {
+        keys[i] = *placed[i].old;
+        if (rows)
+            rows[i] = *placed[i].row;
+    }
+    free(placed);
+    sorted->keys = keys;
+    sorted->rows = rows;
+    return true;
+}
+
 bool gw_pg_apply_part(struct gw_writer *writer, const struct gw_part *part, uint64_t *touched, struct gw_error *err)
 {
     struct gw_pg_writer *w = gw_pg_writer_of(writer);
     const struct gw_collection *c = part->collection;
-    struct run run = {.part = part, .collection = c};
+    struct gw_part sorted;
+    struct run run = {.part = &sorted, .collection = c};
     struct gw_error ignored;
     uint64_t count = 0, unused = 0;
     if (!gw_pg_target_get(w, c, &run.target, err) || !check_part(part, run.target, err))
         return gw_error_place(err, "%s", gw_collection_label(c));
+    bool owned = sort_part(part, &sorted);
     run.row_forms = gw_calloc(c->column_count + 1, sizeof *run.row_forms);
     run.key_forms = gw_calloc(c->column_count + 1, sizeof *run.key_forms);
     bool fine = send_all(w, &run, &count, err);
@@ -601,6 +650,10 @@ bool gw_pg_apply_part(struct gw_writer *writer, const struct gw_part *part, uint
         fine = gw_pg_pipe_close(w, fine ? &count : &unused, "applying changes", fine ? err : &ignored) && fine;
     free(run.row_forms);
     free(run.key_forms);
+    if (owned) {
+        free((void *)(uintptr_t)sorted.keys);
+        free((void *)(uintptr_t)sorted.rows);
+    }
     if (!fine)
         return gw_error_place(err, "%s, %s", gw_side_name(w->store->base.side), gw_collection_label(c));
     *touched = count;
