@@ -10,48 +10,62 @@ struct column_head {
     uint32_t len;
 };
 
-static void begin(struct gw_rowhash *hash, uint32_t what)
+/* Room for these values and their heads; the bytes go in by pointer: this runs for every value of both sides. */
+static unsigned char *begin(struct gw_rowhash *hash, uint32_t what, uint64_t bytes, size_t columns)
 {
-    gw_buf_shrink(&hash->scratch, SCRATCH_KEEP_BYTES);
+    struct gw_buf *buf = &hash->scratch;
     uint32_t head[2] = {what, hash->collection};
-    gw_buf_add(&hash->scratch, head, sizeof head);
+    if (buf->capacity > SCRATCH_KEEP_BYTES)
+        gw_buf_shrink(buf, SCRATCH_KEEP_BYTES);
+    buf->len = 0;
+    gw_buf_reserve(buf, sizeof head + columns * sizeof(struct column_head) + bytes);
+    memcpy(buf->data, head, sizeof head);
+    return (unsigned char *)buf->data + sizeof head;
 }
 
-static void add(struct gw_rowhash *hash, uint32_t place, const struct gw_value *value)
+static inline unsigned char *add(unsigned char *at, uint32_t place, const struct gw_value *value)
 {
     struct column_head head = {place, (uint32_t)value->kind, value->len};
-    struct gw_buf *buf = &hash->scratch;
-    gw_buf_reserve(buf, sizeof head + value->len + 1);
-    memcpy(buf->data + buf->len, &head, sizeof head);
-    buf->len += sizeof head;
-    if (value->len) {
-        memcpy(buf->data + buf->len, value->bytes, value->len);
-        buf->len += value->len;
-    }
+    memcpy(at, &head, sizeof head);
+    at += sizeof head;
+    if (value->len)
+        memcpy(at, value->bytes, value->len);
+    return at + value->len;
+}
+
+static struct gw_hash128 finish(const struct gw_rowhash *hash, const unsigned char *end)
+{
+    return gw_hash128(hash->scratch.data, (size_t)(end - (const unsigned char *)hash->scratch.data), hash->seed);
 }
 
 struct gw_hash128 gw_rowhash_row(struct gw_rowhash *hash, const struct gw_row *row, uint64_t *bytes)
 {
     uint64_t sum = 0;
-    begin(hash, 0);
-    for (uint32_t i = 0; i < row->count; i++) {
-        add(hash, i, &row->values[i]);
+    for (uint32_t i = 0; i < row->count; i++)
         sum += row->values[i].len;
-    }
+    unsigned char *at = begin(hash, 0, sum, row->count);
+    for (uint32_t i = 0; i < row->count; i++)
+        at = add(at, i, &row->values[i]);
     *bytes = sum;
-    return gw_hash128(hash->scratch.data, hash->scratch.len, hash->seed);
+    return finish(hash, at);
 }
 
 struct gw_hash128 gw_rowhash_key(struct gw_rowhash *hash, const struct gw_collection *collection,
                                  const struct gw_row *row)
 {
-    begin(hash, 1);
-    if (collection->key_count == 0)
-        for (uint32_t i = 0; i < row->count; i++)
-            add(hash, i, &row->values[i]);
+    uint64_t bytes;
+    if (collection->key_count == 0) {
+        struct gw_hash128 whole = gw_rowhash_row(hash, row, &bytes);
+        whole.low = ~whole.low; /* the row's own hash is what is summed under this key */
+        return whole;
+    }
+    bytes = 0;
     for (size_t i = 0; i < collection->key_count; i++)
-        add(hash, collection->key[i], &row->values[collection->key[i]]);
-    return gw_hash128(hash->scratch.data, hash->scratch.len, hash->seed);
+        bytes += row->values[collection->key[i]].len;
+    unsigned char *at = begin(hash, 1, bytes, collection->key_count);
+    for (size_t i = 0; i < collection->key_count; i++)
+        at = add(at, collection->key[i], &row->values[collection->key[i]]);
+    return finish(hash, at);
 }
 
 uint64_t gw_rowhash_value(const struct gw_rowhash *hash, uint32_t column, const struct gw_value *value)
