@@ -109,7 +109,7 @@ int gw_cli_fail(const struct gw_cli *cli, const struct gw_error *err)
                                     gw_error_kind_name(err->kind), "detail", err->detail, "hint", err->hint, "place",
                                     err->place));
     }
-    return code;
+    return (int)code;
 }
 
 void gw_cli_print_json(json_t *object)
