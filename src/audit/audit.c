@@ -79,9 +79,10 @@ static bool add_risks(const struct gw_audit_options *options, json_t *sections, 
     for (int severity = GW_FINDING_BLOCKS; severity >= GW_FINDING_INFO; severity--)
         for (size_t i = 0; i < findings.count; i++)
             if ((int)findings.items[i].severity == severity)
-                json_array_append_new(risks, json_pack("{s:s, s:s, s:o, s:o}", "severity", severities[severity], "id",
-                                                       findings.items[i].id, "what", gw_json_text(findings.items[i].what),
-                                                       "fix", gw_json_text(findings.items[i].fix)));
+                json_array_append_new(risks,
+                                      json_pack("{s:s, s:s, s:o, s:o}", "severity", severities[severity], "id",
+                                                findings.items[i].id, "what", gw_json_text(findings.items[i].what),
+                                                "fix", gw_json_text(findings.items[i].fix)));
     gw_findings_release(&findings);
     json_object_set_new(sections, "risks", risks);
     return fine;

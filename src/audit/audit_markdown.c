@@ -166,7 +166,8 @@ void gw_audit_markdown(const json_t *report, struct gw_buf *out)
     const char *section;
     json_t *rows;
     gw_buf_addf(out, "# Audit of %s, %s\n\n%s at ", json_string_value(json_object_get(report, "migration")),
-                json_string_value(json_object_get(report, "side")), json_string_value(json_object_get(server, "product")));
+                json_string_value(json_object_get(report, "side")),
+                json_string_value(json_object_get(server, "product")));
     add_escaped(json_string_value(json_object_get(server, "address")), out);
     gw_buf_addf(out, ", taken at %s.\n\n", json_string_value(json_object_get(report, "taken_at")));
     print_contents(sections, out);

@@ -78,10 +78,10 @@ void gw_audit_text(const json_t *report, struct gw_buf *out)
     const json_t *server = json_object_get(report, "server");
     const char *section;
     json_t *rows;
-    gw_buf_addf(out, "%s   %s   %s at %s   %s\n", json_string_value(json_object_get(report, "migration")),
-                json_string_value(json_object_get(report, "side")), json_string_value(json_object_get(server, "product")),
-                json_string_value(json_object_get(server, "address")),
-                json_string_value(json_object_get(report, "taken_at")));
+    gw_buf_addf(
+        out, "%s   %s   %s at %s   %s\n", json_string_value(json_object_get(report, "migration")),
+        json_string_value(json_object_get(report, "side")), json_string_value(json_object_get(server, "product")),
+        json_string_value(json_object_get(server, "address")), json_string_value(json_object_get(report, "taken_at")));
     json_object_foreach(json_object_get(report, "sections"), section, rows)
     {
         size_t count = json_array_size(rows);

@@ -32,7 +32,8 @@ static bool measure_side(struct gw_store *store, struct gw_check_side *out, stru
 {
     if (!store->type->inspect->probe)
         return true;
-    if (!store->type->inspect->probe(store, ROUND_TRIPS, sample_bytes, &out->round_trip_us, &out->bytes_per_second, err))
+    if (!store->type->inspect->probe(store, ROUND_TRIPS, sample_bytes, &out->round_trip_us, &out->bytes_per_second,
+                                     err))
         return false;
     out->measured = true;
     if (out->round_trip_us > 50000)
@@ -68,8 +69,10 @@ static bool check_pair(const struct gw_check_options *options, struct gw_check_r
         return true;
     if (blue->type != green->type) {
         gw_findings_add(&report->findings, GW_FINDING_BLOCKS, GW_GREEN, "engines-differ",
-                        "give green an address of the same engine", "blue is %s, green is %s: this version moves within one"
-                        " engine", blue->type->name, green->type->name);
+                        "give green an address of the same engine",
+                        "blue is %s, green is %s: this version moves within one"
+                        " engine",
+                        blue->type->name, green->type->name);
         return true;
     }
     return !blue->type->inspect || blue->identity.in_recovery || green->identity.in_recovery ||
@@ -119,10 +122,11 @@ static bool check_bypass(const struct gw_check_options *options, struct gw_findi
     if (around > SESSIONS_SHOWN)
         gw_buf_addf(&names, " and %zu more", around - SESSIONS_SHOWN);
     if (fine && around)
-        gw_findings_add(findings, GW_FINDING_WARNING, GW_BLUE, "gate-bypassed",
-                        "send them through the gate, or end them before the switch",
-                        "%zu sessions on blue do not come through the gate: %s. A switch is refused while they are there",
-                        around, gw_buf_text(&names));
+        gw_findings_add(
+            findings, GW_FINDING_WARNING, GW_BLUE, "gate-bypassed",
+            "send them through the gate, or end them before the switch",
+            "%zu sessions on blue do not come through the gate: %s. A switch is refused while they are there", around,
+            gw_buf_text(&names));
     free(found);
     free(own);
     return fine;
@@ -152,8 +156,8 @@ static bool check_gate(const struct gw_check_options *options, struct gw_check_r
             *err = why;
             return false;
         }
-        gw_findings_add(&report->findings, GW_FINDING_BLOCKS, GW_BLUE, "gate", why.hint, "the gate could not be asked: %s",
-                        why.message);
+        gw_findings_add(&report->findings, GW_FINDING_BLOCKS, GW_BLUE, "gate", why.hint,
+                        "the gate could not be asked: %s", why.message);
         report->predicted_park_ms = -1;
         return true;
     }
@@ -185,14 +189,17 @@ static void check_local(const struct gw_check_options *options, struct gw_findin
     int64_t free_bytes = gw_disk_free_bytes(folder);
     if (access(folder, W_OK) != 0)
         gw_findings_add(findings, GW_FINDING_BLOCKS, GW_BLUE, "state-folder",
-                        "name another folder with state: in the migration file", "%s cannot be written to: the journal and"
-                        " the spool go to %s", folder, options->state_folder);
+                        "name another folder with state: in the migration file",
+                        "%s cannot be written to: the journal and"
+                        " the spool go to %s",
+                        folder, options->state_folder);
     if (free_bytes < 0)
         return;
     gw_format_bytes(free_bytes, free_text);
     gw_format_bytes(options->spool_limit_bytes, limit_text);
     if (free_bytes < LOCAL_LEAST_BYTES)
-        gw_findings_add(findings, GW_FINDING_BLOCKS, GW_BLUE, "local-disk", "make room, or name another folder with state:",
+        gw_findings_add(findings, GW_FINDING_BLOCKS, GW_BLUE, "local-disk",
+                        "make room, or name another folder with state:",
                         "%s are free on this machine at %s: too little for the spool", free_text, folder);
     else if (free_bytes < options->spool_limit_bytes)
         gw_findings_add(findings, GW_FINDING_WARNING, GW_BLUE, "local-disk",

@@ -19,14 +19,14 @@
 #include <jansson.h>
 
 struct gw_check_options {
-    struct gw_store *sides[2];            /* NULL: not reached, see refused */
-    const struct gw_error *refused[2];    /* why; NULL with a store */
+    struct gw_store *sides[2];         /* NULL: not reached, see refused */
+    const struct gw_error *refused[2]; /* why; NULL with a store */
     const struct gw_filter *filter;
-    struct gw_gate *gate;                 /* NULL: could not be opened, see gate_refused */
-    const struct gw_error *gate_refused;  /* NULL: fine */
+    struct gw_gate *gate;                /* NULL: could not be opened, see gate_refused */
+    const struct gw_error *gate_refused; /* NULL: fine */
     int pause_budget_ms;
     const char *migration;
-    const char *state_folder;             /* this migration's; may not be there yet */
+    const char *state_folder; /* this migration's; may not be there yet */
     int64_t spool_limit_bytes;
 };
 
@@ -42,7 +42,7 @@ struct gw_check_report {
     struct gw_check_side sides[2];
     struct gw_findings findings; /* blocks first */
     size_t blocks, warnings;
-    int predicted_park_ms;       /* by the gate; -1 not known */
+    int predicted_park_ms; /* by the gate; -1 not known */
 };
 
 GW_MUST_CHECK bool gw_check_run(const struct gw_check_options *, struct gw_check_report *out, struct gw_error *);

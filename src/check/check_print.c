@@ -96,7 +96,8 @@ static json_t *side_json(const struct gw_check_side *side)
     json_t *object = json_pack("{s:b, s:o, s:o, s:o}", "reached", 1, "product", gw_json_text(side->product), "address",
                                gw_json_text(side->address), "user", gw_json_text(side->user));
     json_object_set_new(object, "round_trip_us", side->measured ? json_integer(side->round_trip_us) : json_null());
-    json_object_set_new(object, "bytes_per_second", side->measured ? json_integer(side->bytes_per_second) : json_null());
+    json_object_set_new(object, "bytes_per_second",
+                        side->measured ? json_integer(side->bytes_per_second) : json_null());
     return object;
 }
 
@@ -106,10 +107,10 @@ json_t *gw_check_json(const struct gw_check_report *report)
     for (size_t i = 0; i < report->findings.count; i++) {
         const struct gw_finding *f = &report->findings.items[i];
         json_array_append_new(findings,
-                              json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b}", "severity", severities[f->severity], "side",
-                                        gw_side_name(f->side), "id", f->id, "what", gw_json_text(f->what), "fix",
-                                        gw_json_text(f->fix), "breaks_way_back", f->breaks_way_back, "stays_behind",
-                                        f->stays_behind));
+                              json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b}", "severity", severities[f->severity],
+                                        "side", gw_side_name(f->side), "id", f->id, "what", gw_json_text(f->what),
+                                        "fix", gw_json_text(f->fix), "breaks_way_back", f->breaks_way_back,
+                                        "stays_behind", f->stays_behind));
     }
     return json_pack("{s:s, s:i, s:I, s:I, s:{s:o, s:o}, s:o, s:o}", "migration", report->migration, "exit",
                      (int)gw_check_exit(report), "blocks", (json_int_t)report->blocks, "warnings",

@@ -20,7 +20,8 @@ struct sample {
 
 static int by_size(const void *a, const void *b)
 {
-    const struct gw_collection *x = *(const struct gw_collection *const *)a, *y = *(const struct gw_collection *const *)b;
+    const struct gw_collection *x = *(const struct gw_collection *const *)a,
+                               *y = *(const struct gw_collection *const *)b;
     return (x->estimated_bytes < y->estimated_bytes) - (x->estimated_bytes > y->estimated_bytes);
 }
 
@@ -122,7 +123,8 @@ static bool measure(const struct gw_plan_options *options, const struct gw_schem
             return false;
         gw_buf_addf(basis, "writing was not measured (%s); ", err->message);
     } else if (rates->write > 0) {
-        gw_buf_adds(basis, "wrote 16 MB into a temporary table on green and an index on it (green's WAL is not in that); ");
+        gw_buf_adds(basis,
+                    "wrote 16 MB into a temporary table on green and an index on it (green's WAL is not in that); ");
     }
     for (int side = 0; side < 2; side++) {
         int64_t ignored;

@@ -11,7 +11,7 @@ struct gw_plan_sizes {
 };
 
 /* Adds the member "estimate". What could not be measured is null and said in "basis". */
-GW_MUST_CHECK bool gw_plan_estimate(const struct gw_plan_options *, const struct gw_schema *, const struct gw_plan_sizes *,
-                                    json_t *plan, struct gw_error *);
+GW_MUST_CHECK bool gw_plan_estimate(const struct gw_plan_options *, const struct gw_schema *,
+                                    const struct gw_plan_sizes *, json_t *plan, struct gw_error *);
 
 #endif

@@ -16,8 +16,14 @@ struct planner {
     int predicted_park_ms;
 };
 
-static struct gw_store *blue_of(const struct planner *p) { return p->options->sides[GW_BLUE]; }
-static struct gw_store *green_of(const struct planner *p) { return p->options->sides[GW_GREEN]; }
+static struct gw_store *blue_of(const struct planner *p)
+{
+    return p->options->sides[GW_BLUE];
+}
+static struct gw_store *green_of(const struct planner *p)
+{
+    return p->options->sides[GW_GREEN];
+}
 
 static void add_reason(struct planner *p, const char *format, ...) GW_PRINTF(2, 3);
 static void add_reason(struct planner *p, const char *format, ...)
@@ -89,12 +95,12 @@ static void add_table(struct planner *p, const struct gw_collection *c, const js
     p->sizes.rows += c->estimated_rows > 0 ? c->estimated_rows : 0;
     p->sizes.bytes += c->estimated_bytes > 0 ? c->estimated_bytes : 0;
     p->sizes.index_bytes += index_bytes;
-    json_array_append_new(
-        json_object_get(p->plan, "tables"),
-        json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:o}", "schema", gw_json_text(c->space), "name",
-                  gw_json_text(c->name), "rows", (json_int_t)c->estimated_rows, "bytes", (json_int_t)c->estimated_bytes,
-                  "index_bytes", (json_int_t)index_bytes, "chunks", (json_int_t)chunks, "key", describe_key(c), "path", path,
-                  "why", gw_json_text(gw_buf_text(&why))));
+    json_array_append_new(json_object_get(p->plan, "tables"),
+                          json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:o}", "schema", gw_json_text(c->space),
+                                    "name", gw_json_text(c->name), "rows", (json_int_t)c->estimated_rows, "bytes",
+                                    (json_int_t)c->estimated_bytes, "index_bytes", (json_int_t)index_bytes, "chunks",
+                                    (json_int_t)chunks, "key", describe_key(c), "path", path, "why",
+                                    gw_json_text(gw_buf_text(&why))));
 }
 
 static bool add_tables(struct planner *p, struct gw_error *err)
@@ -130,9 +136,9 @@ static bool take_findings(struct planner *p, struct gw_error *err)
         if (f->severity == GW_FINDING_BLOCKS)
             add_reason(p, "%s: %s: %s", gw_side_name(f->side), f->id, f->what);
         if (f->stays_behind)
-            json_array_append_new(json_object_get(p->plan, "stays_behind"),
-                                  json_pack("{s:s, s:o, s:o}", "id", f->id, "what", gw_json_text(f->what), "fix",
-                                            gw_json_text(f->fix)));
+            json_array_append_new(
+                json_object_get(p->plan, "stays_behind"),
+                json_pack("{s:s, s:o, s:o}", "id", f->id, "what", gw_json_text(f->what), "fix", gw_json_text(f->fix)));
     }
     return true;
 }
@@ -162,14 +168,16 @@ static void add_local(struct planner *p)
     json_t *makes = json_object_get(p->plan, "makes");
     gw_autofree char *what = gw_asprintf("folder %s: journal, spool and quarantine, which hold rows; private (0700)",
                                          p->options->state_folder);
-    json_array_append_new(makes, json_pack("{s:s, s:o, s:s, s:s}", "side", "here", "what", gw_json_text(what), "sql", "",
-                                           "undo", "-- removed by godwit finish and godwit abort; by hand: delete the folder"));
+    json_array_append_new(makes, json_pack("{s:s, s:o, s:s, s:s}", "side", "here", "what", gw_json_text(what), "sql",
+                                           "", "undo",
+                                           "-- removed by godwit finish and godwit abort; by hand: delete the folder"));
     const struct gw_migration_gate *gate = &p->options->settings->gate;
     if (gate->type == GW_MIGRATION_GATE_PGBOUNCER) {
-        gw_autofree char *line = gw_asprintf("the line of the moved database in %s, at each change of owner, then RELOAD",
-                                             gate->ini ? gate->ini : "the settings file (write_ini_command)");
-        json_array_append_new(makes, json_pack("{s:s, s:o, s:s, s:s}", "side", "gate", "what", gw_json_text(line), "sql",
-                                               "PAUSE; RELOAD; RESUME", "undo",
+        gw_autofree char *line =
+            gw_asprintf("the line of the moved database in %s, at each change of owner, then RELOAD",
+                        gate->ini ? gate->ini : "the settings file (write_ini_command)");
+        json_array_append_new(makes, json_pack("{s:s, s:o, s:s, s:s}", "side", "gate", "what", gw_json_text(line),
+                                               "sql", "PAUSE; RELOAD; RESUME", "undo",
                                                "-- the line as it was, then RELOAD; and RESUME"));
     }
 }
@@ -200,7 +208,8 @@ static const struct {
     const char *stage, *loses, *takes;
 } costs[] = {
     {"new", "0 rows", "nothing to undo"},
-    {"copy", "0 rows of blue; what was copied to green stays there until it is dropped", "seconds, each table locked briefly"},
+    {"copy", "0 rows of blue; what was copied to green stays there until it is dropped",
+     "seconds, each table locked briefly"},
     {"follow", "0 rows of blue; the copy on green stays until it is dropped", "seconds, each table locked briefly"},
     {"switch", "0 rows: past the pause budget, or killed, it is undone by itself", "the pause budget at most"},
     {"retain", "0 rows: blue follows green", "one pause, like the switch"},
@@ -225,7 +234,8 @@ static void describe_pause(const struct planner *p, struct gw_buf *out)
                        json_integer_value(json_object_get(estimate, "round_trip_green_us"));
     int park_ms = p->predicted_park_ms > 0 ? p->predicted_park_ms : 0;
     gw_buf_addf(out, "one pause, about %lld ms by the round trips%s, %lld ms at most (switch.pause_budget)",
-                (long long)(trips_us * 6 / 1000 + park_ms + 5), p->predicted_park_ms >= 0 ? " and what the gate runs now" : "",
+                (long long)(trips_us * 6 / 1000 + park_ms + 5),
+                p->predicted_park_ms >= 0 ? " and what the gate runs now" : "",
                 (long long)p->options->settings->switch_.pause_budget_ms);
 }
 
@@ -241,15 +251,16 @@ static void add_way_back(struct planner *p, const struct gw_plan_stage *stage)
             gw_buf_addf(&why, "green could not be followed: %s", breaks->what);
             add_reason(p, "stage %s would have no way back: %s", stage->name, breaks->what);
         } else if (owner_changes) {
-            gw_buf_adds(&why, "until the schema is changed on green other than by additions, and as long as godwit runs");
+            gw_buf_adds(&why,
+                        "until the schema is changed on green other than by additions, and as long as godwit runs");
         }
         if (owner_changes)
             describe_pause(p, &takes);
         else
             gw_buf_adds(&takes, costs[i].takes);
         json_t *row = json_pack("{s:s, s:o, s:b, s:s, s:o, s:o}", "stage", stage->name, "command",
-                                gw_json_text(stage->way_back), "possible", !breaks && !end, "loses", costs[i].loses, "takes",
-                                gw_json_text(gw_buf_text(&takes)), "why", gw_json_text(gw_buf_text(&why)));
+                                gw_json_text(stage->way_back), "possible", !breaks && !end, "loses", costs[i].loses,
+                                "takes", gw_json_text(gw_buf_text(&takes)), "why", gw_json_text(gw_buf_text(&why)));
         json_object_set_new(row, "loses_rows", end || breaks ? json_null() : json_integer(0));
         json_array_append_new(json_object_get(p->plan, "way_back"), row);
     }
@@ -302,10 +313,11 @@ bool gw_plan_make(const struct gw_plan_options *options, json_t **out, struct gw
         if (!type->inspect || !type->inspect->footprint || !type->catalog)
             return gw_fail(err, GW_ERR_UNSUPPORTED, "a move with the engine %s cannot be planned", type->name);
     }
-    p.plan = json_pack("{s:s, s:b, s:[], s:{s:{s:o, s:o}, s:{s:o, s:o}}, s:[], s:[], s:[], s:[], s:{}}", "migration",
-                       options->migration, "safe", 0, "reasons", "sides", "blue", "product", gw_json_text(blue->product),
-                       "address", gw_json_text(blue->address), "green", "product", gw_json_text(green->product), "address",
-                       gw_json_text(green->address), "tables", "stays_behind", "makes", "way_back", "break_glass");
+    p.plan =
+        json_pack("{s:s, s:b, s:[], s:{s:{s:o, s:o}, s:{s:o, s:o}}, s:[], s:[], s:[], s:[], s:{}}", "migration",
+                  options->migration, "safe", 0, "reasons", "sides", "blue", "product", gw_json_text(blue->product),
+                  "address", gw_json_text(blue->address), "green", "product", gw_json_text(green->product), "address",
+                  gw_json_text(green->address), "tables", "stays_behind", "makes", "way_back", "break_glass");
     bool fine = fill(&p, err);
     gw_schema_release(&p.schema);
     gw_findings_release(&p.findings);

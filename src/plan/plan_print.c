@@ -73,16 +73,19 @@ static void print_estimate(const json_t *plan, struct gw_buf *out)
     gw_format_bytes(number_of(estimate, "green_disk_bytes"), green);
     gw_format_bytes(number_of(estimate, "local_disk_bytes"), local);
     gw_format_bytes(number_of(estimate, "blue_log_limit_bytes"), log);
-    gw_buf_addf(out, "\n  %s\nDisk: green about %s and its WAL; blue at most %s of change log (follow.wal_limit); here at most"
-                     " %s (follow.spool_limit)\n",
-                text_of(estimate, "basis"), green, log, local);
+    gw_buf_addf(
+        out,
+        "\n  %s\nDisk: green about %s and its WAL; blue at most %s of change log (follow.wal_limit); here at most"
+        " %s (follow.spool_limit)\n",
+        text_of(estimate, "basis"), green, log, local);
 }
 
 static void print_stays(const json_t *plan, struct gw_buf *out)
 {
     json_t *stays = json_object_get(plan, "stays_behind"), *row;
     size_t i;
-    gw_buf_adds(out, json_array_size(stays) ? "\nWhat stays behind:\n" : "\nWhat stays behind: nothing that was looked for\n");
+    gw_buf_adds(out, json_array_size(stays) ? "\nWhat stays behind:\n"
+                                            : "\nWhat stays behind: nothing that was looked for\n");
     json_array_foreach(stays, i, row)
     {
         gw_buf_addf(out, "  %s: %s\n", text_of(row, "id"), text_of(row, "what"));

@@ -91,8 +91,9 @@ static const char *text_at(const PGresult *r, int row, const char *column)
 
 static enum gw_severity severity_of(const char *text)
 {
-    return strcmp(text, "blocks") == 0 ? GW_FINDING_BLOCKS : strcmp(text, "info") == 0 ? GW_FINDING_INFO
-                                                                                       : GW_FINDING_WARNING;
+    return strcmp(text, "blocks") == 0 ? GW_FINDING_BLOCKS
+           : strcmp(text, "info") == 0 ? GW_FINDING_INFO
+                                       : GW_FINDING_WARNING;
 }
 
 /* Puts the names in. */
@@ -183,8 +184,8 @@ bool gw_pg_section_find(struct gw_pg_store *store, PGconn *conn, const struct gw
     if (err->kind == GW_ERR_RETRY || err->kind == GW_ERR_CANCELLED || PQstatus(conn) != CONNECTION_OK)
         return false;
     gw_findings_add(findings, GW_FINDING_WARNING, store->base.side, "not-looked",
-                    "run the script of `godwit check --grants`, then check again",
-                    "\"%s\" could not be looked at: %s", section->id, err->message);
+                    "run the script of `godwit check --grants`, then check again", "\"%s\" could not be looked at: %s",
+                    section->id, err->message);
     gw_error_clear(err);
     return true;
 }
@@ -367,8 +368,8 @@ static bool probe_write(struct gw_store *base, int64_t sample_bytes, int64_t *by
     PGconn *conn;
     if (!gw_pg_connect(store, GW_PG_PLAIN, "probe", &conn, err))
         return false;
-    bool fine = measure_write(store, conn, sample_bytes / WRITE_ROW_BYTES + 1, bytes_per_second,
-                              index_bytes_per_second, err);
+    bool fine =
+        measure_write(store, conn, sample_bytes / WRITE_ROW_BYTES + 1, bytes_per_second, index_bytes_per_second, err);
     PQfinish(conn);
     return fine;
 }

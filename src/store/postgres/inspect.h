@@ -18,9 +18,9 @@
 /* A line "--: id key=value ..." and the statement behind it. */
 struct gw_pg_section {
     char id[40];
-    char on[8];      /* "blue", "green", "" both */
-    char look[40];   /* pair: the ask whose answer is $1 */
-    char needs[40];  /* inventory: a relation or function that must be there */
+    char on[8];     /* "blue", "green", "" both */
+    char look[40];  /* pair: the ask whose answer is $1 */
+    char needs[40]; /* inventory: a relation or function that must be there */
     bool ask;
     int since, until; /* major versions; 0: none */
     const char *sql;  /* borrowed from the text that is walked */

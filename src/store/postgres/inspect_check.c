@@ -31,12 +31,14 @@ static void check_tls(struct gw_pg_store *store, PGconn *conn, struct gw_finding
     const char *fix = "add to the address: sslmode=verify-full&sslrootcert=/path/of/the/servers/ca.pem";
     if (!id->encrypted)
         gw_findings_add(findings, GW_FINDING_WARNING, store->base.side, "tls", fix,
-                        "the connection to %s is not encrypted: rows and passwords can be read on the way", id->address);
+                        "the connection to %s is not encrypted: rows and passwords can be read on the way",
+                        id->address);
     else
-        gw_findings_add(findings, GW_FINDING_WARNING, store->base.side, "tls", fix,
-                        "the connection to %s is encrypted, but sslmode is %s: who stands in between can pretend to be the"
-                        " server",
-                        id->address, mode ? mode : "prefer");
+        gw_findings_add(
+            findings, GW_FINDING_WARNING, store->base.side, "tls", fix,
+            "the connection to %s is encrypted, but sslmode is %s: who stands in between can pretend to be the"
+            " server",
+            id->address, mode ? mode : "prefer");
 }
 
 /* The change log is read by a connection of another kind, which pg_hba.conf and poolers may treat otherwise. */
@@ -58,8 +60,9 @@ static bool check_replication(struct gw_pg_store *store, struct gw_findings *fin
         *err = why;
         return false;
     }
-    gw_buf_addf(&fix, "host %s %s ADDRESS scram-sha-256 -- in pg_hba.conf, then SELECT pg_reload_conf();"
-                      " and no pooler in between",
+    gw_buf_addf(&fix,
+                "host %s %s ADDRESS scram-sha-256 -- in pg_hba.conf, then SELECT pg_reload_conf();"
+                " and no pooler in between",
                 store->base.identity.database, store->session_user);
     gw_findings_add(findings, GW_FINDING_BLOCKS, store->base.side, "replication-connection", gw_buf_text(&fix),
                     "a replication connection, by which the change log is read, was refused: %s", why.message);
@@ -90,10 +93,11 @@ static void check_replica_role(struct gw_pg_store *store, struct gw_findings *fi
     } else {
         gw_buf_adds(&fix, "cannot be granted before version 15: a superuser as godwit's role, or a newer server");
     }
-    gw_findings_add(findings, GW_FINDING_WARNING, store->base.side, "replica-role", gw_buf_text(&fix),
-                    "%s may not set session_replication_role: while godwit applies changes here, foreign keys are checked"
-                    " and triggers fire as for anybody",
-                    store->session_user);
+    gw_findings_add(
+        findings, GW_FINDING_WARNING, store->base.side, "replica-role", gw_buf_text(&fix),
+        "%s may not set session_replication_role: while godwit applies changes here, foreign keys are checked"
+        " and triggers fire as for anybody",
+        store->session_user);
 }
 
 /* ---- the home ----------------------------------------------------------------------------------------------------- */
@@ -123,10 +127,11 @@ static bool check_home(struct gw_pg_store *store, PGconn *conn, struct gw_findin
         return PQstatus(conn) == CONNECTION_OK;
     }
     if (strcmp(gw_buf_text(&migration), store->migration) != 0)
-        gw_findings_add(findings, GW_FINDING_BLOCKS, store->base.side, "home-taken",
-                        "godwit abort or godwit finish with that migration's file; if it is lost, the break-glass SQL of"
-                        " godwit plan",
-                        "this database takes part in another migration, \"%s\"", gw_buf_text(&migration));
+        gw_findings_add(
+            findings, GW_FINDING_BLOCKS, store->base.side, "home-taken",
+            "godwit abort or godwit finish with that migration's file; if it is lost, the break-glass SQL of"
+            " godwit plan",
+            "this database takes part in another migration, \"%s\"", gw_buf_text(&migration));
     return true;
 }
 
@@ -167,10 +172,11 @@ static void check_keys(const struct gw_schema *schema, enum gw_side side, struct
     end_tables(&text, text_count);
     end_tables(&silent, silent_count);
     if (keyless_count)
-        gw_findings_add(findings, GW_FINDING_WARNING, side, "keyless", gw_buf_text(&fix),
-                        "tables without a key: %s. godwit sets REPLICA IDENTITY FULL on such a table while it works (UPDATE"
-                        " and DELETE write more WAL) and copies it under one snapshot, not in chunks",
-                        gw_buf_text(&keyless));
+        gw_findings_add(
+            findings, GW_FINDING_WARNING, side, "keyless", gw_buf_text(&fix),
+            "tables without a key: %s. godwit sets REPLICA IDENTITY FULL on such a table while it works (UPDATE"
+            " and DELETE write more WAL) and copies it under one snapshot, not in chunks",
+            gw_buf_text(&keyless));
     if (silent_count)
         gw_findings_add(findings, GW_FINDING_INFO, side, "identity-nothing", "",
                         "tables with REPLICA IDENTITY NOTHING: %s. godwit changes that while it works and puts it back",

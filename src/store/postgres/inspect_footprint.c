@@ -38,8 +38,8 @@ static void add_log(struct footprint *f, const struct gw_schema *schema)
 {
     gw_autobuf struct gw_buf sql = {0};
     gw_autofree char *publication = gw_asprintf("publication %s", f->store->publication);
-    gw_autofree char *slot = gw_asprintf("replication slot %s: keeps change log on disk until it is read or dropped",
-                                         f->store->slot);
+    gw_autofree char *slot =
+        gw_asprintf("replication slot %s: keeps change log on disk until it is read or dropped", f->store->slot);
     gw_autofree char *no_publication = gw_asprintf("DROP PUBLICATION IF EXISTS %s;", f->store->publication);
     gw_autofree char *no_slot = gw_asprintf("SELECT pg_drop_replication_slot('%s');", f->store->slot);
     gw_buf_addf(&sql, "CREATE PUBLICATION %s FOR TABLE ONLY ", f->store->publication);
@@ -96,12 +96,12 @@ static bool add_identities(struct footprint *f, PGconn *conn, const struct gw_sc
         if (wanted.len == 0)
             continue;
         gw_pg_add_table(&table, c);
-        gw_autofree char *what = gw_asprintf("replica identity of %s: UPDATE and DELETE write more WAL with FULL",
-                                             gw_collection_label(c));
-        gw_autofree char *sql = gw_asprintf("ALTER TABLE %s REPLICA IDENTITY %s;", gw_buf_text(&table),
-                                            gw_buf_text(&wanted));
-        gw_autofree char *undo = gw_asprintf("ALTER TABLE %s REPLICA IDENTITY %s;", gw_buf_text(&table),
-                                             PQgetvalue(r, row, 2));
+        gw_autofree char *what =
+            gw_asprintf("replica identity of %s: UPDATE and DELETE write more WAL with FULL", gw_collection_label(c));
+        gw_autofree char *sql =
+            gw_asprintf("ALTER TABLE %s REPLICA IDENTITY %s;", gw_buf_text(&table), gw_buf_text(&wanted));
+        gw_autofree char *undo =
+            gw_asprintf("ALTER TABLE %s REPLICA IDENTITY %s;", gw_buf_text(&table), PQgetvalue(r, row, 2));
         add(f, true, what, sql, undo);
     }
     PQclear(r);
@@ -119,10 +119,10 @@ static bool add_triggers(struct footprint *f, PGconn *conn, const struct gw_sche
     for (int row = 0; row < PQntuples(r); row++) {
         const char *table = PQgetvalue(r, row, 0);
         gw_autofree char *what = gw_asprintf("trigger godwit_fence on %s", table);
-        gw_autofree char *sql =
-            gw_asprintf("CREATE TRIGGER godwit_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT"
-                        " EXECUTE FUNCTION godwit.fence_check(); ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER godwit_fence;",
-                        table, table);
+        gw_autofree char *sql = gw_asprintf(
+            "CREATE TRIGGER godwit_fence BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT"
+            " EXECUTE FUNCTION godwit.fence_check(); ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER godwit_fence;",
+            table, table);
         gw_autofree char *undo = gw_asprintf("DROP TRIGGER IF EXISTS godwit_fence ON %s;", table);
         add(f, true, what, sql, undo);
     }
@@ -166,57 +166,60 @@ static void add_break_glass_log(struct gw_pg_store *store, struct gw_buf *out)
 
 static void add_break_glass_fence(struct gw_buf *out)
 {
-    gw_buf_adds(out,
-                "\n-- 3. The fence: lowered, then off every table, one short transaction each.\n"
-                "--    From here on whoever may write can write here. Be sure that the application writes on one side only.\n"
-                "DO $godwit$ BEGIN\n"
-                "    IF to_regclass('godwit.fence') IS NOT NULL THEN\n"
-                "        PERFORM setval('godwit.fence', 1);\n"
-                "    END IF;\n"
-                "END $godwit$;\n"
-                "SELECT format('DROP TRIGGER godwit_fence ON %I.%I', n.nspname, c.relname)\n"
-                "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace\n"
-                "WHERE t.tgname = 'godwit_fence' ORDER BY 1 \\gexec\n");
+    gw_buf_adds(
+        out,
+        "\n-- 3. The fence: lowered, then off every table, one short transaction each.\n"
+        "--    From here on whoever may write can write here. Be sure that the application writes on one side only.\n"
+        "DO $godwit$ BEGIN\n"
+        "    IF to_regclass('godwit.fence') IS NOT NULL THEN\n"
+        "        PERFORM setval('godwit.fence', 1);\n"
+        "    END IF;\n"
+        "END $godwit$;\n"
+        "SELECT format('DROP TRIGGER godwit_fence ON %I.%I', n.nspname, c.relname)\n"
+        "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace\n"
+        "WHERE t.tgname = 'godwit_fence' ORDER BY 1 \\gexec\n");
 }
 
 static void add_break_glass_home(struct gw_pg_store *store, struct gw_buf *out)
 {
-    gw_buf_addf(out,
-                "\n-- 4. Replica identities as they were, and the schema they are written down in: both or none.\n"
-                "DO $godwit$ DECLARE was record; BEGIN\n"
-                "    IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'godwit_fence') THEN\n"
-                "        RAISE EXCEPTION 'a trigger godwit_fence is left: a lock was not to be had, run this script again';\n"
-                "    END IF;\n"
-                "    IF to_regclass('godwit.note') IS NOT NULL THEN\n"
-                "        FOR was IN EXECUTE 'SELECT j.key AS name, j.value AS clause FROM godwit.note,'\n"
-                "            ' jsonb_each_text(json::jsonb) j WHERE note.name = ''replica-identity'''\n"
-                "        LOOP\n"
-                "            IF to_regclass(was.name) IS NOT NULL THEN\n"
-                "                EXECUTE format('ALTER TABLE %%s REPLICA IDENTITY %%s', was.name, was.clause);\n"
-                "            END IF;\n"
-                "        END LOOP;\n"
-                "    END IF;\n"
-                "    DROP SCHEMA IF EXISTS godwit CASCADE;\n"
-                "END $godwit$;\n"
-                "\n-- 5. What is left of godwit (no rows: nothing).\n"
-                "SELECT 'slot ' || slot_name AS left_behind FROM pg_replication_slots WHERE slot_name = '%s'\n"
-                "UNION ALL SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = '%s'\n"
-                "UNION ALL SELECT 'trigger on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'godwit_fence'\n"
-                "UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'godwit';\n",
-                store->slot, store->publication);
+    gw_buf_addf(
+        out,
+        "\n-- 4. Replica identities as they were, and the schema they are written down in: both or none.\n"
+        "DO $godwit$ DECLARE was record; BEGIN\n"
+        "    IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'godwit_fence') THEN\n"
+        "        RAISE EXCEPTION 'a trigger godwit_fence is left: a lock was not to be had, run this script again';\n"
+        "    END IF;\n"
+        "    IF to_regclass('godwit.note') IS NOT NULL THEN\n"
+        "        FOR was IN EXECUTE 'SELECT j.key AS name, j.value AS clause FROM godwit.note,'\n"
+        "            ' jsonb_each_text(json::jsonb) j WHERE note.name = ''replica-identity'''\n"
+        "        LOOP\n"
+        "            IF to_regclass(was.name) IS NOT NULL THEN\n"
+        "                EXECUTE format('ALTER TABLE %%s REPLICA IDENTITY %%s', was.name, was.clause);\n"
+        "            END IF;\n"
+        "        END LOOP;\n"
+        "    END IF;\n"
+        "    DROP SCHEMA IF EXISTS godwit CASCADE;\n"
+        "END $godwit$;\n"
+        "\n-- 5. What is left of godwit (no rows: nothing).\n"
+        "SELECT 'slot ' || slot_name AS left_behind FROM pg_replication_slots WHERE slot_name = '%s'\n"
+        "UNION ALL SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = '%s'\n"
+        "UNION ALL SELECT 'trigger on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'godwit_fence'\n"
+        "UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'godwit';\n",
+        store->slot, store->publication);
 }
 
 static void write_break_glass(struct gw_pg_store *store, struct gw_buf *out)
 {
     gw_autobuf struct gw_buf database = {0};
     gw_pg_add_ident(&database, store->base.identity.database);
-    gw_buf_addf(out,
-                "-- Break glass: removes what godwit made on %s for the migration %s, without godwit.\n"
-                "-- Stop every godwit first. Run it by psql in database %s, as %s or a superuser. It may be run again.\n"
-                "-- The application's tables stay as they are. What was not moved yet is not moved any more.\n"
-                "SET lock_timeout = '2s';\n"
-                "SET client_min_messages = warning;\n",
-                gw_side_name(store->base.side), store->migration, gw_buf_text(&database), store->session_user);
+    gw_buf_addf(
+        out,
+        "-- Break glass: removes what godwit made on %s for the migration %s, without godwit.\n"
+        "-- Stop every godwit first. Run it by psql in database %s, as %s or a superuser. It may be run again.\n"
+        "-- The application's tables stay as they are. What was not moved yet is not moved any more.\n"
+        "SET lock_timeout = '2s';\n"
+        "SET client_min_messages = warning;\n",
+        gw_side_name(store->base.side), store->migration, gw_buf_text(&database), store->session_user);
     add_break_glass_log(store, out);
     add_break_glass_fence(out);
     add_break_glass_home(store, out);
@@ -224,8 +227,7 @@ static void write_break_glass(struct gw_pg_store *store, struct gw_buf *out)
 
 bool gw_pg_inspect_footprint(struct gw_store *base, const struct gw_schema *schema, json_t **out, struct gw_error *err)
 {
-    struct footprint f = {
-        .store = gw_pg_store_of(base), .side = gw_side_name(base->side), .objects = json_array()};
+    struct footprint f = {.store = gw_pg_store_of(base), .side = gw_side_name(base->side), .objects = json_array()};
     gw_autobuf struct gw_buf script = {0};
     PGconn *conn;
     bool fine = gw_pg_borrow(f.store, &conn, err);

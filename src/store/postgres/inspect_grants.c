@@ -76,8 +76,8 @@ static bool script_open(const struct gw_grants_ask *ask, struct script *s, struc
     gw_pg_add_literal(&literal, s->role);
     s->role_ident = gw_buf_detach(&ident);
     s->role_literal = gw_buf_detach(&literal);
-    return (!s->store || (gw_pg_borrow(s->store, &s->conn, err) &&
-                          gw_pg_flavour(s->store, s->conn, &s->flavour, err))) &&
+    return (!s->store ||
+            (gw_pg_borrow(s->store, &s->conn, err) && gw_pg_flavour(s->store, s->conn, &s->flavour, err))) &&
            (!s->other || gw_pg_borrow(s->other, &s->other_conn, err));
 }
 
@@ -92,13 +92,15 @@ static void add_header(struct script *s)
                 s->store ? s->store->base.identity.product : "",
                 s->flavour == GW_PG_RDS ? "the master user (a member of rds_superuser)" : "a superuser");
     if (s->flavour == GW_PG_OWNER_ONLY)
-        gw_buf_addf(s->out,
-                    "--\n-- NOT YET: %s owns the application's tables and can neither replicate nor grant, as providers give\n"
-                    "-- it that have no superuser for their users (Heroku Postgres, for one). godwit reads the change log, and\n"
-                    "-- that needs REPLICATION. Where nobody can run this script, this version cannot move the database.\n",
-                    s->role_ident);
+        gw_buf_addf(
+            s->out,
+            "--\n-- NOT YET: %s owns the application's tables and can neither replicate nor grant, as providers give\n"
+            "-- it that have no superuser for their users (Heroku Postgres, for one). godwit reads the change log, and\n"
+            "-- that needs REPLICATION. Where nobody can run this script, this version cannot move the database.\n",
+            s->role_ident);
     if (!s->store)
-        gw_buf_adds(s->out, "-- (The server could not be asked: what depends on it the script finds out when it runs.)\n");
+        gw_buf_adds(s->out,
+                    "-- (The server could not be asked: what depends on it the script finds out when it runs.)\n");
 }
 
 /* One statement inside a DO block is indented and says itself why. */
@@ -153,29 +155,32 @@ static void add_common(struct script *s)
 
 static void add_replica_role(struct script *s)
 {
-    gw_buf_adds(s->out, "\n-- It applies changes that happened on the other side already: triggers must not fire again.\n");
+    gw_buf_adds(s->out,
+                "\n-- It applies changes that happened on the other side already: triggers must not fire again.\n");
     if (s->version > 0 && s->version < 150000) {
-        gw_buf_addf(s->out,
-                    "-- NOT TO BE HAD on %s: SET session_replication_role can be granted from version 15 on. godwit does\n"
-                    "-- without: foreign keys and triggers act here as for anybody while it applies changes.\n",
-                    s->store->base.identity.product);
+        gw_buf_addf(
+            s->out,
+            "-- NOT TO BE HAD on %s: SET session_replication_role can be granted from version 15 on. godwit does\n"
+            "-- without: foreign keys and triggers act here as for anybody while it applies changes.\n",
+            s->store->base.identity.product);
         return;
     }
     if (s->version > 0 && s->flavour != GW_PG_RDS) {
         gw_buf_addf(s->out, "GRANT SET ON PARAMETER session_replication_role TO %s;\n", s->role_ident);
         return;
     }
-    gw_buf_addf(s->out,
-                "DO $godwit$ BEGIN\n"
-                "    IF current_setting('server_version_num')::int >= 150000 THEN\n"
-                "        EXECUTE format('GRANT SET ON PARAMETER session_replication_role TO %%I', %s);\n"
-                "    ELSE\n"
-                "        RAISE NOTICE 'SET session_replication_role cannot be granted before version 15; godwit does without';\n"
-                "    END IF;\n"
-                "EXCEPTION WHEN insufficient_privilege THEN\n"
-                "    RAISE NOTICE 'SET session_replication_role cannot be granted here; godwit does without';\n"
-                "END $godwit$;\n",
-                s->role_literal);
+    gw_buf_addf(
+        s->out,
+        "DO $godwit$ BEGIN\n"
+        "    IF current_setting('server_version_num')::int >= 150000 THEN\n"
+        "        EXECUTE format('GRANT SET ON PARAMETER session_replication_role TO %%I', %s);\n"
+        "    ELSE\n"
+        "        RAISE NOTICE 'SET session_replication_role cannot be granted before version 15; godwit does without';\n"
+        "    END IF;\n"
+        "EXCEPTION WHEN insufficient_privilege THEN\n"
+        "    RAISE NOTICE 'SET session_replication_role cannot be granted here; godwit does without';\n"
+        "END $godwit$;\n",
+        s->role_literal);
 }
 
 /* ---- owners --------------------------------------------------------------------------------------------------------- */
@@ -198,11 +203,12 @@ static bool add_owners_known(struct script *s, struct gw_error *err)
     for (int row = 0; row < PQntuples(r); row++) {
         const char *owner = PQgetvalue(r, row, 0), *count = PQgetvalue(r, row, 1);
         if (*PQgetvalue(r, row, 2) == 't')
-            gw_buf_addf(s->out,
-                        "-- The superuser %s owns %s tables, views or sequences. Membership in it would make godwit a\n"
-                        "-- superuser; better give them to a role without such rights: REASSIGN does not work for it, but\n"
-                        "-- ALTER TABLE ... OWNER TO ... for each (godwit check lists them).\n",
-                        owner, count);
+            gw_buf_addf(
+                s->out,
+                "-- The superuser %s owns %s tables, views or sequences. Membership in it would make godwit a\n"
+                "-- superuser; better give them to a role without such rights: REASSIGN does not work for it, but\n"
+                "-- ALTER TABLE ... OWNER TO ... for each (godwit check lists them).\n",
+                owner, count);
         else
             gw_buf_addf(s->out, "GRANT %s TO %s; -- owns %s tables, views or sequences\n", owner, s->role_ident, count);
     }
@@ -214,23 +220,25 @@ static bool add_owners_known(struct script *s, struct gw_error *err)
 
 static void add_owners_unknown(struct script *s)
 {
-    gw_buf_addf(s->out,
-                "DO $godwit$ DECLARE owner name; BEGIN\n"
-                "    FOR owner IN SELECT DISTINCT r.rolname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace\n"
-                "        JOIN pg_roles r ON r.oid = c.relowner\n"
-                "        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT r.rolsuper AND r.rolname <> %s\n"
-                "        AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'godwit')\n"
-                "    LOOP\n"
-                "        EXECUTE format('GRANT %%I TO %%I', owner, %s);\n"
-                "        RAISE NOTICE '%% is now a member of the table owner %%', %s, owner;\n"
-                "    END LOOP;\n"
-                "END $godwit$;\n",
-                s->role_literal, s->role_literal, s->role_literal);
+    gw_buf_addf(
+        s->out,
+        "DO $godwit$ DECLARE owner name; BEGIN\n"
+        "    FOR owner IN SELECT DISTINCT r.rolname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace\n"
+        "        JOIN pg_roles r ON r.oid = c.relowner\n"
+        "        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND NOT r.rolsuper AND r.rolname <> %s\n"
+        "        AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'godwit')\n"
+        "    LOOP\n"
+        "        EXECUTE format('GRANT %%I TO %%I', owner, %s);\n"
+        "        RAISE NOTICE '%% is now a member of the table owner %%', %s, owner;\n"
+        "    END LOOP;\n"
+        "END $godwit$;\n",
+        s->role_literal, s->role_literal, s->role_literal);
 }
 
 static bool add_owners(struct script *s, struct gw_error *err)
 {
-    gw_buf_adds(s->out, "\n-- It acts on the application's tables as their owners do: publication, replica identity, fence.\n");
+    gw_buf_adds(s->out,
+                "\n-- It acts on the application's tables as their owners do: publication, replica identity, fence.\n");
     if (s->store)
         return add_owners_known(s, err);
     add_owners_unknown(s);
@@ -263,8 +271,9 @@ static bool add_blue_roles(struct script *s, struct gw_error *err)
                   " AS b(name text, login boolean, super boolean, owns boolean) WHERE NOT super",
                   &r, err))
         return false;
-    gw_buf_adds(s->out, "\n-- The roles that own things on blue or are granted something there, and membership in the owners.\n"
-                        "-- (Passwords do not come along: \\password, or pg_dumpall --roles-only by a superuser.)\n");
+    gw_buf_adds(s->out,
+                "\n-- The roles that own things on blue or are granted something there, and membership in the owners.\n"
+                "-- (Passwords do not come along: \\password, or pg_dumpall --roles-only by a superuser.)\n");
     for (int row = 0; row < PQntuples(r); row++) {
         const char *name = PQgetvalue(r, row, 0);
         gw_buf_addf(s->out,
@@ -285,19 +294,21 @@ static bool add_blue_roles(struct script *s, struct gw_error *err)
 static bool add_blue_extensions(struct script *s, struct gw_error *err)
 {
     PGresult *r;
-    if (!ask_blue(s, "extensions",
-                  "SELECT quote_ident(b.name), quote_ident(n.nspname), n.nspname IN ('public', 'pg_catalog')"
-                  " FROM jsonb_to_recordset($1::jsonb) AS b(name text) JOIN pg_extension x ON x.extname = b.name"
-                  " JOIN pg_namespace n ON n.oid = x.extnamespace"
-                  " WHERE NOT EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = b.name AND v.trusted)",
-                  &r, err))
+    if (!ask_blue(
+            s, "extensions",
+            "SELECT quote_ident(b.name), quote_ident(n.nspname), n.nspname IN ('public', 'pg_catalog')"
+            " FROM jsonb_to_recordset($1::jsonb) AS b(name text) JOIN pg_extension x ON x.extname = b.name"
+            " JOIN pg_namespace n ON n.oid = x.extnamespace"
+            " WHERE NOT EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = b.name AND v.trusted)",
+            &r, err))
         return false;
     if (PQntuples(r) > 0)
         gw_buf_adds(s->out, "\n-- Extensions of blue that only a superuser can make.\n");
     for (int row = 0; row < PQntuples(r); row++) {
         if (*PQgetvalue(r, row, 2) != 't')
             gw_buf_addf(s->out, "CREATE SCHEMA IF NOT EXISTS %s;\n", PQgetvalue(r, row, 1));
-        gw_buf_addf(s->out, "CREATE EXTENSION IF NOT EXISTS %s SCHEMA %s;\n", PQgetvalue(r, row, 0), PQgetvalue(r, row, 1));
+        gw_buf_addf(s->out, "CREATE EXTENSION IF NOT EXISTS %s SCHEMA %s;\n", PQgetvalue(r, row, 0),
+                    PQgetvalue(r, row, 1));
     }
     PQclear(r);
     return true;
@@ -306,13 +317,15 @@ static bool add_blue_extensions(struct script *s, struct gw_error *err)
 static bool add_blue_schemas(struct script *s, struct gw_error *err)
 {
     PGresult *r;
-    if (!ask_blue(s, "schemas",
-                  "SELECT quote_literal(space), quote_ident(space), string_agg(DISTINCT quote_ident(owner), ', '"
-                  " ORDER BY quote_ident(owner)) FROM jsonb_to_recordset($1::jsonb)"
-                  " AS b(space text, owner text, super boolean) WHERE NOT super AND owner <> session_user GROUP BY 1, 2",
-                  &r, err))
+    if (!ask_blue(
+            s, "schemas",
+            "SELECT quote_literal(space), quote_ident(space), string_agg(DISTINCT quote_ident(owner), ', '"
+            " ORDER BY quote_ident(owner)) FROM jsonb_to_recordset($1::jsonb)"
+            " AS b(space text, owner text, super boolean) WHERE NOT super AND owner <> session_user GROUP BY 1, 2",
+            &r, err))
         return false;
-    gw_buf_adds(s->out, "\n-- They may create in the schemas that are there already (others are made with their owners).\n");
+    gw_buf_adds(s->out,
+                "\n-- They may create in the schemas that are there already (others are made with their owners).\n");
     for (int row = 0; row < PQntuples(r); row++)
         gw_buf_addf(s->out,
                     "DO $godwit$ BEGIN\n"
@@ -328,11 +341,12 @@ static bool add_blue_schemas(struct script *s, struct gw_error *err)
 static bool add_green(struct script *s, struct gw_error *err)
 {
     if (!s->other) {
-        gw_buf_addf(s->out,
-                    "\n-- Blue could not be asked for its roles. Once its script has run: godwit check --grants again, and\n"
-                    "-- this place names the roles that have to be on green.\n"
-                    "GRANT USAGE, CREATE ON SCHEMA public TO %s;\n",
-                    s->role_ident);
+        gw_buf_addf(
+            s->out,
+            "\n-- Blue could not be asked for its roles. Once its script has run: godwit check --grants again, and\n"
+            "-- this place names the roles that have to be on green.\n"
+            "GRANT USAGE, CREATE ON SCHEMA public TO %s;\n",
+            s->role_ident);
         return true;
     }
     return add_blue_roles(s, err) && add_blue_extensions(s, err) && add_blue_schemas(s, err);

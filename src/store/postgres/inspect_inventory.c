@@ -8,8 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TYPE_BOOL = 16, TYPE_INT8 = 20, TYPE_INT2 = 21, TYPE_INT4 = 23, TYPE_OID = 26, TYPE_FLOAT4 = 700,
-       TYPE_FLOAT8 = 701, TYPE_NUMERIC = 1700 };
+enum {
+    TYPE_BOOL = 16,
+    TYPE_INT8 = 20,
+    TYPE_INT2 = 21,
+    TYPE_INT4 = 23,
+    TYPE_OID = 26,
+    TYPE_FLOAT4 = 700,
+    TYPE_FLOAT8 = 701,
+    TYPE_NUMERIC = 1700
+};
 
 static json_t *value_at(const PGresult *r, int row, int column)
 {
@@ -50,7 +58,8 @@ static void add_moves(json_t *tables, const struct gw_filter *filter)
 {
     size_t i;
     json_t *table;
-    json_array_foreach(tables, i, table) {
+    json_array_foreach(tables, i, table)
+    {
         const char *kind = json_string_value(json_object_get(table, "kind"));
         const char *persistence = json_string_value(json_object_get(table, "persistence"));
         bool moves = strcmp(kind, "foreign") != 0 && strcmp(persistence, "logged") == 0 &&
@@ -61,8 +70,8 @@ static void add_moves(json_t *tables, const struct gw_filter *filter)
 }
 
 /* The statement with the needed relation in it; "" when that is not there. */
-static bool prepare_sql(struct gw_pg_store *store, PGconn *conn, const struct gw_pg_section *section, struct gw_buf *sql,
-                        struct gw_error *err)
+static bool prepare_sql(struct gw_pg_store *store, PGconn *conn, const struct gw_pg_section *section,
+                        struct gw_buf *sql, struct gw_error *err)
 {
     gw_autobuf struct gw_buf relation = {0};
     gw_autofree char *text = gw_strndup(section->sql, section->len);
@@ -96,8 +105,8 @@ static bool add_section(struct gw_pg_store *store, PGconn *conn, const struct gw
     if (!fine) {
         if (err->kind == GW_ERR_RETRY || err->kind == GW_ERR_CANCELLED || PQstatus(conn) != CONNECTION_OK)
             return false;
-        json_array_append_new(not_read, json_pack("{s:s, s:o}", "section", section->id, "why",
-                                                  gw_json_text(err->message)));
+        json_array_append_new(not_read,
+                              json_pack("{s:s, s:o}", "section", section->id, "why", gw_json_text(err->message)));
         gw_error_clear(err);
     }
     json_t *rows = r ? rows_of(r) : json_array();
