@@ -7,6 +7,9 @@
 #include "journey/streams.h"
 #include "journey/verbs.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,15 +32,46 @@ static bool clean_side(struct gw_journey *journey, enum gw_side side, struct gw_
     return gw_error_hint(err, "remove it by hand with the break-glass SQL of godwit plan");
 }
 
-/* The journal and the spool held customers' keys and rows: a fresh journal remembers only how it ended. */
+static char *old_folder(const struct gw_journey *journey)
+{
+    return gw_asprintf("%s.over", journey->folder);
+}
+
+/* A journal that knows nothing but how it ended, ready beside the old one. */
+static bool make_last_journal(struct gw_journey *journey, const char *folder, enum gw_stage end, struct gw_error *err)
+{
+    const struct gw_state_options options = {
+        .folder = folder, .migration = journey->migration.name, .create = true, .exclusive = true};
+    struct gw_state *state;
+    if (!gw_remove_tree(folder, err) || !gw_state_open(&options, &state, err))
+        return false;
+    bool ok = gw_state_set_stage(state, gw_stage_info(end)->name, err) &&
+              gw_state_event(state, "stage", gw_stage_info(end)->name, err);
+    gw_state_close(state);
+    return ok;
+}
+
+/* The journal and the spool held customers' keys and rows. The two folders change places in one step: killed anywhere,
+ * there is a journal that says either that the end has begun or that it is over. */
 static bool replace_journal(struct gw_journey *journey, enum gw_stage end, struct gw_error *err)
 {
+    gw_autofree char *other = old_folder(journey);
+    if (!make_last_journal(journey, other, end, err))
+        return false;
+    GW_CRASH_POINT("end.before_exchange");
     gw_state_close(journey->state);
     journey->state = NULL;
-    if (!gw_remove_tree(journey->folder, err) || !gw_journey_open_state(journey, GW_JOURNAL_WORK, err))
-        return false;
-    return gw_state_set_stage(journey->state, gw_stage_info(end)->name, err) &&
-           gw_state_event(journey->state, "stage", gw_stage_info(end)->name, err);
+    if (renameat2(AT_FDCWD, other, AT_FDCWD, journey->folder, RENAME_EXCHANGE) != 0)
+        return gw_fail_errno(err, errno, "could not put %s in the place of %s", other, journey->folder);
+    GW_CRASH_POINT("end.after_exchange");
+    return gw_remove_tree(other, err) && gw_journey_open_state(journey, GW_JOURNAL_WORK, err);
+}
+
+/* What a kill right after the exchange left behind. */
+static bool remove_old_journal(struct gw_journey *journey, struct gw_error *err)
+{
+    gw_autofree char *other = old_folder(journey);
+    return gw_remove_tree(other, err);
 }
 
 static bool end_migration(struct gw_journey *journey, enum gw_stage during, enum gw_stage end, enum gw_side first,
@@ -69,13 +103,26 @@ static bool has_home(struct gw_journey *journey, bool *home, struct gw_error *er
     return true;
 }
 
+static int aborted_already(struct gw_journey *journey, json_t **result, struct gw_error *err)
+{
+    if (!remove_old_journal(journey, err))
+        return (int)gw_error_exit(err);
+    gw_journey_say(journey, "aborted already: nothing of godwit is left");
+    *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "blue");
+    return GW_EXIT_YES;
+}
+
 int gw_verb_abort(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
 {
     (void)arguments;
     enum gw_side owner;
     bool home, torn;
-    if (!begin(journey, GW_VERB_ABORT, err) || !has_home(journey, &home, err))
+    enum gw_stage stage;
+    if (!begin(journey, GW_VERB_ABORT, err) || !gw_journey_stage(journey, &stage, err) ||
+        !has_home(journey, &home, err))
         return (int)gw_error_exit(err);
+    if (stage == GW_STAGE_ABORTED)
+        return aborted_already(journey, result, err);
     if (home && !gw_journey_owner(journey, &owner, &torn, err))
         return (int)gw_error_exit(err);
     if (home && (owner != GW_BLUE || torn)) {
@@ -118,6 +165,8 @@ int gw_verb_finish(struct gw_journey *journey, const json_t *arguments, json_t *
     if (!gw_journey_stage(journey, &stage, err))
         return (int)gw_error_exit(err);
     if (stage == GW_STAGE_FINISHED) {
+        if (!remove_old_journal(journey, err))
+            return (int)gw_error_exit(err);
         gw_journey_say(journey, "finished already: nothing of godwit is left");
         *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "green");
         return GW_EXIT_YES;
