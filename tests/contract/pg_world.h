@@ -154,7 +154,7 @@ static inline void pg_world_close_side(struct pg_world *w, int side)
              w->database);
     pg_do(w->admin[side], sql);
     for (int i = 0; i < 500 && strcmp(pg_value(w->admin[side], "SELECT count(*) FROM pg_replication_slots WHERE"
-                                                                " database = current_database() AND active"),
+                                                               " database = current_database() AND active"),
                                       "0") != 0;
          i++)
         gw_sleep_us(10000);

@@ -75,9 +75,8 @@ static bool same_left_out(const struct gw_row *a, const struct gw_row *b)
 static void follow_row(struct follower *f, const struct gw_change *c, bool distinct)
 {
     const struct gw_collection *collection = &f->w->schema.collections[c->collection];
-    if (f->part.count > 0 &&
-        (!distinct || f->part.collection != collection || f->part.kind != c->kind ||
-         (c->kind == GW_CHANGE_UPDATE && !same_left_out(&f->rows[0], &c->row))))
+    if (f->part.count > 0 && (!distinct || f->part.collection != collection || f->part.kind != c->kind ||
+                              (c->kind == GW_CHANGE_UPDATE && !same_left_out(&f->rows[0], &c->row))))
         flush(f);
     for (uint32_t i = 0; i < c->row.count; i++) {
         f->text_values += c->row.values[i].kind == GW_VALUE_TEXT;
@@ -111,7 +110,9 @@ static void follow(struct follower *f, bool distinct)
         if (!got)
             continue;
         switch (c.kind) {
-        case GW_CHANGE_BEGIN: MUST(writer_of(f)->begin(f->writer, &c.position, &err)); break;
+        case GW_CHANGE_BEGIN:
+            MUST(writer_of(f)->begin(f->writer, &c.position, &err));
+            break;
         case GW_CHANGE_COMMIT:
             flush(f);
             f->reached = c.position;
@@ -131,9 +132,15 @@ static void follow(struct follower *f, bool distinct)
             MUST(writer_of(f)->truncate(f->writer, &collection, 1, &err));
             break;
         }
-        case GW_CHANGE_SCHEMA: print_error("%s\n", c.text); fail(); break;
-        case GW_CHANGE_PROGRESS: break;
-        default: follow_row(f, &c, distinct); break;
+        case GW_CHANGE_SCHEMA:
+            print_error("%s\n", c.text);
+            fail();
+            break;
+        case GW_CHANGE_PROGRESS:
+            break;
+        default:
+            follow_row(f, &c, distinct);
+            break;
         }
     }
     bool seen;
@@ -157,10 +164,11 @@ static void both(struct pg_world *w, const char *sql)
 static void assert_equal_tables(struct pg_world *w, const char *table)
 {
     char sql[300];
-    snprintf(sql, sizeof sql,
-             "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")), '') FROM"
-             " %s t",
-             table);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")), '') FROM"
+        " %s t",
+        table);
     char *blue = strdup(pg_value(w->owner[GW_BLUE], sql));
     const char *green = pg_value(w->owner[GW_GREEN], sql);
     if (strcmp(blue, green) != 0) {
@@ -266,11 +274,18 @@ static void keys_of_all_kinds_find_their_rows(void **state)
         "INSERT INTO arrays SELECT ARRAY[x, x], x FROM generate_series(1, 20) x",
         "INSERT INTO uniq SELECT 'x', 'b' || x, 'c' || x FROM generate_series(1, 20) x",
         "INSERT INTO only_key SELECT x, '2020-01-01' FROM generate_series(1, 20) x",
-        "UPDATE \"S.1\".\"order\" SET v = -v", "UPDATE arrays SET v = -v", "UPDATE uniq SET a = b",
-        "UPDATE only_key SET b = b", "UPDATE \"S.1\".\"order\" SET m = 'fine', n = n + 100 WHERE v > -5",
-        "UPDATE arrays SET k = k || 7 WHERE v < -10", "UPDATE uniq SET c = upper(c)",
-        "UPDATE only_key SET b = 'infinity' WHERE a = 3", "DELETE FROM \"S.1\".\"order\" WHERE v < -15",
-        "DELETE FROM arrays WHERE v > -3", "DELETE FROM uniq WHERE b > 'b5'", "DELETE FROM only_key WHERE a > 4"};
+        "UPDATE \"S.1\".\"order\" SET v = -v",
+        "UPDATE arrays SET v = -v",
+        "UPDATE uniq SET a = b",
+        "UPDATE only_key SET b = b",
+        "UPDATE \"S.1\".\"order\" SET m = 'fine', n = n + 100 WHERE v > -5",
+        "UPDATE arrays SET k = k || 7 WHERE v < -10",
+        "UPDATE uniq SET c = upper(c)",
+        "UPDATE only_key SET b = 'infinity' WHERE a = 3",
+        "DELETE FROM \"S.1\".\"order\" WHERE v < -15",
+        "DELETE FROM arrays WHERE v > -3",
+        "DELETE FROM uniq WHERE b > 'b5'",
+        "DELETE FROM only_key WHERE a > 4"};
     const char *tables[] = {"\"S.1\".\"order\"", "arrays", "uniq", "only_key"};
     for (size_t i = 0; i < sizeof insert / sizeof *insert; i++) {
         pg_do(w->owner[GW_BLUE], insert[i]);
@@ -318,7 +333,8 @@ static void columns_the_server_fills_are_given_the_sources_values(void **state)
                              "INSERT INTO ids (v) SELECT x FROM generate_series(1, 5) x; UPDATE ids SET v = v + 1;"
                              "INSERT INTO ids3 (k) SELECT x FROM generate_series(1, 300) x;"
                              "UPDATE ids3 SET s = s + 1000 WHERE k < 3");
-    pg_do(w->owner[GW_BLUE], "INSERT INTO ids2 (k, big, v) SELECT x, repeat('b', 8000), 1 FROM generate_series(1, 5) x");
+    pg_do(w->owner[GW_BLUE],
+          "INSERT INTO ids2 (k, big, v) SELECT x, repeat('b', 8000), 1 FROM generate_series(1, 5) x");
     follow(&f, true);
     pg_do(w->owner[GW_BLUE], "UPDATE ids2 SET v = 2 WHERE k > 2");
     pg_do(w->owner[GW_BLUE], "UPDATE ids2 SET s = DEFAULT, v = 3 WHERE k IN (2, 4)");
@@ -341,8 +357,9 @@ static void unchanged_large_values_stay(void **state)
     follower_open(&f, w);
     pg_do(w->owner[GW_BLUE], "INSERT INTO big SELECT x, repeat('t', 5000 + x), decode(repeat('00ff', 4000), 'hex'), 0"
                              " FROM generate_series(1, 10) x");
-    pg_do(w->owner[GW_BLUE], "INSERT INTO big VALUES (99, repeat('0123456789', 800000), decode(repeat('5c0a09', 1000000),"
-                             " 'hex'), 0)");
+    pg_do(w->owner[GW_BLUE],
+          "INSERT INTO big VALUES (99, repeat('0123456789', 800000), decode(repeat('5c0a09', 1000000),"
+          " 'hex'), 0)");
     pg_do(w->owner[GW_BLUE], "UPDATE big SET v = id");
     pg_do(w->owner[GW_BLUE], "UPDATE big SET id = id + 100, v = -1 WHERE id < 4");
     pg_do(w->owner[GW_BLUE], "UPDATE big SET t = t || 'more' WHERE id = 99");
@@ -366,11 +383,12 @@ static void an_error_leaves_the_transaction_usable_behind_a_savepoint(void **sta
     struct gw_writer *session;
     MUST(writer->open(w->store[GW_GREEN], "blue>green", &session, &err));
 
-    struct gw_value one[2] = {gw_value_text("3"), gw_value_text("1")}, two[2] = {gw_value_text("3"), gw_value_text("3")};
+    struct gw_value one[2] = {gw_value_text("3"), gw_value_text("1")},
+                    two[2] = {gw_value_text("3"), gw_value_text("3")};
     struct gw_value missing[2] = {gw_value_text("77"), gw_value_text("5")};
     struct gw_row duplicate = {2, one}, good = {2, two}, nowhere = {2, missing}, only = {1, two};
-    struct gw_part part = {.kind = GW_CHANGE_INSERT, .collection = pg_world_find(w, "public", "items"), .count = 1,
-                           .rows = &duplicate};
+    struct gw_part part = {
+        .kind = GW_CHANGE_INSERT, .collection = pg_world_find(w, "public", "items"), .count = 1, .rows = &duplicate};
     MUST(writer->begin(session, &at, &err));
     MUST(writer->savepoint(session, &err));
     assert_false(writer->apply(session, &part, &touched, &err));
@@ -378,8 +396,8 @@ static void an_error_leaves_the_transaction_usable_behind_a_savepoint(void **sta
     assert_contains(err.message, "23505");
     MUST(writer->rollback_to(session, &err));
     /* A table met for the first time here. */
-    struct gw_part other = {.kind = GW_CHANGE_INSERT, .collection = pg_world_find(w, "public", "fresh"), .count = 1,
-                            .rows = &only};
+    struct gw_part other = {
+        .kind = GW_CHANGE_INSERT, .collection = pg_world_find(w, "public", "fresh"), .count = 1, .rows = &only};
     MUST(writer->apply(session, &other, &touched, &err));
     for (int i = 0; i < 3; i++) {
         MUST(writer->savepoint(session, &err));
@@ -390,8 +408,8 @@ static void an_error_leaves_the_transaction_usable_behind_a_savepoint(void **sta
     part.rows = &good;
     MUST(writer->apply(session, &part, &touched, &err));
     assert_int_equal(touched, 1);
-    part = (struct gw_part){.kind = GW_CHANGE_UPDATE, .collection = part.collection, .count = 1, .keys = &nowhere,
-                            .rows = &nowhere};
+    part = (struct gw_part){
+        .kind = GW_CHANGE_UPDATE, .collection = part.collection, .count = 1, .keys = &nowhere, .rows = &nowhere};
     MUST(writer->apply(session, &part, &touched, &err));
     assert_int_equal(touched, 0);
     part.kind = GW_CHANGE_DELETE;
@@ -428,8 +446,9 @@ static void truncate_reaches_tables_with_foreign_keys(void **state)
     struct pg_world *w = *state;
     struct follower f;
     struct gw_error err = {0};
-    both(w, "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent);"
-            "CREATE TABLE range (a int, b text, PRIMARY KEY (a, b))");
+    both(w,
+         "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent);"
+         "CREATE TABLE range (a int, b text, PRIMARY KEY (a, b))");
     follower_open(&f, w);
     pg_do(w->owner[GW_BLUE], "INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (1, 1); DELETE FROM child;"
                              "INSERT INTO range SELECT x, 'b' FROM generate_series(1, 10) x");
@@ -468,8 +487,8 @@ static void a_table_without_its_key_index_is_refused(void **state)
     MUST(writer->open(w->store[GW_GREEN], "blue>green", &session, &err));
     struct gw_value one[1] = {gw_value_text("3")};
     struct gw_row row = {1, one};
-    struct gw_part part = {.kind = GW_CHANGE_DELETE, .collection = pg_world_find(w, "public", "items"), .count = 1,
-                           .keys = &row};
+    struct gw_part part = {
+        .kind = GW_CHANGE_DELETE, .collection = pg_world_find(w, "public", "items"), .count = 1, .keys = &row};
     MUST(writer->begin(session, &at, &err));
     assert_false(writer->apply(session, &part, &touched, &err));
     assert_contains(err.message, "no unique index");

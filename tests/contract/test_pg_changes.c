@@ -1,7 +1,11 @@
 /* The PostgreSQL change log against real servers: what is written is what is streamed. */
 #include "pg_world.h"
 
-#include <errno.h>
+#include "base/cancel.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #define PATIENCE_US 10000000
 
@@ -35,9 +39,15 @@ static void add_row(struct gw_buf *out, const struct gw_row *row)
         if (i)
             gw_buf_addc(out, ',');
         switch (v->kind) {
-        case GW_VALUE_NULL: gw_buf_adds(out, "~"); break;
-        case GW_VALUE_UNCHANGED: gw_buf_adds(out, "u"); break;
-        case GW_VALUE_ABSENT: gw_buf_adds(out, "-"); break;
+        case GW_VALUE_NULL:
+            gw_buf_adds(out, "~");
+            break;
+        case GW_VALUE_UNCHANGED:
+            gw_buf_adds(out, "u");
+            break;
+        case GW_VALUE_ABSENT:
+            gw_buf_adds(out, "-");
+            break;
         case GW_VALUE_BINARY:
             if (v->len == 4)
                 gw_buf_addf(out, "%d", (int)gw_get32(v->bytes));
@@ -63,13 +73,26 @@ static void describe(const struct pg_world *w, const struct gw_change *c, struct
 {
     const char *name = c->collection < w->schema.count ? w->schema.collections[c->collection].name : "?";
     switch (c->kind) {
-    case GW_CHANGE_BEGIN: gw_buf_addf(out, "begin%s", c->ours ? " ours" : ""); return;
-    case GW_CHANGE_COMMIT: gw_buf_adds(out, "commit"); return;
-    case GW_CHANGE_TRUNCATE: gw_buf_addf(out, "T %s", name); return;
-    case GW_CHANGE_SIGNAL: gw_buf_addf(out, "signal %s", c->text); return;
-    case GW_CHANGE_SCHEMA: gw_buf_addf(out, "schema %s", c->text); return;
-    case GW_CHANGE_PROGRESS: gw_buf_adds(out, "progress"); return;
-    default: break;
+    case GW_CHANGE_BEGIN:
+        gw_buf_addf(out, "begin%s", c->ours ? " ours" : "");
+        return;
+    case GW_CHANGE_COMMIT:
+        gw_buf_adds(out, "commit");
+        return;
+    case GW_CHANGE_TRUNCATE:
+        gw_buf_addf(out, "T %s", name);
+        return;
+    case GW_CHANGE_SIGNAL:
+        gw_buf_addf(out, "signal %s", c->text);
+        return;
+    case GW_CHANGE_SCHEMA:
+        gw_buf_addf(out, "schema %s", c->text);
+        return;
+    case GW_CHANGE_PROGRESS:
+        gw_buf_adds(out, "progress");
+        return;
+    default:
+        break;
     }
     gw_buf_addf(out, "%c %s(", c->kind == GW_CHANGE_INSERT ? 'I' : c->kind == GW_CHANGE_UPDATE ? 'U' : 'D', name);
     if (c->old.count) {
@@ -151,13 +174,14 @@ static void tables_of_all_kinds_have_their_old_rows(void **state)
     NEEDS_SERVERS(state)
     struct pg_world *w = *state;
     struct gw_error err = {0};
-    pg_do(w->owner[GW_BLUE], "CREATE TABLE keyless (a int, b text);"
-                             "CREATE TABLE uniq (a text, b int NOT NULL, c int); CREATE UNIQUE INDEX uniq_b ON uniq (b);"
-                             "CREATE SCHEMA \"o.d\"; CREATE TABLE \"o.d\".\"Order\" (\"Kéy\" int PRIMARY KEY, "
-                             "g int GENERATED ALWAYS AS (\"Kéy\" * 2) STORED, v int);"
-                             "CREATE TABLE parted (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);"
-                             "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);"
-                             "CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10) TO (20);");
+    pg_do(w->owner[GW_BLUE],
+          "CREATE TABLE keyless (a int, b text);"
+          "CREATE TABLE uniq (a text, b int NOT NULL, c int); CREATE UNIQUE INDEX uniq_b ON uniq (b);"
+          "CREATE SCHEMA \"o.d\"; CREATE TABLE \"o.d\".\"Order\" (\"Kéy\" int PRIMARY KEY, "
+          "g int GENERATED ALWAYS AS (\"Kéy\" * 2) STORED, v int);"
+          "CREATE TABLE parted (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);"
+          "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);"
+          "CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10) TO (20);");
     struct gw_stream *s = prepared_stream(w);
     pg_do(w->owner[GW_BLUE], "INSERT INTO keyless VALUES (1, NULL), (1, NULL);"
                              "DELETE FROM keyless WHERE ctid = (SELECT min(ctid) FROM keyless);"
@@ -250,7 +274,8 @@ static void transactions_have_their_full_numbers(void **state)
         assert_true(got);
         if (c.kind == GW_CHANGE_INSERT) {
             const struct gw_value *v = &c.row.values[0];
-            assert_int_equal(v->kind == GW_VALUE_BINARY ? gw_get64(v->bytes) : strtoull((const char *)v->bytes, NULL, 10),
+            assert_int_equal(v->kind == GW_VALUE_BINARY ? gw_get64(v->bytes)
+                                                        : strtoull((const char *)v->bytes, NULL, 10),
                              c.transaction);
             seen = true;
         }
@@ -290,9 +315,10 @@ static void a_stream_goes_on_where_it_was_acknowledged(void **state)
     MUST(changes->horizon(w->store[GW_BLUE], &end, &err));
     MUST(changes->acknowledge(s, &end, &err));
     char confirmed[200];
-    snprintf(confirmed, sizeof confirmed,
-             "SELECT 1 FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn >= '%.40s'",
-             end.text);
+    snprintf(
+        confirmed, sizeof confirmed,
+        "SELECT 1 FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn >= '%.40s'",
+        end.text);
     for (int i = 0; i < 200 && !*pg_value(w->admin[GW_BLUE], confirmed); i++) {
         struct gw_change c;
         bool got;
@@ -345,9 +371,10 @@ static void a_second_reader_is_refused(void **state)
     PGconn *other = PQconnectdbParams(keys, values, 1);
     free(url);
     char sql[300];
-    snprintf(sql, sizeof sql,
-             "START_REPLICATION SLOT godwit_%s_blue LOGICAL 0/0 (proto_version '1', publication_names 'godwit_%s_blue')",
-             w->database, w->database);
+    snprintf(
+        sql, sizeof sql,
+        "START_REPLICATION SLOT godwit_%s_blue LOGICAL 0/0 (proto_version '1', publication_names 'godwit_%s_blue')",
+        w->database, w->database);
     PGresult *r = NULL;
     for (int i = 0; i < 100; i++) {
         r = PQexec(other, sql);
@@ -426,6 +453,103 @@ static void settled_waits_for_what_was_in_progress(void **state)
     assert_int_equal(who.len, 0);
 }
 
+/* ---- waiting for others ------------------------------------------------------------------------------------------ */
+
+static _Atomic bool said_who;
+
+static void listen_for_pid(enum gw_log_level level, const char *line, void *arg)
+{
+    (void)level;
+    if (strstr(line, "waits for transactions in progress") && strstr(line, arg))
+        said_who = true;
+}
+
+struct preparing {
+    struct pg_world *w;
+    struct gw_store *store;
+    struct gw_error err;
+    bool fine;
+};
+
+static void *prepare_in_thread(void *arg)
+{
+    struct preparing *p = arg;
+    struct gw_position start;
+    char barrier[240];
+    p->fine = p->store->type->changes->prepare(p->store, &p->w->schema, &start, barrier, &p->err);
+    return NULL;
+}
+
+static void wait_until_slot_waits(struct pg_world *w)
+{
+    int64_t deadline_us = gw_mono_us() + PATIENCE_US;
+    while (strcmp(pg_value(w->admin[GW_BLUE], "SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                                              " WHERE a.backend_type = 'walsender' AND NOT l.granted"),
+                  "t") != 0) {
+        assert_true(gw_mono_us() < deadline_us);
+        gw_sleep_us(5000);
+    }
+}
+
+static void opening_waits_for_transactions_and_says_whose(void **state)
+{
+    NEEDS_SERVERS(state)
+    struct pg_world *w = *state;
+    char pid[32];
+    pthread_t thread;
+    pg_do(w->owner[GW_BLUE], "CREATE TABLE items (id int PRIMARY KEY)");
+    pg_world_install(w, GW_BLUE);
+    pg_world_list(w, GW_BLUE);
+    pg_do(w->owner[GW_BLUE], "BEGIN; SELECT pg_current_xact_id()");
+    snprintf(pid, sizeof pid, "pid %d (app_owner", PQbackendPID(w->owner[GW_BLUE]));
+    gw_log_tee(listen_for_pid, pid);
+    struct preparing p = {.w = w, .store = w->store[GW_BLUE]};
+    pthread_create(&thread, NULL, prepare_in_thread, &p);
+    int64_t deadline_us = gw_mono_us() + PATIENCE_US;
+    while (!said_who) {
+        assert_true(gw_mono_us() < deadline_us);
+        gw_sleep_us(10000);
+    }
+    pg_do(w->owner[GW_BLUE], "INSERT INTO items VALUES (1); COMMIT");
+    pthread_join(thread, NULL);
+    gw_log_tee(NULL, NULL);
+    assert_true(p.fine);
+}
+
+static void opening_can_be_cancelled_and_leaves_no_slot(void **state)
+{
+    NEEDS_SERVERS(state)
+    struct pg_world *w = *state;
+    struct gw_error err = {0};
+    struct gw_cancel cancel;
+    struct preparing p = {.w = w};
+    pthread_t thread;
+    MUST(gw_cancel_init(&cancel, &err));
+    pg_do(w->owner[GW_BLUE], "CREATE TABLE items (id int PRIMARY KEY)");
+    pg_world_install(w, GW_BLUE);
+    pg_world_list(w, GW_BLUE);
+    char *url = pg_world_url(w, GW_BLUE, "");
+    MUST(gw_store_open(&(struct gw_store_options){.url = url, .migration = w->database, .cancel = &cancel}, &p.store,
+                       &err));
+    free(url);
+    pg_do(w->owner[GW_BLUE], "BEGIN; INSERT INTO items VALUES (1)");
+    pthread_create(&thread, NULL, prepare_in_thread, &p);
+    wait_until_slot_waits(w);
+    int64_t start_us = gw_mono_us();
+    gw_cancel_ask(&cancel, 1);
+    pthread_join(thread, NULL);
+    assert_true(gw_mono_us() - start_us < 3000000);
+    assert_false(p.fine);
+    assert_int_equal(p.err.kind, GW_ERR_CANCELLED);
+    pg_do(w->owner[GW_BLUE], "COMMIT");
+    gw_store_close(p.store);
+    gw_cancel_release(&cancel);
+    int64_t deadline_us = gw_mono_us() + PATIENCE_US;
+    while (
+        *pg_value(w->admin[GW_BLUE], "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"))
+        assert_true(gw_mono_us() < deadline_us);
+}
+
 /* ---- locate ---------------------------------------------------------------------------------------------------- */
 
 /* The table's rows in the source's own order are cut into chunks; every key must be found where the order puts it. */
@@ -451,8 +575,8 @@ static void check_locate(struct pg_world *w, const char *table, size_t chunk_row
         key[i] = (struct gw_row){.count = (uint32_t)c->key_count,
                                  .values = gw_calloc(c->key_count, sizeof(struct gw_value))};
         if (i > 0 && i % chunk_rows == 0)
-            bound[bounds++] = (struct gw_bound){.count = (uint32_t)c->key_count,
-                                                .texts = gw_calloc(c->key_count, sizeof(char *))};
+            bound[bounds++] =
+                (struct gw_bound){.count = (uint32_t)c->key_count, .texts = gw_calloc(c->key_count, sizeof(char *))};
         for (size_t k = 0; k < c->key_count; k++) {
             PGresult *r = binary ? bytes : text;
             key[i].values[k] = (struct gw_value){.kind = binary ? GW_VALUE_BINARY : GW_VALUE_TEXT,
@@ -487,24 +611,25 @@ static void keys_are_located_as_the_source_orders_them(void **state)
     const char *words = "unnest(ARRAY['a-b', 'aB', 'ab', 'A1', '_z', 'é', 'e', 'E', 'f', 'co-op', 'coop', 'Co', '', "
                         "'\"q\\', ' '])";
     gw_autobuf struct gw_buf sql = {0};
-    gw_buf_addf(&sql,
-                "CREATE TABLE ints (id bigint PRIMARY KEY); INSERT INTO ints SELECT x * 37 FROM"
-                " generate_series(-500, 500) x UNION SELECT 9223372036854775807 UNION SELECT -9223372036854775808;"
-                "CREATE TABLE uuids (id uuid PRIMARY KEY); INSERT INTO uuids SELECT gen_random_uuid() FROM"
-                " generate_series(1, 300);"
-                "CREATE TABLE pairs (b smallint, a int, PRIMARY KEY (a, b)); INSERT INTO pairs SELECT x %% 7, x / 7 - 20"
-                " FROM generate_series(1, 300) x;"
-                "CREATE TABLE c_text (id text COLLATE \"C\" PRIMARY KEY); INSERT INTO c_text SELECT %s;"
-                "CREATE TABLE icu (id varchar(20) COLLATE \"en-x-icu\" PRIMARY KEY); INSERT INTO icu SELECT %s;"
-                "CREATE TABLE mixed (a text COLLATE \"en-x-icu\", b numeric, c date, PRIMARY KEY (a, b, c));"
-                "INSERT INTO mixed SELECT w, n, d FROM (SELECT %s AS w) w, unnest(ARRAY[-1.5, 1.0, 10, 9]) n,"
-                " unnest(ARRAY['2020-01-01', 'infinity', '0001-01-01 BC']::date[]) d;"
-                "CREATE TYPE mood AS ENUM ('z', 'a', 'm'); CREATE TABLE moods (m mood, f float8, PRIMARY KEY (m, f));"
-                "INSERT INTO moods SELECT m, f FROM unnest(ARRAY['z','a','m']::mood[]) m,"
-                " unnest(ARRAY[0, 'NaN', '-Infinity', 1.5]::float8[]) f;"
-                "CREATE TABLE raw (id bytea PRIMARY KEY); INSERT INTO raw SELECT decode(md5(x::text), 'hex') FROM"
-                " generate_series(1, 2500) x;",
-                words, words, words);
+    gw_buf_addf(
+        &sql,
+        "CREATE TABLE ints (id bigint PRIMARY KEY); INSERT INTO ints SELECT x * 37 FROM"
+        " generate_series(-500, 500) x UNION SELECT 9223372036854775807 UNION SELECT -9223372036854775808;"
+        "CREATE TABLE uuids (id uuid PRIMARY KEY); INSERT INTO uuids SELECT gen_random_uuid() FROM"
+        " generate_series(1, 300);"
+        "CREATE TABLE pairs (b smallint, a int, PRIMARY KEY (a, b)); INSERT INTO pairs SELECT x %% 7, x / 7 - 20"
+        " FROM generate_series(1, 300) x;"
+        "CREATE TABLE c_text (id text COLLATE \"C\" PRIMARY KEY); INSERT INTO c_text SELECT %s;"
+        "CREATE TABLE icu (id varchar(20) COLLATE \"en-x-icu\" PRIMARY KEY); INSERT INTO icu SELECT %s;"
+        "CREATE TABLE mixed (a text COLLATE \"en-x-icu\", b numeric, c date, PRIMARY KEY (a, b, c));"
+        "INSERT INTO mixed SELECT w, n, d FROM (SELECT %s AS w) w, unnest(ARRAY[-1.5, 1.0, 10, 9]) n,"
+        " unnest(ARRAY['2020-01-01', 'infinity', '0001-01-01 BC']::date[]) d;"
+        "CREATE TYPE mood AS ENUM ('z', 'a', 'm'); CREATE TABLE moods (m mood, f float8, PRIMARY KEY (m, f));"
+        "INSERT INTO moods SELECT m, f FROM unnest(ARRAY['z','a','m']::mood[]) m,"
+        " unnest(ARRAY[0, 'NaN', '-Infinity', 1.5]::float8[]) f;"
+        "CREATE TABLE raw (id bytea PRIMARY KEY); INSERT INTO raw SELECT decode(md5(x::text), 'hex') FROM"
+        " generate_series(1, 2500) x;",
+        words, words, words);
     pg_do(w->owner[GW_BLUE], gw_buf_text(&sql));
     pg_world_list(w, GW_BLUE);
     const char *tables[] = {"ints", "uuids", "pairs", "c_text", "icu", "mixed", "moods", "raw"};
@@ -528,6 +653,8 @@ int main(void)
         PG_TEST(a_second_reader_is_refused),
         PG_TEST(an_idle_log_gets_to_its_end),
         PG_TEST(settled_waits_for_what_was_in_progress),
+        PG_TEST(opening_waits_for_transactions_and_says_whose),
+        PG_TEST(opening_can_be_cancelled_and_leaves_no_slot),
         PG_TEST(keys_are_located_as_the_source_orders_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

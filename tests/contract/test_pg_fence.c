@@ -15,17 +15,28 @@ static const char ddl[] =
     " 'INSERT INTO public.items VALUES (99, 1)';"
     "GRANT EXECUTE ON FUNCTION add_item() TO app; GRANT SELECT, UPDATE, INSERT ON items_view TO app;";
 
-static const char *const writes[] = {
-    "INSERT INTO items VALUES (50, 1)", "UPDATE items SET v = 2 WHERE false", "DELETE FROM items", "TRUNCATE items",
-    "INSERT INTO items_view VALUES (51, 1)", "SELECT add_item()", "INSERT INTO parted VALUES (1)",
-    "INSERT INTO parted_low VALUES (1)", "INSERT INTO parted_leaf VALUES (1)", "UPDATE parted SET id = 2",
-    "TRUNCATE parted", "DELETE FROM ONLY parted", "INSERT INTO base VALUES (1)", "UPDATE base SET id = 2",
-    "INSERT INTO derived VALUES (1)", "INSERT INTO \"Odd.Näme\" VALUES (1)", "COPY items FROM PROGRAM 'true'",
-    "WITH x AS (INSERT INTO items VALUES (60, 1) RETURNING *) SELECT * FROM x",
-    "INSERT INTO items VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET v = 5",
-    "PREPARE p AS INSERT INTO items VALUES (70, 1); EXECUTE p",
-    "SET session_replication_role = replica; INSERT INTO items VALUES (80, 1)",
-    "DO $$ BEGIN INSERT INTO public.items VALUES (90, 1); END $$"};
+static const char *const writes[] = {"INSERT INTO items VALUES (50, 1)",
+                                     "UPDATE items SET v = 2 WHERE false",
+                                     "DELETE FROM items",
+                                     "TRUNCATE items",
+                                     "INSERT INTO items_view VALUES (51, 1)",
+                                     "SELECT add_item()",
+                                     "INSERT INTO parted VALUES (1)",
+                                     "INSERT INTO parted_low VALUES (1)",
+                                     "INSERT INTO parted_leaf VALUES (1)",
+                                     "UPDATE parted SET id = 2",
+                                     "TRUNCATE parted",
+                                     "DELETE FROM ONLY parted",
+                                     "INSERT INTO base VALUES (1)",
+                                     "UPDATE base SET id = 2",
+                                     "INSERT INTO derived VALUES (1)",
+                                     "INSERT INTO \"Odd.Näme\" VALUES (1)",
+                                     "COPY items FROM PROGRAM 'true'",
+                                     "WITH x AS (INSERT INTO items VALUES (60, 1) RETURNING *) SELECT * FROM x",
+                                     "INSERT INTO items VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET v = 5",
+                                     "PREPARE p AS INSERT INTO items VALUES (70, 1); EXECUTE p",
+                                     "SET session_replication_role = replica; INSERT INTO items VALUES (80, 1)",
+                                     "DO $$ BEGIN INSERT INTO public.items VALUES (90, 1); END $$"};
 
 static const struct gw_fence_facet *fence_of(struct pg_world *w)
 {
@@ -356,16 +367,16 @@ static void sessions_of_others_are_counted_and_ended(void **state)
     struct gw_store *blue = w->store[GW_BLUE];
     struct gw_session_info *sessions;
     size_t count;
-    PGconn *app = pg_connect_app(w, GW_BLUE), *operator = pg_connect_as(w, GW_BLUE, "");
+    PGconn *app = pg_connect_app(w, GW_BLUE), *operator= pg_connect_as(w, GW_BLUE, "");
     pg_do(app, "SET application_name = 'cron'; BEGIN; SELECT 1");
     MUST(blue->type->sessions->census(blue, &sessions, &count, &err));
     bool seen_app = false, seen_operator = false;
     for (size_t i = 0; i < count; i++) {
-        seen_app = seen_app || (sessions[i].id == PQbackendPID(app) && strcmp(sessions[i].user, "app") == 0 &&
-                                strcmp(sessions[i].application, "cron") == 0 &&
-                                strncmp(sessions[i].address, "127.0.0.1:", 10) == 0 &&
-                                strcmp(sessions[i].state, "idle in transaction") == 0 &&
-                                sessions[i].transaction_age_us > 0);
+        seen_app =
+            seen_app ||
+            (sessions[i].id == PQbackendPID(app) && strcmp(sessions[i].user, "app") == 0 &&
+             strcmp(sessions[i].application, "cron") == 0 && strncmp(sessions[i].address, "127.0.0.1:", 10) == 0 &&
+             strcmp(sessions[i].state, "idle in transaction") == 0 && sessions[i].transaction_age_us > 0);
         seen_operator = seen_operator || sessions[i].id == PQbackendPID(operator);
         assert_null(strstr(sessions[i].application, "godwit"));
     }

@@ -11,9 +11,9 @@ static const char commit[] = "430000000000019372d80000000001937308000303d80057ff
 static const char relation_t[] =
     "52000040167075626c69630074006400030169640000000017ffffffff006e616d650000000019ffffffff006269670000000019ffffffff";
 static const char relation_k[] = "520000401e7075626c6963006b0066000201610000000017ffffffff01620000000019ffffffff";
-static const char insert_text[] = "49000040164e00037400000001317400000001616e";     /* (1, 'a', NULL) */
+static const char insert_text[] = "49000040164e00037400000001317400000001616e"; /* (1, 'a', NULL) */
 static const char insert_binary[] = "49000040164e00036200000004000000016200000001616e";
-static const char update_toast[] = "55000040164e000374000000013274000000016375";    /* (2, 'c', unchanged) */
+static const char update_toast[] = "55000040164e000374000000013274000000016375"; /* (2, 'c', unchanged) */
 static const char update_key[] = "55000040164b00037400000001326e6e4e000374000000013374000000016375";
 static const char delete_key[] = "44000040164b00037400000001316e6e";
 static const char insert_k[] = "490000401e4e00027400000001316e";
@@ -28,9 +28,9 @@ static const char relation_signal[] =
 static const char insert_signal[] = "490000400f4e000274000000066d61726b657274000000086d61726b65723a31";
 static const char relation_altered[] =
     "52000040167075626c69630074006400030169640000000017ffffffff006e616d65000000041300000018006269670000000019ffffffff";
-static const char *const all[] = {begin,         commit,     relation_t,        relation_k,      insert_text,
-                                  insert_binary, update_key, update_toast,      delete_key,      insert_k,
-                                  update_full,   delete_full, truncate_both,    relation_position, insert_position,
+static const char *const all[] = {begin,           commit,        relation_t,      relation_k,        insert_text,
+                                  insert_binary,   update_key,    update_toast,    delete_key,        insert_k,
+                                  update_full,     delete_full,   truncate_both,   relation_position, insert_position,
                                   relation_signal, insert_signal, relation_altered};
 
 struct fixture {
@@ -51,10 +51,15 @@ static void fill(struct fixture *f)
                       {.name = "big", .type = "text"}},
         .columns_k = {{.name = "a", .type = "integer"}, {.name = "b", .type = "text"}},
     };
-    f->collections[0] = (struct gw_collection){.id = 0, .space = "public", .name = "k", .column_count = 2,
-                                               .columns = f->columns_k, .key_kind = GW_KEY_NONE};
-    f->collections[1] = (struct gw_collection){.id = 1, .space = "public", .name = "t", .column_count = 4,
-                                               .columns = f->columns_t, .key_kind = GW_KEY_PRIMARY, .key_count = 1,
+    f->collections[0] = (struct gw_collection){
+        .id = 0, .space = "public", .name = "k", .column_count = 2, .columns = f->columns_k, .key_kind = GW_KEY_NONE};
+    f->collections[1] = (struct gw_collection){.id = 1,
+                                               .space = "public",
+                                               .name = "t",
+                                               .column_count = 4,
+                                               .columns = f->columns_t,
+                                               .key_kind = GW_KEY_PRIMARY,
+                                               .key_count = 1,
                                                .key = f->key};
     f->schema = (struct gw_schema){.count = 2, .collections = f->collections};
     f->decoder = gw_pgoutput_new(&f->schema);
@@ -232,8 +237,9 @@ static void a_relation_is_compared_with_the_plan(void **state)
     assert_string_equal(gw_buf_text(&words), "key column name is no longer in the replica identity");
     f.key[0] = 0;
     gw_buf_clear(&words);
-    m = decode(&f, "52000040167075626c69630074006e00030069640000000017ffffffff006e616d650000000019ffffffff006269670000000019"
-                   "ffffffff");
+    m = decode(
+        &f, "52000040167075626c69630074006e00030069640000000017ffffffff006e616d650000000019ffffffff006269670000000019"
+            "ffffffff");
     assert_false(gw_pgoutput_same(m.relation, as_planned, &words));
     assert_contains(gw_buf_text(&words), "NOTHING");
     gw_buf_clear(&words);

@@ -15,7 +15,7 @@
 
 /* ---- the target table (apply_table.c) ---------------------------------------------------------------------------- */
 
-struct gw_pg_target_column { /* same places as gw_collection.columns */
+struct gw_pg_target_column {    /* same places as gw_collection.columns */
     uint32_t type_id, array_id; /* on the target; array_id 0: there is none */
     char delimiter;             /* between the elements of a text array of this type */
     bool written;               /* exists on the target and is not generated there */
@@ -31,7 +31,7 @@ struct gw_pg_target {
     struct gw_pg_target_column *columns;
     bool has_key_index;
     bool moves_identity; /* a column that is GENERATED ALWAYS AS IDENTITY: an UPDATE cannot give it a value */
-    uint64_t id; /* never reused within a session; names statements */
+    uint64_t id;         /* never reused within a session; names statements */
 };
 
 /* Borrowed, until the writer closes or the tables are forgotten. */

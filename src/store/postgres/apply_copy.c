@@ -106,8 +106,8 @@ static bool put_row(struct gw_pg_writer *w, const struct gw_pg_target *target, u
     return put_buffer(w, out, PIECE_BYTES, err);
 }
 
-static bool put_rows(struct gw_pg_writer *w, const struct gw_pg_target *target, const struct gw_row *rows,
-                     size_t count, bool binary, struct gw_error *err)
+static bool put_rows(struct gw_pg_writer *w, const struct gw_pg_target *target, const struct gw_row *rows, size_t count,
+                     bool binary, struct gw_error *err)
 {
     static const char head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* signature, flags, extension */
     gw_autobuf struct gw_buf out = {0};

@@ -30,8 +30,8 @@ struct run {
     const struct gw_collection *collection;
     const struct gw_pg_target *target;
     size_t from, count, bytes;
-    bool moved;     /* UPDATE: the key changes */
-    bool flattened; /* a value of this run would not come back from an array */
+    bool moved;                       /* UPDATE: the key changes */
+    bool flattened;                   /* a value of this run would not come back from an array */
     enum form *row_forms, *key_forms; /* by column; keys only where key_position */
 };
 
@@ -40,11 +40,15 @@ struct run {
 static enum form form_of(const struct gw_value *v)
 {
     switch (v->kind) {
-    case GW_VALUE_TEXT: return FORM_TEXT;
-    case GW_VALUE_BINARY: return FORM_BINARY;
-    case GW_VALUE_NULL: return FORM_ANY;
+    case GW_VALUE_TEXT:
+        return FORM_TEXT;
+    case GW_VALUE_BINARY:
+        return FORM_BINARY;
+    case GW_VALUE_NULL:
+        return FORM_ANY;
     case GW_VALUE_UNCHANGED:
-    case GW_VALUE_ABSENT: return FORM_LEFT_OUT;
+    case GW_VALUE_ABSENT:
+        return FORM_LEFT_OUT;
     }
     return FORM_LEFT_OUT;
 }
@@ -62,7 +66,8 @@ static bool uses_key(const struct run *run, size_t column)
 static bool fits(const struct run *run, const enum form *forms, const struct gw_row *row, bool key)
 {
     for (size_t i = 0; i < run->collection->column_count; i++)
-        if ((!key || uses_key(run, i)) && run->target->columns[i].written && !form_fits(forms[i], form_of(&row->values[i])))
+        if ((!key || uses_key(run, i)) && run->target->columns[i].written &&
+            !form_fits(forms[i], form_of(&row->values[i])))
             return false;
     return true;
 }
@@ -573,8 +578,9 @@ static bool send_run(struct gw_pg_writer *w, struct run *run, uint64_t *touched,
         return true;
     find_run(run, ARRAY_ROWS, ARRAY_BYTES);
     bool keyless = run->part->kind != GW_CHANGE_INSERT && run->collection->key_count == 0;
-    bool single = keyless || run->flattened || run->count <= SINGLE_ROWS || run->bytes / run->count >= LARGE_ROW_BYTES ||
-                  identity_may_change(run) || (run->part->kind == GW_CHANGE_INSERT && !writes_any(run));
+    bool single = keyless || run->flattened || run->count <= SINGLE_ROWS ||
+                  run->bytes / run->count >= LARGE_ROW_BYTES || identity_may_change(run) ||
+                  (run->part->kind == GW_CHANGE_INSERT && !writes_any(run));
     return gw_pg_pipe_open(w, err) && (single ? send_rows(w, run, err) : send_arrays(w, run, err));
 }
 
@@ -615,9 +621,8 @@ static bool sort_part(const struct gw_part *part, struct gw_part *sorted)
         return false;
     struct placed *placed = gw_calloc(part->count, sizeof *placed);
     for (size_t i = 0; i < part->count; i++)
-        placed[i] = (struct placed){.key = &part->keys[i].values[c->key[0]],
-                                    .old = &part->keys[i],
-                                    .row = part->rows ? &part->rows[i] : NULL};
+        placed[i] = (struct placed){
+            .key = &part->keys[i].values[c->key[0]], .old = &part->keys[i], .row = part->rows ? &part->rows[i] : NULL};
     qsort(placed, part->count, sizeof *placed, compare_placed);
     struct gw_row *keys = gw_calloc(part->count, sizeof *keys);
     struct gw_row *rows = part->rows ? gw_calloc(part->count, sizeof *rows) : NULL;

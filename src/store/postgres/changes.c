@@ -100,8 +100,9 @@ bool gw_pg_lost(struct gw_pg_store *store, struct gw_error *err, const char *why
     va_end(args);
     gw_fail(err, GW_ERR_LOST_POSITION, "the change log of %s no longer holds what was not read yet: %s",
             gw_side_name(store->base.side), text);
-    gw_error_hint(err, "changes of this side are missing for good: run godwit abort, remove the cause (raise"
-                       " max_slot_wal_keep_size, keep the slot %s), and begin the copy anew",
+    gw_error_hint(err,
+                  "changes of this side are missing for good: run godwit abort, remove the cause (raise"
+                  " max_slot_wal_keep_size, keep the slot %s), and begin the copy anew",
                   store->slot);
     return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
 }
@@ -269,12 +270,12 @@ static void say_slot_waits(struct gw_pg_store *store, PGconn *walsender)
         known = PQntuples(r) > 0;
         PQclear(r);
     }
-    if (!known && gw_pg_query(store, conn,
-                              "SELECT gid, owner, prepared FROM pg_prepared_xacts ORDER BY prepared LIMIT 1", 0, NULL,
-                              &r, &ignored)) {
+    if (!known &&
+        gw_pg_query(store, conn, "SELECT gid, owner, prepared FROM pg_prepared_xacts ORDER BY prepared LIMIT 1", 0,
+                    NULL, &r, &ignored)) {
         if (PQntuples(r) > 0)
-            gw_buf_addf(&who, "the prepared transaction %s of %s, since %s", PQgetvalue(r, 0, 0),
-                        PQgetvalue(r, 0, 1), PQgetvalue(r, 0, 2));
+            gw_buf_addf(&who, "the prepared transaction %s of %s, since %s", PQgetvalue(r, 0, 0), PQgetvalue(r, 0, 1),
+                        PQgetvalue(r, 0, 2));
         PQclear(r);
     }
     gw_pg_return(store, conn, false);
@@ -344,8 +345,8 @@ static bool prepare_slot(struct gw_pg_store *store, PGconn *conn, uint64_t *star
     return true;
 }
 
-static bool prepare(struct gw_store *base, const struct gw_schema *schema, struct gw_position *start,
-                    char barrier[240], struct gw_error *err)
+static bool prepare(struct gw_store *base, const struct gw_schema *schema, struct gw_position *start, char barrier[240],
+                    struct gw_error *err)
 {
     struct gw_pg_store *store = gw_pg_store_of(base);
     uint64_t lsn = 0;
@@ -400,9 +401,8 @@ static bool settled(struct gw_store *base, const char *barrier, bool *out, struc
     gw_buf_clear(who);
     if (!gw_pg_borrow(store, &conn, err))
         return false;
-    bool fine = gw_pg_query_text(store, conn,
-                                 "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8", 1, &barrier, &answer,
-                                 NULL, err);
+    bool fine = gw_pg_query_text(store, conn, "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8", 1, &barrier,
+                                 &answer, NULL, err);
     bool is_settled = fine && *gw_buf_text(&answer) == 't';
     if (fine && !is_settled)
         fine = say_unsettled(store, conn, barrier, who, err);
@@ -468,8 +468,8 @@ static bool seen(struct gw_store *base, const char *token, bool *out, struct gw_
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     bool found = false;
-    bool fine = gw_pg_query_text(store, conn, "SELECT 1 FROM godwit.seen WHERE token = $1", 1, &token, &text, &found,
-                                 err);
+    bool fine =
+        gw_pg_query_text(store, conn, "SELECT 1 FROM godwit.seen WHERE token = $1", 1, &token, &text, &found, err);
     gw_pg_return(store, conn, !fine);
     if (fine)
         *out = found;

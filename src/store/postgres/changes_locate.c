@@ -106,7 +106,8 @@ static bool parse_local(enum local_kind kind, const struct gw_value *v, struct l
         return parse_binary(kind, v, out);
     if (v->kind != GW_VALUE_TEXT)
         return false;
-    return kind == LOCAL_UUID ? parse_uuid(v->bytes, v->len, out->uuid) : parse_integer(v->bytes, v->len, &out->integer);
+    return kind == LOCAL_UUID ? parse_uuid(v->bytes, v->len, out->uuid)
+                              : parse_integer(v->bytes, v->len, &out->integer);
 }
 
 static int compare_local(enum local_kind kind, const struct local *a, const struct local *b)
@@ -257,8 +258,7 @@ static bool make_question(struct question *q, const struct gw_collection *c, con
 }
 
 /* gw_pg_query knows text parameters only; keys of a binary stream are binary. */
-static bool ask(struct gw_pg_store *store, PGconn *conn, const struct question *q, PGresult **out,
-                struct gw_error *err)
+static bool ask(struct gw_pg_store *store, PGconn *conn, const struct question *q, PGresult **out, struct gw_error *err)
 {
     PGresult *r, *more;
     if (!PQsendQueryParams(conn, gw_buf_text(&q->sql), q->count, NULL, q->values, q->lengths, q->formats, 0))

@@ -249,10 +249,8 @@ static bool handle_relation(struct gw_stream *s, const struct gw_pgoutput_relati
 
 static void hand_out_begin(struct gw_stream *s, struct gw_change *change)
 {
-    *change = (struct gw_change){.kind = GW_CHANGE_BEGIN,
-                                 .transaction = s->transaction,
-                                 .commit_wall_us = s->commit_wall_us,
-                                 .ours = s->ours};
+    *change = (struct gw_change){
+        .kind = GW_CHANGE_BEGIN, .transaction = s->transaction, .commit_wall_us = s->commit_wall_us, .ours = s->ours};
     gw_pg_lsn_format(s->commit_lsn, &change->position);
     s->begin_due = false;
     s->in_transaction = true;
@@ -271,10 +269,8 @@ static void hand_out_commit(struct gw_stream *s, struct gw_change *change)
 static void hand_out_event(struct gw_stream *s, struct gw_change *change)
 {
     const struct event *event = &s->events[s->event_at++];
-    *change = (struct gw_change){.kind = event->kind,
-                                 .collection = event->collection,
-                                 .transaction = s->transaction,
-                                 .text = event->text};
+    *change = (struct gw_change){
+        .kind = event->kind, .collection = event->collection, .transaction = s->transaction, .text = event->text};
 }
 
 static void clear_events(struct gw_stream *s)
@@ -301,8 +297,8 @@ static bool hand_out_signal(struct gw_stream *s, struct gw_change *change)
         return false;
     gw_buf_clear(&s->token);
     gw_buf_add(&s->token, m->row.values[at].bytes, m->row.values[at].len);
-    *change = (struct gw_change){
-        .kind = GW_CHANGE_SIGNAL, .transaction = s->transaction, .text = gw_buf_text(&s->token)};
+    *change =
+        (struct gw_change){.kind = GW_CHANGE_SIGNAL, .transaction = s->transaction, .text = gw_buf_text(&s->token)};
     return true;
 }
 
@@ -547,8 +543,8 @@ static bool check_publication(struct gw_stream *s, PGconn *conn, struct gw_error
                           " AND t.tablename = w.name)",
                           3, params, &missing, &found, err))
         return false;
-    return !found || gw_pg_lost(s->store, err, "not in the publication %s any more, or gone: %s",
-                                s->store->publication, gw_buf_text(&missing));
+    return !found || gw_pg_lost(s->store, err, "not in the publication %s any more, or gone: %s", s->store->publication,
+                                gw_buf_text(&missing));
 }
 
 static bool learn_newest(struct gw_stream *s, PGconn *conn, struct gw_error *err)
@@ -600,8 +596,8 @@ bool gw_pg_stream_open(struct gw_store *base, const struct gw_schema *schema, co
     s->schema = schema;
     s->decoder = gw_pgoutput_new(schema);
     s->delivered_lsn = s->progress_lsn = from->order;
-    if (!look_before(s, from, err) ||
-        !gw_pg_connect(s->store, GW_PG_REPLICATION, gw_pg_stream_name(), &s->conn, err) || !start(s, from, err)) {
+    if (!look_before(s, from, err) || !gw_pg_connect(s->store, GW_PG_REPLICATION, gw_pg_stream_name(), &s->conn, err) ||
+        !start(s, from, err)) {
         gw_pg_stream_close(s);
         return false;
     }

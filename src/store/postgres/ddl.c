@@ -9,7 +9,7 @@
 
 #define LOCK_WAIT_MS 500
 #define LONG_LOCK_WAIT_MS 1500 /* past deadlock_timeout (1 s) an autovacuum in the way is cancelled by the server */
-#define PAUSE_MS 300          /* lets those who queued behind us go first */
+#define PAUSE_MS 300           /* lets those who queued behind us go first */
 #define PATIENCE_US 60000000
 #define SAY_EVERY_US 5000000
 

@@ -273,8 +273,8 @@ static bool run_probe(struct gw_pg_store *store, PGconn *conn, const char *array
     struct gw_error ignored;
     if (!gw_pg_exec(store, conn, "BEGIN; SET LOCAL lock_timeout = 1000", err))
         return false;
-    bool fine = gw_pg_query_text(store, conn, "SELECT array_to_string(godwit.fence_probe($1::text[]), ', ')", 1,
-                                 &array, open, NULL, err);
+    bool fine = gw_pg_query_text(store, conn, "SELECT array_to_string(godwit.fence_probe($1::text[]), ', ')", 1, &array,
+                                 open, NULL, err);
     bool undone = gw_pg_exec(store, conn, "ROLLBACK", fine ? err : &ignored);
     return fine && undone;
 }

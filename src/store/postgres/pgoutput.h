@@ -32,7 +32,7 @@ enum gw_pgoutput_kind {
 /* Tables of our own home that are in every publication of ours. */
 enum gw_pgoutput_home {
     GW_PGOUTPUT_HOME_NONE,
-    GW_PGOUTPUT_HOME_OURS,   /* position and chunk: the transaction is one of ours */
+    GW_PGOUTPUT_HOME_OURS, /* position and chunk: the transaction is one of ours */
     GW_PGOUTPUT_HOME_SIGNAL,
 };
 
@@ -51,16 +51,16 @@ struct gw_pgoutput_relation {
     struct gw_pgoutput_column *columns;
     const struct gw_collection *collection; /* as planned; NULL when none of the schema */
     enum gw_pgoutput_home home;
-    int token; /* column of the signal's token, or -1 */
+    int token;       /* column of the signal's token, or -1 */
     int32_t *places; /* for each column its place in collection->columns, or -1 */
 };
 
 struct gw_pgoutput_message {
     enum gw_pgoutput_kind kind;
-    uint64_t lsn;           /* BEGIN: of the commit record; COMMIT: of the commit record */
-    uint64_t end_lsn;       /* COMMIT: behind it */
-    int64_t commit_wall_us; /* BEGIN, COMMIT: Unix epoch */
-    uint32_t xid;           /* BEGIN */
+    uint64_t lsn;                                /* BEGIN: of the commit record; COMMIT: of the commit record */
+    uint64_t end_lsn;                            /* COMMIT: behind it */
+    int64_t commit_wall_us;                      /* BEGIN, COMMIT: Unix epoch */
+    uint32_t xid;                                /* BEGIN */
     const struct gw_pgoutput_relation *relation; /* rows, RELATION */
     struct gw_row old, row; /* as gw_change has them; of a collection's columns, or of the home table's */
     bool old_is_whole;      /* replica identity full: all columns are there, not the key alone */

@@ -56,7 +56,8 @@ static bool end_with(struct gw_pg_store *store, PGconn *conn, const char *pid, s
     bool there = false;
     if (!gw_pg_query_text(store, conn, "SELECT pg_terminate_backend($1::int)", 1, &pid, &text, &there, err)) {
         if (err->kind == GW_ERR_REFUSED)
-            gw_error_hint(err, "GRANT pg_signal_backend TO godwit's role (sessions of superusers only a superuser ends)");
+            gw_error_hint(err,
+                          "GRANT pg_signal_backend TO godwit's role (sessions of superusers only a superuser ends)");
         return gw_error_prefix(err, "ending the session %s", pid);
     }
     for (;;) {
