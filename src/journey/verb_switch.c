@@ -125,8 +125,6 @@ static bool lease_take(void *arg, int lease_ms, struct gw_error *err)
 {
     struct change_of_owner *change = arg;
     struct gw_journey *journey = change->journey;
-    if (!journey->gate->type->parks)
-        return true;
     change->leased = gw_lease_take(journey->folder, journey->file, lease_ms, &change->lease, err);
     return change->leased;
 }
@@ -254,10 +252,12 @@ static int after_switch(struct gw_journey *journey, const struct gw_switch_optio
     if (options->rehearse) {
         gw_journey_say(journey, "rehearsed: a pause of %.0f ms, all undone, %s still owns the data",
                        (double)done->pause_us / 1e3, gw_side_name(options->from));
+        if (!gw_journey_enter(journey, options->from == GW_BLUE ? GW_STAGE_FOLLOW : GW_STAGE_RETAIN, err))
+            return (int)gw_error_exit(err);
         return GW_EXIT_YES;
     }
     enum gw_side owner = gw_side_other(options->from);
-    gw_journey_say(journey, "switched: %s owns the data now (epoch %llu), the pause was %.0f ms; %s follows", //
+    gw_journey_say(journey, "switched: %s owns the data now (epoch %llu), the pause was %.0f ms; %s follows",
                    gw_side_name(owner), (unsigned long long)done->epoch, (double)done->pause_us / 1e3,
                    gw_side_name(options->from));
     if (!keep_fingerprint(journey, owner, err) ||
@@ -270,7 +270,7 @@ static int flip(struct gw_journey *journey, const struct gw_switch_options *opti
                 struct gw_error *err)
 {
     struct gw_switch_result done;
-    if (!options->rehearse && !gw_journey_enter(journey, GW_STAGE_SWITCH, err))
+    if (!gw_journey_enter(journey, GW_STAGE_SWITCH, err)) /* a rehearsal that is cut off must be undone, too */
         return (int)gw_error_exit(err);
     bool ok = gw_switch_run(options, &done, err);
     *result = result_json(options, &done, predicted_ms);
@@ -278,7 +278,7 @@ static int flip(struct gw_journey *journey, const struct gw_switch_options *opti
         return after_switch(journey, options, &done, err);
     int code = (int)gw_error_exit(err);
     struct gw_error ignored;
-    if (done.undone && !options->rehearse &&
+    if (done.undone &&
         !gw_journey_enter(journey, options->from == GW_BLUE ? GW_STAGE_FOLLOW : GW_STAGE_RETAIN, &ignored))
         gw_warn("%s", ignored.message);
     if (done.undone)

@@ -132,13 +132,12 @@ static bool flip_new(struct gw_switch_run *run, struct gw_error *err)
     return true;
 }
 
+/* The followers learn first whose log is the owner's now: what is written once the fence is down is no foreign write. */
 static bool open_new(struct gw_switch_run *run, struct gw_error *err)
 {
-    if (!run->to->type->fence->lower(run->to, err))
-        return false;
     if (run->options->hooks.owner_changed)
         run->options->hooks.owner_changed(run->options->hooks.arg, run->to->side);
-    return true;
+    return run->to->type->fence->lower(run->to, err);
 }
 
 static bool point_new(struct gw_switch_run *run, struct gw_error *err)
