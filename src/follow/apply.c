@@ -156,9 +156,13 @@ bool follow_pass(struct follow_applier *a, const struct gw_position *end, struct
     bool far =
         (int64_t)(a->reached.order - a->row.order) > APPLY_ROW_BYTES || gw_mono_us() - a->row_at_us > APPLY_ROW_US;
     bool owed = !a->row_known_durable && (a->signal_count > 0 || durable_due(a) || somebody_waits(a));
-    /* The first one at once: what was acknowledged while rows were copied is known nowhere else but in the spool. */
-    bool first = a->row.order == 0 && a->reached.order > 0;
-    if (first || (far && a->reached.order > a->row.order) || owed)
+    /* What was acknowledged while rows were copied is nowhere else but in the spool: as soon as we are past it, the
+     * target has to say so. */
+    pthread_mutex_lock(&a->f->lock);
+    uint64_t spooled = a->f->spool_acknowledged;
+    pthread_mutex_unlock(&a->f->lock);
+    bool past_spooled = a->row.order < spooled && a->reached.order >= spooled;
+    if (past_spooled || (far && a->reached.order > a->row.order) || owed)
         return commit_position(a, err);
     publish(a);
     return true;

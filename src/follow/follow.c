@@ -78,6 +78,31 @@ void follow_block(struct gw_follow *f, enum gw_follow_block block, const char *w
     pthread_mutex_unlock(&f->lock);
 }
 
+/* The journal knows whether changes were ever applied in this direction. */
+static void following_fact(const struct gw_follow *f, char out[64])
+{
+    snprintf(out, 64, "follow.%s.following", f->stream);
+}
+
+static bool following_get(struct gw_follow *f, struct gw_error *err)
+{
+    char name[64];
+    json_t *fact = NULL;
+    following_fact(f, name);
+    if (!gw_state_get(f->options.state, name, &fact, err))
+        return false;
+    f->following = json_is_true(fact);
+    json_decref(fact);
+    return true;
+}
+
+static bool following_put(struct gw_follow *f, struct gw_error *err)
+{
+    char name[64];
+    following_fact(f, name);
+    return gw_state_put(f->options.state, name, json_true(), err);
+}
+
 /* ---- start and stop ---- */
 
 static void options_copy(struct gw_follow *f, const struct gw_follow_options *options)
@@ -134,11 +159,12 @@ bool gw_follow_start(const struct gw_follow_options *options, struct gw_follow *
                                      .stream = f->stream,
                                      .segment_bytes = options->spool_segment_bytes,
                                      .limit_bytes = options->spool_limit_bytes};
-    if (!gw_spool_open(&spool, &f->spool, err)) {
+    if (!following_get(f, err) || !gw_spool_open(&spool, &f->spool, err)) {
         follow_free(f);
         return false;
     }
     f->status.received = gw_spool_end(f->spool);
+    f->spool_acknowledged = f->status.received.order; /* by an earlier process */
     f->backlog_rows = gw_spool_bytes(f->spool) / 100;
     if (!start_threads(f, err)) {
         gw_follow_stop(f);
@@ -248,10 +274,10 @@ bool gw_follow_allow_apply(struct gw_follow *f, struct gw_state *chunks, struct 
     pthread_mutex_unlock(&f->lock);
     if (allowed)
         return true;
-    if (chunks && !allow_by_marks(f, chunks, err))
+    if ((chunks && !allow_by_marks(f, chunks, err)) || !following_put(f, err))
         return gw_error_prefix(err, "starting to apply (%s)", f->stream);
     pthread_mutex_lock(&f->lock);
-    f->allowed = true;
+    f->allowed = f->following = true;
     f->status.apply_allowed = true;
     pthread_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);

@@ -32,10 +32,12 @@ struct gw_follow {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop, allowed, pause_wanted, source_owns;
+    bool following;     /* allowed once, by whichever process: from then on only what is applied is acknowledged */
     unsigned waiters;   /* who wait for something durable: the applier does not wait with its next durable commit */
     bool wants_horizon; /* a status was asked for: the receiver looks where the source's log ends */
     struct gw_follow_status status;            /* blocked, error and the counters are kept here as they go */
     struct gw_position row_durable;            /* the position row on the target's disk: what may be acknowledged */
+    uint64_t spool_acknowledged;               /* what the source may have dropped because the spool has it */
     bool source_idle;                          /* the stream had nothing when last asked */
     int64_t received_wall_us, applied_wall_us; /* newest commit times, the source's clock */
     uint64_t received_rows, applied_rows;

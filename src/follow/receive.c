@@ -122,7 +122,7 @@ static bool receiver_feed_back(struct receiver *r, struct gw_error *err)
 {
     struct gw_follow *f = r->f;
     pthread_mutex_lock(&f->lock);
-    bool following = f->allowed;
+    bool following = f->following;
     struct gw_position safe = f->row_durable;
     pthread_mutex_unlock(&f->lock);
     if (following)
@@ -131,7 +131,15 @@ static bool receiver_feed_back(struct receiver *r, struct gw_error *err)
         return true;
     r->synced_us = gw_mono_us();
     GW_CRASH_POINT("follow.receive.before_sync");
-    return gw_spool_sync(f->spool, &safe, err) && receiver_acknowledge(r, &safe, err);
+    if (!gw_spool_sync(f->spool, &safe, err))
+        return false;
+    pthread_mutex_lock(&f->lock);
+    if (f->following || safe.order <= f->spool_acknowledged) /* permission may have come meanwhile */
+        safe = f->row_durable;
+    else
+        f->spool_acknowledged = safe.order;
+    pthread_mutex_unlock(&f->lock);
+    return receiver_acknowledge(r, &safe, err);
 }
 
 /* Where the source's log ends, for the lag; only when somebody looks at it, and never more than once a second. */
