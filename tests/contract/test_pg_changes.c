@@ -244,7 +244,6 @@ static void a_changed_definition_is_said_before_its_rows(void **state)
     pg_do(w->owner[GW_BLUE], "ANALYZE steady; INSERT INTO steady VALUES (2, 'y')");
     pg_do(w->owner[GW_BLUE], "ALTER TABLE steady ALTER n TYPE varchar(20); INSERT INTO steady VALUES (3, 'z')");
     pg_do(w->owner[GW_BLUE], "ALTER TABLE items DROP price; INSERT INTO items VALUES (3, 'sad')");
-    gw_autobuf struct gw_buf token = {0};
     struct gw_error err = {0};
     MUST(w->store[GW_BLUE]->type->changes->signal(w->store[GW_BLUE], "marker:1", &err));
     char *got = read_to_marker(w, s, "1");

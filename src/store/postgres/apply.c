@@ -57,6 +57,7 @@ bool gw_pg_apply_begin(struct gw_writer *writer, const struct gw_position *reach
     gw_pg_wait_behind(w->apply, (struct gw_pg_waiting){.kind = GW_PG_WAITING_POSITION, .position = *reached});
     w->apply->saved = false;
     w->in_transaction = true;
+    w->order_begun = reached->order;
     return true;
 }
 
@@ -106,6 +107,8 @@ bool gw_pg_apply_commit(struct gw_writer *writer, bool durable, struct gw_error 
         return false;
     }
     w->in_transaction = false;
+    if (fine)
+        w->order = w->order_begun;
     GW_CRASH_POINT("postgres.apply.after_commit");
     return fine;
 }
@@ -179,8 +182,8 @@ bool gw_pg_apply_delete_range(struct gw_writer *writer, const struct gw_collecti
 
 /* ---- position and release ---------------------------------------------------------------------------------------- */
 
-static bool read_position(struct gw_pg_store *store, PGconn *conn, const char *stream, struct gw_position *out,
-                          struct gw_error *err)
+bool gw_pg_position_read(struct gw_pg_store *store, PGconn *conn, const char *stream, struct gw_position *out,
+                         struct gw_error *err)
 {
     gw_autobuf struct gw_buf there = {0};
     bool found;
@@ -207,7 +210,7 @@ bool gw_pg_apply_position(struct gw_store *base, const char *stream, struct gw_p
     PGconn *conn;
     if (!gw_pg_borrow(store, &conn, err))
         return false;
-    bool fine = read_position(store, conn, stream, &position, err);
+    bool fine = gw_pg_position_read(store, conn, stream, &position, err);
     gw_pg_return(store, conn, !fine);
     if (fine)
         *out = position;

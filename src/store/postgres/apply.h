@@ -69,8 +69,9 @@ struct gw_pg_waiting { /* to be sent ahead of the next statement */
 
 struct gw_pg_apply {
     bool settings_made;
-    bool open;  /* in pipeline mode */
-    bool saved; /* a savepoint stands */
+    bool open;                                                           /* in pipeline mode */
+    bool saved;                                                          /* a savepoint stands */
+    enum { GW_PG_STAGE_UNKNOWN, GW_PG_STAGE_YES, GW_PG_STAGE_NO } stage; /* may we make temporary tables? */
     struct gw_pg_waiting *waiting;
     size_t waiting_count, waiting_capacity;
     struct gw_pg_pipe_entry *entries;
@@ -112,9 +113,10 @@ struct gw_buf *gw_pg_parameter_buffer(struct gw_pg_apply *);
 
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
-/* Rows [0, count) of a collection by COPY; all values of a column are of one kind, and all columns of the same. */
+/* Rows [0, count) of a collection by COPY; all values of a column are of one kind, and all columns of the same. `into`:
+ * another table with these columns, as SQL; NULL: the collection's own. What is left out becomes NULL. */
 GW_MUST_CHECK bool gw_pg_apply_copy(struct gw_pg_writer *, const struct gw_collection *, const struct gw_pg_target *,
-                                    const struct gw_row *rows, size_t count, bool binary, uint64_t *touched,
-                                    struct gw_error *);
+                                    const char *into, const struct gw_row *rows, size_t count, bool binary,
+                                    uint64_t *touched, struct gw_error *);
 
 #endif

@@ -65,16 +65,18 @@ static void add_escaped(struct gw_buf *out, const struct gw_value *v)
 static bool put_value(struct gw_pg_writer *w, const struct gw_value *v, bool binary, struct gw_buf *out,
                       struct gw_error *err)
 {
-    if (binary) {
-        gw_buf_put32(out, v->kind == GW_VALUE_NULL ? UINT32_MAX : v->len);
-        if (v->kind == GW_VALUE_NULL || v->len < PIECE_BYTES) {
-            gw_buf_add(out, v->bytes, v->kind == GW_VALUE_NULL ? 0 : v->len);
-            return true;
-        }
-        return put_buffer(w, out, 1, err) && put(w, v->bytes, v->len, err);
+    if (v->kind != GW_VALUE_TEXT && v->kind != GW_VALUE_BINARY) { /* also what an update leaves out */
+        if (binary)
+            gw_buf_put32(out, UINT32_MAX);
+        else
+            gw_buf_adds(out, "\\N");
+        return true;
     }
-    if (v->kind == GW_VALUE_NULL) {
-        gw_buf_adds(out, "\\N");
+    if (binary) {
+        gw_buf_put32(out, v->len);
+        if (v->len >= PIECE_BYTES)
+            return put_buffer(w, out, 1, err) && put(w, v->bytes, v->len, err);
+        gw_buf_add(out, v->bytes, v->len);
         return true;
     }
     for (uint32_t at = 0; at < v->len; at += PIECE_BYTES) {
@@ -124,14 +126,17 @@ static bool put_rows(struct gw_pg_writer *w, const struct gw_pg_target *target, 
     return put_buffer(w, &out, 1, err);
 }
 
-static bool begin(struct gw_pg_writer *w, const struct gw_collection *c, const struct gw_pg_target *target, bool binary,
-                  struct gw_error *err)
+static bool begin(struct gw_pg_writer *w, const struct gw_collection *c, const struct gw_pg_target *target,
+                  const char *into, bool binary, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
     bool any = false;
     PGresult *r;
     gw_buf_adds(&sql, "COPY ");
-    gw_pg_add_table(&sql, c);
+    if (into)
+        gw_buf_adds(&sql, into);
+    else
+        gw_pg_add_table(&sql, c);
     for (size_t i = 0; i < c->column_count; i++)
         if (target->columns[i].written) {
             gw_buf_adds(&sql, any ? ", " : " (");
@@ -177,9 +182,10 @@ static bool finish(struct gw_pg_writer *w, uint64_t *touched, struct gw_error *e
 }
 
 bool gw_pg_apply_copy(struct gw_pg_writer *w, const struct gw_collection *c, const struct gw_pg_target *target,
-                      const struct gw_row *rows, size_t count, bool binary, uint64_t *touched, struct gw_error *err)
+                      const char *into, const struct gw_row *rows, size_t count, bool binary, uint64_t *touched,
+                      struct gw_error *err)
 {
-    if (!begin(w, c, target, binary, err))
+    if (!begin(w, c, target, into, binary, err))
         return false;
     w->in_copy = true; /* until its end: a session that is left here is of no use */
     bool fine = PQsetnonblocking(w->conn, 1) == 0 && put_rows(w, target, rows, count, binary, err);

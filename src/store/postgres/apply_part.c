@@ -533,7 +533,7 @@ static bool left_out_in_insert(const struct run *run, struct gw_error *err)
     return false;
 }
 
-/* COPY takes one form for all columns, and a value for each. */
+/* COPY takes one form for all columns; into the table itself also a value for each. */
 static bool may_copy(const struct run *run, bool *binary)
 {
     enum form all = FORM_ANY;
@@ -541,6 +541,8 @@ static bool may_copy(const struct run *run, bool *binary)
         if (!run->target->columns[i].written)
             continue;
         enum form form = run->row_forms[i];
+        if (form == FORM_LEFT_OUT && run->part->kind == GW_CHANGE_UPDATE)
+            continue;
         if (form == FORM_LEFT_OUT || (form != FORM_ANY && all != FORM_ANY && form != all))
             return false;
         if (form != FORM_ANY)
@@ -565,18 +567,94 @@ static bool copy_if_better(struct gw_pg_writer *w, struct run *run, bool *copied
     if (w->apply->open && !gw_pg_pipe_close(w, touched, "applying changes", err))
         return false;
     *copied = true;
-    return gw_pg_pipe_drain(w, err) && gw_pg_apply_copy(w, run->collection, run->target, run->part->rows + run->from,
-                                                        run->count, binary, touched, err);
+    return gw_pg_pipe_drain(w, err) && gw_pg_apply_copy(w, run->collection, run->target, NULL,
+                                                        run->part->rows + run->from, run->count, binary, touched, err);
+}
+
+/* An update with a large value goes by COPY into a temporary table and from there, because a parameter would be held
+ * whole, twice, by libpq. */
+static bool may_stage(struct gw_pg_writer *w, const struct run *run, bool *binary, bool *stage, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf answer = {0};
+    *stage = false;
+    if (run->part->kind != GW_CHANGE_UPDATE || run->bytes / run->count < LARGE_ROW_BYTES || run->moved ||
+        run->collection->key_count == 0 || identity_may_change(run) || !may_copy(run, binary))
+        return true;
+    if (w->apply->stage != GW_PG_STAGE_UNKNOWN) {
+        *stage = w->apply->stage == GW_PG_STAGE_YES;
+        return true;
+    }
+    if (!gw_pg_pipe_drain(w, err) ||
+        !gw_pg_query_text(w->store, w->conn, "SELECT has_database_privilege(current_database(), 'TEMP')", 0, NULL,
+                          &answer, NULL, err))
+        return false;
+    w->apply->stage = *gw_buf_text(&answer) == 't' ? GW_PG_STAGE_YES : GW_PG_STAGE_NO;
+    *stage = w->apply->stage == GW_PG_STAGE_YES;
+    return true;
+}
+
+static void add_staged_update(struct gw_buf *sql, const struct run *run, const char *stage)
+{
+    const struct gw_collection *c = run->collection;
+    bool any = false;
+    gw_buf_adds(sql, "UPDATE ONLY ");
+    gw_pg_add_table(sql, c);
+    gw_buf_adds(sql, " AS t SET ");
+    for (size_t i = 0; i < c->column_count; i++)
+        if (is_set(run, i)) {
+            gw_buf_adds(sql, any ? ", " : "");
+            add_name(sql, run, i);
+            gw_buf_adds(sql, " = s.");
+            add_name(sql, run, i);
+            any = true;
+        }
+    gw_buf_addf(sql, " FROM %s AS s WHERE ", stage);
+    for (size_t k = 0; k < c->key_count; k++) {
+        gw_buf_adds(sql, k ? " AND t." : "t.");
+        add_name(sql, run, c->key[k]);
+        gw_buf_addf(sql, " %s s.", run->target->columns[c->key[k]].equality);
+        add_name(sql, run, c->key[k]);
+    }
+}
+
+static bool send_staged(struct gw_pg_writer *w, const struct run *run, bool binary, uint64_t *touched,
+                        struct gw_error *err)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    char stage[64];
+    uint64_t unused = 0;
+    PGresult *r;
+    snprintf(stage, sizeof stage, "pg_temp.godwit_stage_%" PRIu64, run->target->id);
+    gw_buf_addf(&sql, "CREATE TEMP TABLE IF NOT EXISTS %s ON COMMIT DELETE ROWS AS SELECT * FROM ONLY ", stage);
+    gw_pg_add_table(&sql, run->collection);
+    gw_buf_addf(&sql, " WITH NO DATA; TRUNCATE %s", stage);
+    if (!gw_pg_pipe_drain(w, err) || !gw_pg_exec(w->store, w->conn, gw_buf_text(&sql), err) ||
+        !gw_pg_apply_copy(w, run->collection, run->target, stage, run->part->rows + run->from, run->count, binary,
+                          &unused, err))
+        return false;
+    gw_buf_clear(&sql);
+    add_staged_update(&sql, run, stage);
+    if (!gw_pg_query(w->store, w->conn, gw_buf_text(&sql), 0, NULL, &r, err))
+        return false;
+    *touched += strtoull(PQcmdTuples(r), NULL, 10);
+    PQclear(r);
+    return true;
 }
 
 static bool send_run(struct gw_pg_writer *w, struct run *run, uint64_t *touched, struct gw_error *err)
 {
-    bool copied;
+    bool copied, binary, staged;
     if (!copy_if_better(w, run, &copied, touched, err))
         return false;
     if (copied)
         return true;
     find_run(run, ARRAY_ROWS, ARRAY_BYTES);
+    if (run->bytes >= LARGE_ROW_BYTES && w->apply->open && !gw_pg_pipe_close(w, touched, "applying changes", err))
+        return false;
+    if (!may_stage(w, run, &binary, &staged, err))
+        return false;
+    if (staged)
+        return send_staged(w, run, binary, touched, err);
     bool keyless = run->part->kind != GW_CHANGE_INSERT && run->collection->key_count == 0;
     bool single = keyless || run->flattened || run->count <= SINGLE_ROWS ||
                   run->bytes / run->count >= LARGE_ROW_BYTES || identity_may_change(run) ||

@@ -32,14 +32,14 @@ static void forget_waiting(struct gw_pg_apply *a)
 static bool send_position(struct gw_pg_writer *w, const struct gw_position *position, struct gw_error *err)
 {
     struct gw_pg_apply *a = w->apply;
-    char order[24];
+    char expected[24], order[24];
+    snprintf(expected, sizeof expected, "%" PRIu64, w->order);
     snprintf(order, sizeof order, "%" PRIu64, position->order);
     gw_buf_clear(&a->sql);
-    gw_buf_adds(&a->sql, "INSERT INTO godwit.position AS p (stream, \"order\", text, applied_at)"
-                         " VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (stream) DO UPDATE"
-                         " SET \"order\" = excluded.\"order\", text = excluded.text, applied_at = excluded.applied_at");
+    gw_buf_adds(&a->sql, "SELECT godwit.reach($1, $2, $3, $4)");
     gw_pg_parameters_clear(a);
     gw_pg_parameter_add(a, w->stream, strlen(w->stream), false, 0);
+    gw_pg_parameter_add(a, expected, strlen(expected), false, 0);
     gw_pg_parameter_add(a, order, strlen(order), false, 0);
     gw_pg_parameter_add(a, position->text, strlen(position->text), false, 0);
     return gw_pg_pipe_run(w, false, err);

@@ -23,6 +23,7 @@
 #define STATUS_EVERY_US 1000000
 #define PROGRESS_EVERY_US 100000 /* while there is more to read */
 #define SLOT_PATIENCE_MS 5000
+#define SHED_BYTES (32u << 20) /* libpq keeps its buffer as large as the largest message: begin anew after such a one */
 #define PINGS_OF_A_SHUTDOWN 50 /* in a second; otherwise two a minute */
 #define POSTGRES_EPOCH_US INT64_C(946684800000000)
 
@@ -40,7 +41,8 @@ struct gw_stream {
 
     char *buffer; /* libpq's; the message's bytes */
     struct gw_pgoutput_message message;
-    bool held; /* decoded and not handed out yet */
+    bool held;    /* decoded and not handed out yet */
+    bool swollen; /* a message was larger than what is worth keeping a buffer for */
 
     struct event *events;
     size_t event_count, event_capacity, event_at;
@@ -151,6 +153,7 @@ static bool read_frame(struct gw_stream *s, int64_t deadline_us, size_t *len, st
         int got = PQgetCopyData(s->conn, &s->buffer, 1);
         if (got > 0) {
             *len = (size_t)got;
+            s->swollen = s->swollen || *len > SHED_BYTES;
             return true;
         }
         if (got < 0)
@@ -454,34 +457,6 @@ static bool read_next(struct gw_stream *s, int64_t deadline_us, struct gw_change
     return true;
 }
 
-bool gw_pg_stream_next(struct gw_stream *s, int timeout_ms, struct gw_change *change, bool *got, struct gw_error *err)
-{
-    int64_t deadline_us = gw_mono_us() + (int64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000;
-    *got = false;
-    for (;;) {
-        if (hand_out(s, change)) {
-            *got = true;
-            return true;
-        }
-        clear_events(s);
-        release_message(s);
-        if (!read_next(s, deadline_us, change, got, err))
-            return false;
-        if (*got)
-            return true;
-        if (!s->held && s->event_at == s->event_count && !progress_is_due(s) && !s->buffer &&
-            gw_left_ms(deadline_us) == 0)
-            return true;
-    }
-}
-
-bool gw_pg_stream_acknowledge(struct gw_stream *s, const struct gw_position *position, struct gw_error *err)
-{
-    if (position->order > s->acknowledged_lsn)
-        s->acknowledged_lsn = position->order;
-    return send_status_if_due(s, err);
-}
-
 /* ---- opening --------------------------------------------------------------------------------------------------- */
 
 /* Binary is chosen per stream, not per table: one column whose binary form means something else on another server
@@ -588,6 +563,20 @@ static bool start(struct gw_stream *s, const struct gw_position *from, struct gw
     return true;
 }
 
+/* Between transactions only: what came since the last COMMIT handed out would come again. */
+static bool shed(struct gw_stream *s, struct gw_error *err)
+{
+    struct gw_position from;
+    if (s->begin_read || s->begin_due || s->in_transaction || s->held)
+        return true;
+    gw_pg_lsn_format(s->delivered_lsn, &from);
+    PQfinish(s->conn);
+    s->conn = NULL;
+    s->swollen = false;
+    return look_before(s, &from, err) &&
+           gw_pg_connect(s->store, GW_PG_REPLICATION, gw_pg_stream_name(), &s->conn, err) && start(s, &from, err);
+}
+
 bool gw_pg_stream_open(struct gw_store *base, const struct gw_schema *schema, const struct gw_position *from,
                        struct gw_stream **out, struct gw_error *err)
 {
@@ -617,4 +606,36 @@ void gw_pg_stream_close(struct gw_stream *s)
     free(s->seen);
     gw_buf_release(&s->token);
     free(s);
+}
+
+/* ---- the facet's calls -------------------------------------------------------------------------------------------- */
+
+bool gw_pg_stream_next(struct gw_stream *s, int timeout_ms, struct gw_change *change, bool *got, struct gw_error *err)
+{
+    int64_t deadline_us = gw_mono_us() + (int64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000;
+    *got = false;
+    for (;;) {
+        if (hand_out(s, change)) {
+            *got = true;
+            return true;
+        }
+        clear_events(s);
+        release_message(s);
+        if (s->swollen && !shed(s, err))
+            return false;
+        if (!read_next(s, deadline_us, change, got, err))
+            return false;
+        if (*got)
+            return true;
+        if (!s->held && s->event_at == s->event_count && !progress_is_due(s) && !s->buffer &&
+            gw_left_ms(deadline_us) == 0)
+            return true;
+    }
+}
+
+bool gw_pg_stream_acknowledge(struct gw_stream *s, const struct gw_position *position, struct gw_error *err)
+{
+    if (position->order > s->acknowledged_lsn)
+        s->acknowledged_lsn = position->order;
+    return send_status_if_due(s, err);
 }
