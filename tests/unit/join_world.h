@@ -43,6 +43,8 @@ struct world {
     int64_t spool_limit_bytes;
 };
 
+/* The calls name `err`: the macro's own, whatever is around it. */
+#pragma GCC diagnostic ignored "-Wshadow"
 #define WORLD_OK(call)                                                                                                 \
     do {                                                                                                               \
         struct gw_error err = {0};                                                                                     \

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -126,7 +127,7 @@ static void write_file(const char *folder, const char *name, const char *text)
 static void includes_carry_the_section_both_ways(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/gw-ini-XXXXXX";
+    char folder[] = "/tmp/godwit-ini-XXXXXX";
     struct gw_error err;
     struct gw_pgb_entry entry = {0};
     assert_non_null(mkdtemp(folder));
@@ -149,7 +150,7 @@ static void includes_carry_the_section_both_ways(void **state)
 static void a_staged_file_keeps_the_mode(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/gw-ini-XXXXXX";
+    char folder[] = "/tmp/godwit-ini-XXXXXX";
     struct gw_error err;
     struct stat st;
     char *staged = NULL;

@@ -331,8 +331,8 @@ static void hash_names_the_migration_without_its_secrets(void **state)
     static const char *const same[] = {
         "migration: acme\nstores:\n  a: { blue: 'x://u:one@h/d', green: 'y://h/d' }\n  b: { blue: 'x://1', green: 'x://2' }\n",
         "migration: acme\nstores:\n  b: { blue: 'x://1', green: 'x://2' }\n  a: { blue: 'x://u@h/d', green: 'y://h/d' }\n",
-        "migration: acme\nstate: z\nstores:\n  a: { blue: 'x://u:2@h/d', green: 'y://h/d?password=3', retain: 1d }\n"
-        "  b: { blue: 'x://1', green: 'x://2' }\n",
+        ("migration: acme\nstate: z\nstores:\n  a: { blue: 'x://u:2@h/d', green: 'y://h/d?password=3', retain: 1d }\n"
+         "  b: { blue: 'x://1', green: 'x://2' }\n"),
     };
     static const char *const other[] = {
         "migration: acmf\nstores:\n  a: { blue: 'x://u@h/d', green: 'y://h/d' }\n  b: { blue: 'x://1', green: 'x://2' }\n",
