@@ -1,11 +1,12 @@
 #include "check/check.h"
 #include "base/buf.h"
-#include "base/log.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "io/json.h"
 #include "journey/journey.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What a side that cannot be reached says must not hide what the other says. A cancelled check is none. */
@@ -21,6 +22,15 @@ static bool connect_both(struct gw_journey *journey, struct gw_error refused[2],
         }
     }
     return true;
+}
+
+static void use_bindir(struct gw_journey *journey, const char *bindir)
+{
+    for (int side = 0; side < 2; side++) {
+        struct gw_migration_side *settings = &journey->migration.stores[0].side[side];
+        free(settings->pg_bindir);
+        settings->pg_bindir = gw_strdup(bindir);
+    }
 }
 
 /* ---- the scripts ----------------------------------------------------------------------------------------------------- */
@@ -94,11 +104,13 @@ static int check(struct gw_cli *cli, struct gw_journey *journey, const struct gw
 static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     bool grants = false;
-    const char *side = NULL;
+    const char *side = NULL, *bindir = NULL;
     const struct gw_option options[] = {
         {"grants", 0, GW_OPTION_FLAG, &grants,
          "print the SQL scripts that give godwit's role what it needs, one per side"},
         {"side", 0, GW_OPTION_TEXT, &side, "with --grants: blue or green alone"},
+        {"pg-bindir", 0, GW_OPTION_TEXT, &bindir,
+         "look for pg_dump in this folder (pg_bindir in the file, for all commands)"},
     };
     struct gw_error err, refused[2];
     struct gw_journey *journey;
@@ -112,6 +124,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     }
     if (!gw_journey_open(cli->file, cli->cancel, &journey, &err))
         return gw_cli_fail(cli, &err);
+    if (bindir)
+        use_bindir(journey, bindir);
     if (!connect_both(journey, refused, &err))
         code = gw_cli_fail(cli, &err);
     else

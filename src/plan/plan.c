@@ -221,7 +221,7 @@ static const struct gw_finding *what_breaks(const struct planner *p)
 {
     for (size_t i = 0; i < p->findings.count; i++) {
         const struct gw_finding *f = &p->findings.items[i];
-        if (f->breaks_way_back && f->side == GW_GREEN)
+        if (f->breaks_way_back)
             return f;
     }
     return NULL;
@@ -248,7 +248,7 @@ static void add_way_back(struct planner *p, const struct gw_plan_stage *stage)
         bool owner_changes = strcmp(stage->name, "retain") == 0, end = strcmp(stage->name, "finish") == 0;
         const struct gw_finding *breaks = owner_changes ? what_breaks(p) : NULL;
         if (breaks) {
-            gw_buf_addf(&why, "green could not be followed: %s", breaks->what);
+            gw_buf_addf(&why, "%s: %s: %s", gw_side_name(breaks->side), breaks->id, breaks->what);
             add_reason(p, "stage %s would have no way back: %s", stage->name, breaks->what);
         } else if (owner_changes) {
             gw_buf_adds(&why,

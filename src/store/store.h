@@ -96,7 +96,7 @@ struct gw_finding {
     char *id;      /* stable, "wal-level", for --json and docs */
     char *what;    /* what is, and what will go wrong */
     char *fix;     /* the statement or step that fixes it; "" when nothing needs fixing */
-    bool breaks_way_back; /* as long as it is so, a stage has no way back */
+    bool breaks_way_back; /* as long as it is so, a switch would have no way back */
     bool stays_behind;    /* says what does not come along to green */
 };
 struct gw_findings {

@@ -165,13 +165,3 @@ def test_an_audit_needs_only_its_side(own_pair, migration):
     assert "settings_that_differ" not in result.json["sections"] and "not compared" in result.stderr
     move.run("audit", "--side", "green", expect=runner.UNREACHABLE)
     move.run("audit", "--format", "html", expect=runner.USAGE)
-
-
-@pytest.mark.parametrize("major", [13, 14, 16, 17, 18])
-def test_every_section_works_on_every_version(new_server, migration, major):
-    server = new_server(major, "both")
-    blue, green = roles.Database(server), roles.Database(server)
-    blue.owner_sql(SCHEMA)
-    report = migration(blue, green).run("audit", "--json").json
-    assert report["sections"]["not_read"] == []
-    assert len(report["sections"]["tables"]) == 6

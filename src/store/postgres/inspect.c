@@ -147,9 +147,12 @@ static void add_fix(struct gathering *gathered, const char *fix)
     gw_buf_addf(&gathered->fix, "%s%s", gathered->fix.len ? "\n" : "", fix);
 }
 
-static void gather(const PGresult *r, enum gw_side side, const char *id, const struct gw_filter *filter,
-                   struct gw_findings *findings)
+/* What both sides need breaks the way back on green only: without it on blue nothing begins. */
+static void gather(const PGresult *r, enum gw_side side, const struct gw_pg_section *section,
+                   const struct gw_filter *filter, struct gw_findings *findings)
 {
+    const char *id = section->id;
+    bool counts = section->on[0] || side == GW_GREEN;
     struct gathering gathered = {0};
     for (int row = 0; row < PQntuples(r); row++) {
         const char *space = text_at(r, row, "space"), *name = text_at(r, row, "name"), *what = text_at(r, row, "what");
@@ -162,7 +165,7 @@ static void gather(const PGresult *r, enum gw_side side, const char *id, const s
         gathered.what = what;
         if (severity_of(severity) > gathered.severity || gathered.count == 0)
             gathered.severity = severity_of(severity);
-        gathered.breaks_way_back = gathered.breaks_way_back || (way_back && *way_back == 't');
+        gathered.breaks_way_back = gathered.breaks_way_back || (counts && way_back && *way_back == 't');
         gathered.stays_behind = gathered.stays_behind || (stays && *stays == 't');
         if (name)
             add_name(&gathered, space, name);
@@ -177,7 +180,7 @@ bool gw_pg_section_find(struct gw_pg_store *store, PGconn *conn, const struct gw
     gw_autofree char *sql = gw_strndup(section->sql, section->len);
     PGresult *r;
     if (gw_pg_query(store, conn, sql, param ? 1 : 0, &param, &r, err)) {
-        gather(r, store->base.side, section->id, filter, findings);
+        gather(r, store->base.side, section, filter, findings);
         PQclear(r);
         return true;
     }
@@ -216,10 +219,11 @@ bool gw_pg_inspect_begin(struct gw_pg_store *store, PGconn *conn, struct gw_erro
     gw_buf_adds(&sql, "SELECT set_config('godwit.slot', ");
     gw_pg_add_literal(&sql, store->slot);
     gw_buf_addf(&sql,
-                ", false), set_config('godwit.flavour', (%s), false), set_config('godwit.stage_is_new',"
+                ", false), set_config('godwit.replica', '%s', false), set_config('godwit.flavour', (%s), false),"
+                " set_config('godwit.stage_is_new',"
                 " CASE WHEN EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
                 " WHERE n.nspname = 'godwit' AND c.relname = 'owner') THEN 'false' ELSE 'true' END, false)",
-                flavour_sql);
+                store->base.identity.capabilities & GW_CAN_REPLICA_ROLE ? "true" : "false", flavour_sql);
     return gw_pg_exec(store, conn, gw_buf_text(&sql), err);
 }
 

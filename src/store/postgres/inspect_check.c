@@ -66,7 +66,7 @@ static bool check_replication(struct gw_pg_store *store, struct gw_findings *fin
                 store->base.identity.database, store->session_user);
     gw_findings_add(findings, GW_FINDING_BLOCKS, store->base.side, "replication-connection", gw_buf_text(&fix),
                     "a replication connection, by which the change log is read, was refused: %s", why.message);
-    findings->items[findings->count - 1].breaks_way_back = true;
+    findings->items[findings->count - 1].breaks_way_back = store->base.side == GW_GREEN;
     return true;
 }
 
@@ -80,10 +80,11 @@ static void check_version(struct gw_pg_store *store, struct gw_findings *finding
 
 /* ---- session_replication_role -------------------------------------------------------------------------------------- */
 
+/* Blue has what it concerns, and a section for it; of green it is said before its tables are there. */
 static void check_replica_role(struct gw_pg_store *store, struct gw_findings *findings)
 {
     gw_autobuf struct gw_buf fix = {0};
-    if (store->base.identity.capabilities & GW_CAN_REPLICA_ROLE)
+    if (store->base.side == GW_BLUE || store->base.identity.capabilities & GW_CAN_REPLICA_ROLE)
         return;
     bool can_be_granted = store->base.identity.version >= 150000;
     if (can_be_granted) {
@@ -95,8 +96,8 @@ static void check_replica_role(struct gw_pg_store *store, struct gw_findings *fi
     }
     gw_findings_add(
         findings, GW_FINDING_WARNING, store->base.side, "replica-role", gw_buf_text(&fix),
-        "%s may not set session_replication_role: while godwit applies changes here, foreign keys are checked"
-        " and triggers fire as for anybody",
+        "%s may not set session_replication_role: foreign keys and triggers would act on what godwit applies"
+        " here, and are made only once green owns its data",
         store->session_user);
 }
 

@@ -1,6 +1,6 @@
 -- What check finds on one side. Each section is one statement whose rows are findings:
 --   severity  blocks, warning, info
---   way_back  true: as long as it is so, a stage has no way back
+--   way_back  true: as long as it is so on green (in a section for blue alone: there), a switch has no way back
 --   stays     true: it does not come along to green
 --   space, name  the object it is about; rows of one section that say the same are gathered: {} in `what` becomes the
 --             list of their names. With a space the include and exclude patterns decide.
@@ -116,6 +116,22 @@ SELECT 'blocks' AS severity, true AS way_back,
 FROM pg_roles WHERE rolname = session_user AND NOT rolsuper AND NOT rolreplication
   AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication'
                   AND pg_has_role(session_user, r.oid, 'USAGE'))
+
+--: replica-role on=blue
+SELECT 'blocks' AS severity, true AS way_back, n.nspname AS space, c.relname AS name,
+       format('%I may not set session_replication_role: after the switch, when blue follows green, foreign keys and'
+              ' triggers here would act on what godwit applies (cascades, audit rows twice). Tables: {}', session_user)
+           AS what,
+       CASE WHEN current_setting('server_version_num')::int >= 150000
+            THEN format('GRANT SET ON PARAMETER session_replication_role TO %I; -- by a superuser', session_user)
+            ELSE format('ALTER ROLE %I SUPERUSER; -- while the move lasts: before version 15 the right cannot be granted',
+                        session_user) END AS fix
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE current_setting('godwit.replica') = 'false' AND c.relkind IN ('r', 'p') AND n.nspname <> 'godwit'
+  AND (EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND c.oid IN (k.conrelid, k.confrelid))
+       OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+                  AND t.tgname <> 'godwit_fence'))
+ORDER BY 3, 4
 
 --: role-create
 SELECT 'blocks' AS severity,
@@ -234,7 +250,7 @@ SELECT 'warning' AS severity,
        'opening the change log waits until these transactions end: {}' AS what,
        format('SELECT pg_terminate_backend(%s);', pid) AS fix
 FROM pg_stat_activity
-WHERE backend_xid IS NOT NULL AND xact_start < now() - interval '1 minute' AND pid <> pg_backend_pid()
+WHERE backend_xid IS NOT NULL AND xact_start < now() - interval '5 seconds' AND pid <> pg_backend_pid()
 ORDER BY xact_start
 
 --: prepared-transactions on=blue
@@ -267,9 +283,9 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND n.nspname !~ '^pg_' AND n.nspname <> 'godwit' ORDER BY 2, 3
 
 --: triggers-always on=blue
-SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       'triggers that are ENABLE ALWAYS or REPLICA would fire again when godwit applies a change on the'
-       ' other side, on these tables: {}' AS what,
+SELECT 'blocks' AS severity, true AS way_back, n.nspname AS space, c.relname AS name,
+       'triggers that are ENABLE ALWAYS or REPLICA would fire again for what godwit applies here after the switch, when'
+       ' blue follows green. Tables: {}' AS what,
        format('ALTER TABLE %I.%I ENABLE TRIGGER %I;', n.nspname, c.relname, t.tgname) AS fix
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal AND c.relkind = 'r' AND n.nspname <> 'godwit'
@@ -278,8 +294,8 @@ WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal AND c.relkind = 'r' AND n
 ORDER BY 2, 3
 
 --: rules-always on=blue
-SELECT 'blocks' AS severity, n.nspname AS space, c.relname AS name,
-       'rules that are ENABLE ALWAYS or REPLICA would act again when godwit applies a change, on these tables: {}' AS what,
+SELECT 'blocks' AS severity, true AS way_back, n.nspname AS space, c.relname AS name,
+       'rules that are ENABLE ALWAYS or REPLICA would act again on what godwit applies here after the switch. Tables: {}' AS what,
        format('ALTER TABLE %I.%I ENABLE RULE %I;', n.nspname, c.relname, r.rulename) AS fix
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1' AND c.relkind = 'r' AND n.nspname <> 'godwit'
