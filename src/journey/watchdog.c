@@ -24,6 +24,7 @@ enum {
     SETTLE_MS = 1200, /* of the 2 s until traffic must flow again */
     ASK_MS = 300,     /* for one side's word, when settling did not work out in time */
     SETTLE_AGAIN_MS = 1000,
+    SETTLE_LATE_MS = 30000, /* one late attempt */
     SETTLE_GIVE_UP_MS = 600000,
     OPEN_AGAIN_MS = 100, /* between attempts to let traffic go on */
     OPEN_GIVE_UP_MS = 600000,
@@ -159,6 +160,14 @@ static bool open_gate_once(struct watchdog *dog, enum gw_gate_target owner, stru
     return type->unpark(dog->gate, err);
 }
 
+/* The lease's folder is gone: the migration was removed, and nothing is left to bring back. */
+static bool is_abandoned(const struct watchdog *dog)
+{
+    struct gw_lease_record now;
+    struct gw_error ignored;
+    return gw_lease_read(dog->options->folder, &now, &ignored) && now.state == GW_LEASE_NONE;
+}
+
 /* However long it takes: nobody else will do it. */
 static bool open_gate(struct watchdog *dog, enum gw_gate_target owner)
 {
@@ -166,7 +175,7 @@ static bool open_gate(struct watchdog *dog, enum gw_gate_target owner)
     struct gw_error err;
     while (!open_gate_once(dog, owner, &err)) {
         gw_log_error(&err);
-        if (gw_left_ms(deadline_us) == 0)
+        if (gw_left_ms(deadline_us) == 0 || is_abandoned(dog))
             return false;
         gw_sleep_us(OPEN_AGAIN_MS * 1000);
     }
@@ -178,8 +187,10 @@ static bool settle_late(struct watchdog *dog, enum gw_gate_target opened_to)
     int64_t deadline_us = gw_mono_us() + (int64_t)SETTLE_GIVE_UP_MS * 1000;
     enum gw_gate_target owner;
     struct gw_error err;
-    while (!settle_once(dog, SETTLE_GIVE_UP_MS, &owner, &err)) {
+    while (!settle_once(dog, SETTLE_LATE_MS, &owner, &err)) {
         gw_log_error(&err);
+        if (is_abandoned(dog))
+            return false;
         if (gw_left_ms(deadline_us) == 0) {
             gw_warn("giving up: bring the sides to one owner with godwit run, once both can be reached");
             return false;

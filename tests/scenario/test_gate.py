@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -692,6 +693,21 @@ def test_watchdog_with_no_side_reachable_opens_where_the_gate_points(bouncer, dr
         assert clients.now_on() == {"blue"}
     (driver.lease_folder / "unreachable").unlink()
     wait_until(lambda: not watchdogs(driver), 10, "the watchdog to settle and go")
+
+
+def test_watchdog_of_a_removed_migration_goes(bouncer, drive):
+    """Neither gate nor sides answer any more, and the lease's folder is gone: there is nothing to bring back."""
+    driver = drive(bouncer)
+    own(driver, "blue")
+    driver("take 30000")
+    driver("park 5000")
+    (driver.lease_folder / "unreachable").touch()
+    bouncer.stop()
+    driver.kill()
+    wait_until(lambda: "letting traffic go on" in watchdog_log(driver), 5, "the watchdog to notice")
+    assert watchdogs(driver)
+    shutil.rmtree(driver.lease_folder)
+    wait_until(lambda: not watchdogs(driver), 10, "the watchdog to go")
 
 
 def test_parker_notices_that_its_watchdog_is_gone(bouncer, drive):
