@@ -550,8 +550,12 @@ static bool start(struct gw_stream *s, const struct gw_position *from, struct gw
                 s->store->slot, from->order ? from->text : "0/0", s->store->publication,
                 may_be_binary(s->store, s->schema) ? ", binary 'true'" : "");
     if (!gw_pg_query(s->store, s->conn, gw_buf_text(&sql), 0, NULL, &r, err)) {
-        if (err->kind == GW_ERR_CONFLICT && strstr(err->message, "SQLSTATE 58P01"))
-            return gw_pg_lost(s->store, err, "the server removed the log it needs");
+        /* Invalidated since we looked, dropped, or its log removed. */
+        if (strstr(err->message, "SQLSTATE 55000") || strstr(err->message, "SQLSTATE 42704") ||
+            strstr(err->message, "SQLSTATE 58P01")) {
+            gw_autofree char *said = gw_strdup(err->message);
+            return gw_pg_lost(s->store, err, "%s", said);
+        }
         return false;
     }
     bool streaming = PQresultStatus(r) == PGRES_COPY_BOTH;
