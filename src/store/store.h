@@ -318,7 +318,8 @@ struct gw_ownership_facet {
     /* Small facts that adopt needs, kept with the data: the migration's plan and settings as JSON. */
     GW_MUST_CHECK bool (*note)(struct gw_store *, const char *name, const char *json, struct gw_error *);
     GW_MUST_CHECK bool (*noted)(struct gw_store *, const char *name, struct gw_buf *json, struct gw_error *);
-    /* Removes the home and all else of ours on this side but what changes->drop removes; idempotent. */
+    /* Removes the home and all else of ours on this side but what changes->drop removes, and puts back what schema->loosen
+     * took off; idempotent. */
     GW_MUST_CHECK bool (*uninstall)(struct gw_store *, struct gw_error *);
     /* What of ours is still there, one line each; empty = nothing left. */
     GW_MUST_CHECK bool (*leftovers)(struct gw_store *, struct gw_buf *lines, struct gw_error *);
@@ -352,6 +353,7 @@ struct gw_sessions_facet {
 };
 
 /* ---- schema ---------------------------------------------------------------------------------------------------- */
+struct gw_tighten;
 struct gw_schema_facet {
     /* Same-engine move: everything of the source's definition that must be there before rows (types, functions,
      * tables without indexes), then after. All idempotent: what exists as wanted is left alone, so that a killed
@@ -363,14 +365,29 @@ struct gw_schema_facet {
                                      struct gw_error *);
     /* All other indexes, `jobs` at a time. */
     GW_MUST_CHECK bool (*create_indexes)(struct gw_store *target, const char *work_dir, int jobs, struct gw_error *);
-    /* Foreign keys, triggers, rules, row security, materialised views refreshed; statistics. */
+    /* Foreign keys, triggers, rules, row security, materialised views refreshed; statistics. What would act on the
+     * applier's own changes waits until this side is the owner (see loosen). */
     GW_MUST_CHECK bool (*finish)(struct gw_store *target, const char *work_dir, struct gw_error *);
-    /* What would act on the applier's own changes and therefore waits until this side is the owner: triggers that fire
-     * for a replica, too, and without GW_CAN_REPLICA_ROLE all foreign keys and triggers. May be NULL. Idempotent. */
-    GW_MUST_CHECK bool (*finish_deferred)(struct gw_store *target, const char *work_dir, struct gw_error *);
     GW_MUST_CHECK bool (*analyze)(struct gw_store *target, const struct gw_schema *, int jobs, struct gw_error *);
     /* Sets every sequence on `to` to where it stands on `from`: never behind what was handed out. */
     GW_MUST_CHECK bool (*sync_sequences)(struct gw_store *from, struct gw_store *to, size_t *count, struct gw_error *);
+
+    /* A side that follows must not answer our changes: triggers and rules that fire for a replica, too, and without
+     * GW_CAN_REPLICA_ROLE every foreign key, trigger and rule, are off it. What is off stands in the side's home, so any
+     * process can put it on. All five or none (NULL). Nobody applies while loosen runs. */
+    /* Takes off what acts here and writes it down; *taken_off counts it. Waits for locks, out of any pause. Idempotent,
+     * and where nothing acts it is one look. */
+    GW_MUST_CHECK bool (*loosen)(struct gw_store *, const struct gw_schema *, size_t *taken_off, struct gw_error *);
+    /* Puts on all that is off, in one transaction: open (before the pause; *out NULL: nothing is off), tighten (inside
+     * it; GW_ERR_RETRY when the locks are not had in time), commit (durable). Foreign keys count for new rows only.
+     * close gives up what is not committed; NULL is fine. Any error: only close is useful. */
+    GW_MUST_CHECK bool (*tighten_open)(struct gw_store *, struct gw_tighten **out, struct gw_error *);
+    GW_MUST_CHECK bool (*tighten)(struct gw_tighten *, int timeout_ms, struct gw_error *);
+    GW_MUST_CHECK bool (*tighten_commit)(struct gw_tighten *, struct gw_error *);
+    void (*tighten_close)(struct gw_tighten *);
+    /* What tightening left for later: foreign keys validated. Long, out of any pause, resumable; *done counts steps.
+     * `failed` has one line for each that rows contradict, now or before: it stays as it is. */
+    GW_MUST_CHECK bool (*validate)(struct gw_store *, struct gw_buf *failed, size_t *done, struct gw_error *);
 };
 
 /* ---- the type -------------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "store/postgres/changes.h"
 #include "store/postgres/ddl.h"
 #include "store/postgres/fence.h"
+#include "store/postgres/schema_loose.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -188,14 +189,15 @@ static bool noted(struct gw_store *base, const char *name, struct gw_buf *json, 
 /* ---- removal --------------------------------------------------------------------------------------------------- */
 
 /* The triggers first: while the schema goes, a writer must never meet a trigger whose function is gone. Replica
- * identities are put back here as well, because what they were stands in the home. */
+ * identities and what was taken off a follower are put back here as well, because what they were stands in the home. */
 static bool uninstall(struct gw_store *base, struct gw_error *err)
 {
     struct gw_pg_store *store = gw_pg_store_of(base);
     PGconn *conn;
     if (!gw_pg_borrow(store, &conn, err))
         return false;
-    bool fine = gw_pg_fence_remove(store, conn, err) && gw_pg_identity_restore(store, conn, err);
+    bool fine = gw_pg_loose_restore(store, conn, err) && gw_pg_fence_remove(store, conn, err) &&
+                gw_pg_identity_restore(store, conn, err);
     GW_CRASH_POINT("postgres.uninstall.before_schema");
     fine = fine && gw_pg_ddl(store, conn, NULL, "DROP SCHEMA IF EXISTS godwit CASCADE", err);
     gw_pg_return(store, conn, !fine);

@@ -1,5 +1,6 @@
 /* The schema facet: the source's definitions made on the target in steps, statistics. */
 #include "store/postgres/changes.h"
+#include "store/postgres/schema_loose.h"
 #include "store/postgres/schema_restore.h"
 
 #include "base/log.h"
@@ -86,19 +87,11 @@ static bool schema_finish(struct gw_store *base, const char *work_dir, struct gw
     const struct gw_pg_manifest *m;
     bool replica = (base->identity.capabilities & GW_CAN_REPLICA_ROLE) != 0;
     unsigned now = bit(GW_PG_STEP_AFTER) | (replica ? bit(GW_PG_STEP_ENFORCE) : 0);
+    unsigned deferred = bit(GW_PG_STEP_AFTER) | bit(GW_PG_STEP_ENFORCE) | bit(GW_PG_STEP_ALWAYS);
     return gw_pg_manifest_get(target, work_dir, &m, err) && run(target, m, now, 1, err) &&
            (!replica || gw_pg_restore_then(target, m, VALIDATE_JOBS, err)) &&
-           run(target, m, bit(GW_PG_STEP_GRANT), 1, err) && run(target, m, bit(GW_PG_STEP_REFRESH), 1, err);
-}
-
-/* Comments are tried again: those on triggers had nothing to be about. */
-static bool schema_finish_deferred(struct gw_store *base, const char *work_dir, struct gw_error *err)
-{
-    struct gw_pg_store *target = gw_pg_store_of(base);
-    const struct gw_pg_manifest *m;
-    unsigned steps = bit(GW_PG_STEP_ENFORCE) | bit(GW_PG_STEP_ALWAYS) | bit(GW_PG_STEP_AFTER);
-    return gw_pg_manifest_get(target, work_dir, &m, err) && run(target, m, steps, 1, err) &&
-           gw_pg_restore_then(target, m, VALIDATE_JOBS, err);
+           run(target, m, bit(GW_PG_STEP_GRANT), 1, err) && run(target, m, bit(GW_PG_STEP_REFRESH), 1, err) &&
+           gw_pg_loose_defer(target, m, deferred, err);
 }
 
 /* ---- statistics ------------------------------------------------------------------------------------------------ */
@@ -165,7 +158,12 @@ const struct gw_schema_facet gw_pg_schema = {
     .create_key = schema_create_key,
     .create_indexes = schema_create_indexes,
     .finish = schema_finish,
-    .finish_deferred = schema_finish_deferred,
     .analyze = schema_analyze,
     .sync_sequences = gw_pg_sync_sequences,
+    .loosen = gw_pg_loosen,
+    .tighten_open = gw_pg_tighten_open,
+    .tighten = gw_pg_tighten,
+    .tighten_commit = gw_pg_tighten_commit,
+    .tighten_close = gw_pg_tighten_close,
+    .validate = gw_pg_validate,
 };

@@ -271,9 +271,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Entries still to be made, in order. Owned array. */
-static bool find_missing(struct gw_pg_store *store, PGconn *conn, const struct gw_pg_manifest *m, unsigned steps,
-                         const struct gw_pg_entry ***out, size_t *count, struct gw_error *err)
+bool gw_pg_restore_missing(struct gw_pg_store *store, PGconn *conn, const struct gw_pg_manifest *m, unsigned steps,
+                           const struct gw_pg_entry ***out, size_t *count, struct gw_error *err)
 {
     PGresult *r;
     if (!gw_pg_query(store, conn, "SELECT entry FROM godwit.restored", 0, NULL, &r, err))
@@ -357,7 +356,8 @@ static bool run_steps(struct gw_pg_store *store, PGconn *conn, const struct gw_p
 {
     struct batch b = {.notes = notes};
     size_t count;
-    if (!gw_pg_exec(store, conn, session_sql, err) || !find_missing(store, conn, m, steps, &b.entries, &count, err))
+    if (!gw_pg_exec(store, conn, session_sql, err) ||
+        !gw_pg_restore_missing(store, conn, m, steps, &b.entries, &count, err))
         return false;
     bool fine;
     if (jobs > 1) {

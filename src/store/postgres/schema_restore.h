@@ -24,6 +24,10 @@ GW_MUST_CHECK bool gw_pg_restore_steps(struct gw_pg_store *target, const struct 
 /* One entry, on a session of its own. */
 GW_MUST_CHECK bool gw_pg_restore_one(struct gw_pg_store *target, const struct gw_pg_entry *,
                                      struct gw_pg_restore_notes *, struct gw_error *);
+/* Entries of these steps that are not made yet, in order. Owned array. */
+GW_MUST_CHECK bool gw_pg_restore_missing(struct gw_pg_store *target, PGconn *, const struct gw_pg_manifest *,
+                                         unsigned steps, const struct gw_pg_entry ***out, size_t *count,
+                                         struct gw_error *);
 /* What follows entries already made (VALIDATE CONSTRAINT), `jobs` at a time. */
 GW_MUST_CHECK bool gw_pg_restore_then(struct gw_pg_store *target, const struct gw_pg_manifest *, int jobs,
                                       struct gw_error *);
