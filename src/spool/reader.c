@@ -12,7 +12,8 @@ struct gw_spool_reader {
     struct gw_spool_place until; /* what was complete when last looked at */
     int fd;                      /* of fd_segment; -1 when none is open */
     uint64_t fd_segment;
-    int64_t segment_end; /* of place.segment, as far as it may be read */
+    int64_t segment_end;       /* of place.segment, as far as it may be read */
+    struct gw_position behind; /* what comes up to here is passed over; order 0: no more */
     struct gw_window window;
     struct gw_arena arena;
 };
@@ -180,10 +181,12 @@ static bool start_segment(const struct gw_spool *spool, const struct gw_position
     return true;
 }
 
-/* Moves place behind the last COMMIT or PROGRESS that is not after `from`. */
-static bool skip_to(struct gw_spool_reader *reader, const struct gw_position *from, bool inside, struct gw_error *err)
+/* Moves place behind the last COMMIT or PROGRESS that is not after `from`. *passed: something after it is there. */
+static bool skip_to(struct gw_spool_reader *reader, const struct gw_position *from, bool inside, bool *passed,
+                    struct gw_error *err)
 {
     struct gw_spool_place start = reader->place;
+    *passed = false;
     for (look(reader); has_known(reader); look(reader)) {
         const unsigned char *payload;
         size_t len;
@@ -197,7 +200,8 @@ static bool skip_to(struct gw_spool_reader *reader, const struct gw_position *fr
         inside = false;
         if (tail && from->order > 0 && kind == GW_CHANGE_COMMIT && position.order > from->order)
             return gone(reader->spool, from, err);
-        if (!tail && position.order > from->order)
+        *passed = !tail && position.order > from->order;
+        if (*passed)
             break;
         start = reader->place;
         if (tail && from->order == 0)
@@ -211,12 +215,16 @@ static bool find_start(struct gw_spool_reader *reader, const struct gw_position 
 {
     struct gw_spool *spool = reader->spool;
     size_t index = 0;
-    bool inside = false, ok = true, skip = false;
+    bool inside = false, ok = true, skip = false, passed;
     pthread_mutex_lock(&spool->lock);
     if (spool->count == 0) {
         reader->place = (struct gw_spool_place){0};
+        reader->behind = *from;
     } else if (from->order >= spool->end.order && from->order > 0) {
+        /* The target can be ahead of us: what it applied from our memory was lost with the process that had it, and
+         * will be received again. */
         reader->place = spool->complete;
+        reader->behind = *from;
     } else {
         ok = start_segment(spool, from, &index, err);
         inside = ok && spool->segments[index].inside;
@@ -225,7 +233,7 @@ static bool find_start(struct gw_spool_reader *reader, const struct gw_position 
             (struct gw_spool_place){.segment = spool->segments[index].number, .offset = GW_SEGMENT_HEADER_BYTES};
     }
     pthread_mutex_unlock(&spool->lock);
-    return ok && (!skip || skip_to(reader, from, inside, err));
+    return ok && (!skip || skip_to(reader, from, inside, &passed, err));
 }
 
 static void reader_free(struct gw_spool_reader *reader)
@@ -272,13 +280,36 @@ void gw_spool_reader_close(struct gw_spool_reader *reader)
 
 /* ---- read -------------------------------------------------------------------------------------------------------------- */
 
+/* Passes over what came again and had been applied before. *ready: there is a record to hand out. */
+static bool catch_up(struct gw_spool_reader *reader, int timeout_ms, bool *ready, struct gw_error *err)
+{
+    int64_t deadline_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
+    bool passed = false;
+    while (!passed) {
+        int left_ms = timeout_ms < 0 ? -1 : gw_left_ms(deadline_us);
+        *ready = has_known(reader) || wait_for_more(reader, left_ms);
+        if (!*ready)
+            return true;
+        if (!skip_to(reader, &reader->behind, false, &passed, err))
+            return false;
+    }
+    reader->behind.order = 0;
+    look(reader);
+    return true;
+}
+
 bool gw_spool_next(struct gw_spool_reader *reader, int timeout_ms, struct gw_change *change, bool *got,
                    struct gw_error *err)
 {
     const unsigned char *payload;
     size_t len;
+    bool ready = false;
     gw_arena_reset(&reader->arena);
-    if (!has_known(reader) && !wait_for_more(reader, timeout_ms)) {
+    if (reader->behind.order > 0 && !catch_up(reader, timeout_ms, &ready, err))
+        return false;
+    if (reader->behind.order == 0)
+        ready = has_known(reader) || wait_for_more(reader, timeout_ms);
+    if (!ready) {
         *got = false;
         return true;
     }

@@ -120,6 +120,35 @@ static void it_resumes_where_it_ended(void **state)
     gw_test_rmdir(dir);
 }
 
+/* The target applied from the memory of a process that was killed before it wrote: the source sends that again. */
+static void what_the_target_has_already_is_passed_over(void **state)
+{
+    (void)state;
+    struct gw_error err = {0};
+    for (uint64_t there = 0; there <= 12; there += 6) {
+        char *dir = gw_test_mkdir();
+        struct gw_spool *spool = kit_open(dir, 3000, 0);
+        struct gw_spool_reader *reader;
+        struct gw_change change;
+        bool got;
+        for (uint64_t n = 0; n < there; n++)
+            kit_append_whole(spool, n);
+        struct gw_position from = kit_position(kit_commit_order(20));
+        MUST(gw_spool_reader_open(spool, &from, &reader, &err));
+        for (uint64_t n = there; n <= 20; n++) {
+            kit_append_whole(spool, n);
+            MUST(gw_spool_next(reader, 0, &change, &got, &err));
+            assert_false(got);
+        }
+        for (uint64_t n = 21; n < 30; n++)
+            kit_append_whole(spool, n);
+        kit_assert_reads(reader, 21, 30);
+        gw_spool_reader_close(reader);
+        gw_spool_close(spool);
+        gw_test_rmdir(dir);
+    }
+}
+
 static void a_cut_drops_the_open_transaction_only(void **state)
 {
     (void)state;
@@ -565,6 +594,7 @@ int main(void)
         cmocka_unit_test(a_reader_opened_before_the_first_change_gets_it),
         cmocka_unit_test(nothing_of_an_open_transaction_is_read),
         cmocka_unit_test(it_resumes_where_it_ended),
+        cmocka_unit_test(what_the_target_has_already_is_passed_over),
         cmocka_unit_test(a_cut_drops_the_open_transaction_only),
         cmocka_unit_test(what_is_out_of_order_is_refused),
         cmocka_unit_test(the_limit_stops_between_transactions),
