@@ -12,18 +12,18 @@
 #include <stdint.h>
 
 enum gw_cause_kind {
-    GW_CAUSE_TIME_SHIFT,    /* two times, always as far apart */
-    GW_CAUSE_PRECISION,     /* the same time with fewer digits */
-    GW_CAUSE_SCALE,         /* the same number written with another scale */
-    GW_CAUSE_NUMBER_SHIFT,  /* two numbers, always as far apart */
+    GW_CAUSE_TIME_SHIFT,   /* two times, always as far apart */
+    GW_CAUSE_PRECISION,    /* the same time with fewer digits */
+    GW_CAUSE_SCALE,        /* the same number written with another scale */
+    GW_CAUSE_NUMBER_SHIFT, /* two numbers, always as far apart */
     GW_CAUSE_TRAILING_SPACE,
     GW_CAUSE_CASE,
     GW_CAUSE_EMPTY_OR_NULL, /* '' on one side, NULL on the other */
     GW_CAUSE_NULL_ON_TARGET,
     GW_CAUSE_NULL_ON_SOURCE,
-    GW_CAUSE_CUT_OFF,       /* the target's is the beginning of the source's */
+    GW_CAUSE_CUT_OFF,        /* the target's is the beginning of the source's */
     GW_CAUSE_QUESTION_MARKS, /* '?' where the source has something beyond ASCII */
-    GW_CAUSE_ORDER,         /* the same bytes in another order */
+    GW_CAUSE_ORDER,          /* the same bytes in another order */
     GW_CAUSE_OTHER,
     GW_CAUSE_KINDS
 };

@@ -53,8 +53,7 @@ static uint64_t proved(const struct gw_verify_collection *out)
 }
 
 /* Takes the waiting suspects when there are enough (or all), and settles them. */
-static bool settle_waiting(struct gw_verify_task *task, struct gw_verify_pair *pair, size_t least,
-                           struct gw_error *err)
+static bool settle_waiting(struct gw_verify_task *task, struct gw_verify_pair *pair, size_t least, struct gw_error *err)
 {
     struct gw_verify_keys keys = {0};
     pthread_mutex_lock(&task->lock);
@@ -248,7 +247,7 @@ static void decide(struct gw_verify_task *task)
         gw_buf_addf(&reason, "could not be read: %.500s", task->error.message);
     } else if (out->unresolved > 0 || task->rows_unexamined > 0 || out->chunks == 0) {
         out->verdict = GW_VERDICT_UNRESOLVED;
-        gw_buf_adds(&reason, out->chunks == 0 ? "not looked at"
+        gw_buf_adds(&reason, out->chunks == 0          ? "not looked at"
                              : task->unresolved_why[0] ? task->unresolved_why
                                                        : "rows were still changing");
     } else {

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *print_value(const struct gw_verify_side *side, const struct gw_column *column, const struct gw_value *value)
+static char *print_value(const struct gw_verify_side *side, const struct gw_column *column,
+                         const struct gw_value *value)
 {
     struct gw_buf text = {0};
     side->store->type->scan->print(column, value, &text);

@@ -13,7 +13,7 @@
 /* ---- digests ----------------------------------------------------------------------------------------------------- */
 struct gw_pass {
     struct gw_digest total[2];
-    unsigned bits;              /* 2^bits buckets by the key's hash; 0: none kept */
+    unsigned bits; /* 2^bits buckets by the key's hash; 0: none kept */
     struct gw_digest *buckets[2];
     struct gw_verify_span spans[2];
 };
@@ -26,8 +26,8 @@ uint64_t gw_pass_bucket_rows(const struct gw_pass *, size_t bucket); /* of both 
 /* Begins anew; both sides at once, or one (the other stays). */
 GW_MUST_CHECK bool gw_pass_read(struct gw_pass *, struct gw_verify_pair *, const struct gw_verify_scope *,
                                 struct gw_error *err);
-GW_MUST_CHECK bool gw_pass_read_side(struct gw_pass *, struct gw_verify_pair *, const struct gw_verify_scope *, int side,
-                                     struct gw_error *err);
+GW_MUST_CHECK bool gw_pass_read_side(struct gw_pass *, struct gw_verify_pair *, const struct gw_verify_scope *,
+                                     int side, struct gw_error *err);
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 struct gw_pass_entry {

@@ -27,8 +27,10 @@ enum gw_exit gw_verify_exit(const struct gw_verify_report *report)
 
 static const char *kind_name(enum gw_verify_kind kind)
 {
-    static const char *const names[] = {[GW_VERIFY_MISSING] = "missing", [GW_VERIFY_EXTRA] = "extra",
-                                        [GW_VERIFY_CHANGED] = "changed", [GW_VERIFY_DUPLICATE] = "duplicate"};
+    static const char *const names[] = {[GW_VERIFY_MISSING] = "missing",
+                                        [GW_VERIFY_EXTRA] = "extra",
+                                        [GW_VERIFY_CHANGED] = "changed",
+                                        [GW_VERIFY_DUPLICATE] = "duplicate"};
     return names[kind];
 }
 

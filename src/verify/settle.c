@@ -248,8 +248,10 @@ static void take_counts(struct gw_settle *settle)
 {
     struct gw_verify_task *task = settle->task;
     struct gw_verify_collection *out = &task->out;
-    uint64_t *const by_kind[] = {[GW_VERIFY_MISSING] = &out->missing, [GW_VERIFY_EXTRA] = &out->extra,
-                                 [GW_VERIFY_CHANGED] = &out->changed, [GW_VERIFY_DUPLICATE] = &out->duplicate};
+    uint64_t *const by_kind[] = {[GW_VERIFY_MISSING] = &out->missing,
+                                 [GW_VERIFY_EXTRA] = &out->extra,
+                                 [GW_VERIFY_CHANGED] = &out->changed,
+                                 [GW_VERIFY_DUPLICATE] = &out->duplicate};
     pthread_mutex_lock(&task->lock);
     for (size_t i = 0; i < settle->count; i++) {
         const struct gw_suspect *suspect = &settle->suspects[i];

@@ -22,10 +22,10 @@ struct keyless {
     struct gw_verify_task *task;
     struct gw_verify_pair *pair;
     struct gw_verify_scope scope;
-    struct gw_pass *pass;       /* [0]: A, then B; [1]: T */
-    struct gw_digest *before;   /* A of the round */
+    struct gw_pass *pass;         /* [0]: A, then B; [1]: T */
+    struct gw_digest *before;     /* A of the round */
     struct gw_digest *suspect[2]; /* what made a bucket suspect */
-    unsigned char *states;      /* enum bucket_state */
+    unsigned char *states;        /* enum bucket_state */
     size_t buckets, open, different;
     int64_t end_us;
 };
@@ -112,9 +112,8 @@ static void show_row(struct keyless *keyless, const struct gw_pass_rows *rows, c
     gw_arena_release(&arena);
     if (!out->differences)
         out->differences = gw_calloc(GW_VERIFY_SHOWN_MAX, sizeof *out->differences);
-    out->differences[out->difference_count++] =
-        (struct gw_verify_difference){.kind = entry->count[0] > entry->count[1] ? GW_VERIFY_MISSING : GW_VERIFY_EXTRA,
-                                      .key = gw_buf_detach(&text)};
+    out->differences[out->difference_count++] = (struct gw_verify_difference){
+        .kind = entry->count[0] > entry->count[1] ? GW_VERIFY_MISSING : GW_VERIFY_EXTRA, .key = gw_buf_detach(&text)};
 }
 
 struct group_work {
@@ -184,13 +183,17 @@ bool gw_verify_settle_keyless(struct gw_verify_task *task, struct gw_verify_pair
 {
     int64_t resettle_ms = task->options->resettle_ms > 0 ? task->options->resettle_ms : 30000;
     size_t buckets = gw_pass_buckets(pass);
-    struct keyless keyless = {.task = task, .pair = pair, .pass = pass, .buckets = buckets,
-                              .scope = {.collection = task->collection, .chunk_rows = task->chunk_rows},
-                              .before = gw_calloc(buckets, sizeof(struct gw_digest)),
-                              .suspect = {gw_calloc(buckets, sizeof(struct gw_digest)),
-                                          gw_calloc(buckets, sizeof(struct gw_digest))},
-                              .states = gw_calloc(buckets, 1), .open = buckets,
-                              .end_us = gw_mono_us() + resettle_ms * 1000};
+    struct keyless keyless = {
+        .task = task,
+        .pair = pair,
+        .pass = pass,
+        .buckets = buckets,
+        .scope = {.collection = task->collection, .chunk_rows = task->chunk_rows},
+        .before = gw_calloc(buckets, sizeof(struct gw_digest)),
+        .suspect = {gw_calloc(buckets, sizeof(struct gw_digest)), gw_calloc(buckets, sizeof(struct gw_digest))},
+        .states = gw_calloc(buckets, 1),
+        .open = buckets,
+        .end_us = gw_mono_us() + resettle_ms * 1000};
     uint64_t rows = 0;
     for (size_t i = 0; i < buckets; i++) {
         if (gw_pass_bucket_equal(pass, i)) {

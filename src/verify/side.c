@@ -146,8 +146,11 @@ static void *read_target(void *arg)
 bool gw_verify_pair_read(struct gw_verify_pair *pair, const struct gw_verify_scope *scope, gw_verify_visit *visit,
                          void *args[2], struct gw_verify_span spans[2], struct gw_error *err)
 {
-    struct target_read target = {.side = &pair->sides[GW_VERIFY_TARGET], .scope = scope, .visit = visit,
-                                 .arg = args[GW_VERIFY_TARGET], .span = &spans[GW_VERIFY_TARGET]};
+    struct target_read target = {.side = &pair->sides[GW_VERIFY_TARGET],
+                                 .scope = scope,
+                                 .visit = visit,
+                                 .arg = args[GW_VERIFY_TARGET],
+                                 .span = &spans[GW_VERIFY_TARGET]};
     pthread_t thread;
     int made = pthread_create(&thread, NULL, read_target, &target);
     if (made != 0)

@@ -55,7 +55,7 @@ GW_MUST_CHECK bool gw_verify_pair_read(struct gw_verify_pair *, const struct gw_
 /* Runs `work` until it succeeds or fails for good: what passes is tried again on new sessions, for a minute. `work`
  * begins anew each time. */
 GW_MUST_CHECK bool gw_verify_pair_try(struct gw_verify_pair *,
-                                      bool (*work)(struct gw_verify_pair *, void *arg, struct gw_error *err),
-                                      void *arg, struct gw_error *err);
+                                      bool (*work)(struct gw_verify_pair *, void *arg, struct gw_error *err), void *arg,
+                                      struct gw_error *err);
 
 #endif

@@ -28,7 +28,7 @@ void gw_verify_keys_add(struct gw_verify_keys *, const struct gw_row *key);
 void gw_verify_keys_release(struct gw_verify_keys *);
 
 struct gw_verify_shared { /* of the whole run */
-    atomic_bool stalled; /* the target did not get there last time: the next wait is short */
+    atomic_bool stalled;  /* the target did not get there last time: the next wait is short */
     atomic_ullong chunks, rows, bytes, suspects;
 };
 
@@ -42,8 +42,8 @@ struct gw_verify_task {
     pthread_mutex_t lock;
     size_t items_open; /* chunks queued or being read */
     bool split_done;
-    bool closed;       /* the verdict stands */
-    bool failed;       /* could not be read: `error`; the rest of its chunks is skipped */
+    bool closed; /* the verdict stands */
+    bool failed; /* could not be read: `error`; the rest of its chunks is skipped */
     struct gw_error error;
     char unresolved_why[400]; /* the first reason why rows stayed unresolved */
     uint64_t rows_unexamined; /* more rows that differ, by their digests alone */

@@ -122,8 +122,8 @@ static int64_t chunk_rows(const struct gw_verify_options *options, const struct 
 
 static void init_task(struct run *run, struct gw_verify_task *task, const struct gw_collection *planned)
 {
-    struct gw_collection *source = (struct gw_collection *)(uintptr_t)gw_schema_find(&run->schemas[0], planned->space,
-                                                                                     planned->name);
+    struct gw_collection *source =
+        (struct gw_collection *)(uintptr_t)gw_schema_find(&run->schemas[0], planned->space, planned->name);
     const struct gw_collection *target = gw_schema_find(&run->schemas[1], planned->space, planned->name);
     *task = (struct gw_verify_task){.options = run->options, .shared = &run->shared, .collection = source};
     pthread_mutex_init(&task->lock, NULL);
@@ -163,8 +163,7 @@ static bool list_sides(struct run *run, struct gw_error *err)
     const struct gw_store *stores[] = {run->options->source, run->options->target};
     for (int i = 0; i < 2; i++)
         if (!stores[i]->type->catalog || !stores[i]->type->scan || !stores[i]->type->reader)
-            return gw_fail(err, GW_ERR_UNSUPPORTED, "a store of type %s cannot be verified yet",
-                           stores[i]->type->name);
+            return gw_fail(err, GW_ERR_UNSUPPORTED, "a store of type %s cannot be verified yet", stores[i]->type->name);
     return run->options->source->type->catalog->list(run->options->source, &everything, &run->schemas[0], err) &&
            run->options->target->type->catalog->list(run->options->target, &everything, &run->schemas[1], err);
 }
@@ -269,9 +268,9 @@ static bool split_task(struct run *run, struct gw_verify_pair *pair, struct gw_v
         ok = gw_verify_pair_try(pair, split_once, &work, err);
         if (!ok)
             break;
-        struct item item = {.has_range = true,
-                            .range = {gw_bound_copy(&work.low), work.last ? (struct gw_bound){0}
-                                                                          : gw_bound_copy(&work.next)}};
+        struct item item = {
+            .has_range = true,
+            .range = {gw_bound_copy(&work.low), work.last ? (struct gw_bound){0} : gw_bound_copy(&work.next)}};
         if (!push(run, task, item))
             break;
         gw_bound_release(&work.low);
@@ -392,7 +391,7 @@ static void decide_all(struct gw_verify_report *report)
         unresolved += report->collections[i].verdict == GW_VERDICT_UNRESOLVED;
         rows += report->collections[i].rows[0] + report->collections[i].rows[1];
     }
-    report->verdict = different                              ? GW_VERDICT_DIFFERENT
+    report->verdict = different                               ? GW_VERDICT_DIFFERENT
                       : unresolved || !report->count || !rows ? GW_VERDICT_UNRESOLVED
                                                               : GW_VERDICT_EQUAL;
     if (!report->count)

@@ -83,7 +83,7 @@ struct gw_verify_collection {
     uint64_t chunks, chunks_differing;
     uint64_t suspects, settled; /* rows that differed at first; of these, rows that were only moving */
     uint64_t missing, extra, changed, duplicate, unresolved; /* rows */
-    bool at_least; /* so many were different that the rest was not looked at one by one */
+    bool at_least;                     /* so many were different that the rest was not looked at one by one */
     struct gw_position from[2], to[2]; /* the snapshots' positions on the source, on the target */
     size_t cause_count;
     char **causes; /* "all 4,112 rows differ in created_at by +9 h: time zone" */
@@ -94,7 +94,7 @@ struct gw_verify_collection {
 struct gw_verify_report {
     enum gw_verdict verdict;
     char reason[160]; /* why unresolved although no collection is: nothing was compared; else "" */
-    bool live; /* something was following */
+    bool live;        /* something was following */
     int64_t began_wall_us, elapsed_us;
     size_t count;
     struct gw_verify_collection *collections; /* as in the schema */

@@ -25,8 +25,8 @@ static void use_row(const struct gw_pg_copy *copy, struct gw_arena *arena)
     struct gw_value values[8];
     struct gw_error err;
     for (unsigned i = 0; i < copy->field_count; i++)
-        columns[i] = (struct gw_pg_form_column){.kind = gw_pg_form_of_type(oids[i % OIDS], 'b'),
-                                                .bytea = oids[i % OIDS] == 17};
+        columns[i] =
+            (struct gw_pg_form_column){.kind = gw_pg_form_of_type(oids[i % OIDS], 'b'), .bytea = oids[i % OIDS] == 17};
     const struct gw_pg_form form = {.count = copy->field_count, .columns = columns};
     if (!gw_pg_form_row(&form, false, copy->fields, values, arena, &err))
         return;

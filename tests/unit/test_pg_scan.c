@@ -177,13 +177,13 @@ static void a_hash_says_length_and_slices(void **state)
 static void types_that_hold_what_belongs_to_a_server_go_as_text(void **state)
 {
     (void)state;
-    assert_int_equal(gw_pg_form_of_type(23, 'b'), GW_FORM_BINARY);    /* int4 */
-    assert_int_equal(gw_pg_form_of_type(2205, 'b'), GW_FORM_TEXT);    /* regclass */
-    assert_int_equal(gw_pg_form_of_type(2206, 'b'), GW_FORM_TEXT);    /* regtype */
-    assert_int_equal(gw_pg_form_of_type(1007, 'b'), GW_FORM_TEXT);    /* int4[] */
-    assert_int_equal(gw_pg_form_of_type(3802, 'b'), GW_FORM_JSONB);   /* jsonb */
-    assert_int_equal(gw_pg_form_of_type(16400, 'b'), GW_FORM_TEXT);   /* an extension's */
-    assert_int_equal(gw_pg_form_of_type(23, 'd'), GW_FORM_TEXT);      /* a domain */
+    assert_int_equal(gw_pg_form_of_type(23, 'b'), GW_FORM_BINARY);  /* int4 */
+    assert_int_equal(gw_pg_form_of_type(2205, 'b'), GW_FORM_TEXT);  /* regclass */
+    assert_int_equal(gw_pg_form_of_type(2206, 'b'), GW_FORM_TEXT);  /* regtype */
+    assert_int_equal(gw_pg_form_of_type(1007, 'b'), GW_FORM_TEXT);  /* int4[] */
+    assert_int_equal(gw_pg_form_of_type(3802, 'b'), GW_FORM_JSONB); /* jsonb */
+    assert_int_equal(gw_pg_form_of_type(16400, 'b'), GW_FORM_TEXT); /* an extension's */
+    assert_int_equal(gw_pg_form_of_type(23, 'd'), GW_FORM_TEXT);    /* a domain */
 }
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */

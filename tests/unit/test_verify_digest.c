@@ -71,11 +71,12 @@ static void hash_tells_where_a_value_ends(void **state)
 {
     (void)state;
     struct gw_rowhash hash = hasher();
-    assert_false(same(hash_of(&hash, 2, (const char *[]){"a|b", "c"}), hash_of(&hash, 2, (const char *[]){"a", "b|c"})));
+    assert_false(
+        same(hash_of(&hash, 2, (const char *[]){"a|b", "c"}), hash_of(&hash, 2, (const char *[]){"a", "b|c"})));
     assert_false(same(hash_of(&hash, 2, (const char *[]){"ab", "c"}), hash_of(&hash, 2, (const char *[]){"a", "bc"})));
     assert_false(same(hash_of(&hash, 2, (const char *[]){"ab", ""}), hash_of(&hash, 2, (const char *[]){"", "ab"})));
-    assert_false(same(hash_of(&hash, 3, (const char *[]){"a", NULL, "b"}),
-                      hash_of(&hash, 3, (const char *[]){NULL, "a", "b"})));
+    assert_false(
+        same(hash_of(&hash, 3, (const char *[]){"a", NULL, "b"}), hash_of(&hash, 3, (const char *[]){NULL, "a", "b"})));
     assert_false(same(hash_of(&hash, 2, (const char *[]){"a", NULL}), hash_of(&hash, 1, (const char *[]){"a"})));
     gw_buf_release(&hash.scratch);
 }
@@ -143,8 +144,8 @@ static void expect_cause(const char *const (*pairs)[2], size_t count, uint64_t c
 static void cause_is_said_in_words(void **state)
 {
     (void)state;
-    CAUSE(2, "all 2 rows differ in created_at by +9 h: time zone",
-          {"2024-02-29 20:00:00+00", "2024-03-01 05:00:00+00"}, {"1999-12-31 23:00:00+00", "2000-01-01 08:00:00+00"});
+    CAUSE(2, "all 2 rows differ in created_at by +9 h: time zone", {"2024-02-29 20:00:00+00", "2024-03-01 05:00:00+00"},
+          {"1999-12-31 23:00:00+00", "2000-01-01 08:00:00+00"});
     CAUSE(9, "2 rows differ in created_at by -1 d", {"2024-03-01", "2024-02-29"}, {"2001-01-01", "2000-12-31"});
     CAUSE(9, "2 rows differ in created_at", {"2024-03-01", "2024-02-29"}, {"2001-01-01", "2000-12-30"});
     CAUSE(9, "1 row differs in created_at in fractions of a second: precision",

@@ -16,8 +16,8 @@ static void both_owners(struct pg_world *w, const char *sql)
 
 static struct gw_verify_options options_of(struct pg_world *w)
 {
-    return (struct gw_verify_options){.source = w->store[0], .target = w->store[1], .jobs = 2, .resettle_ms = 5000,
-                                      .schema = pg_world_list(w, 0)};
+    return (struct gw_verify_options){
+        .source = w->store[0], .target = w->store[1], .jobs = 2, .resettle_ms = 5000, .schema = pg_world_list(w, 0)};
 }
 
 static struct gw_verify_report run_options(const struct gw_verify_options *options)
@@ -89,12 +89,13 @@ static void sides_with_other_settings_are_equal(void **state)
 {
     WORLD;
     gw_autobuf struct gw_buf sql = {0};
-    gw_buf_addf(&sql,
-                "ALTER DATABASE %1$s SET timezone = 'Asia/Tokyo'; ALTER DATABASE %1$s SET datestyle = 'German';"
-                "ALTER DATABASE %1$s SET intervalstyle = 'sql_standard'; ALTER DATABASE %1$s SET bytea_output = 'escape';"
-                "ALTER DATABASE %1$s SET extra_float_digits = -15; ALTER DATABASE %1$s SET xmlbinary = 'hex';"
-                "ALTER DATABASE %1$s SET client_encoding = 'LATIN1'; ALTER DATABASE %1$s SET search_path = 'pg_catalog'",
-                w->database);
+    gw_buf_addf(
+        &sql,
+        "ALTER DATABASE %1$s SET timezone = 'Asia/Tokyo'; ALTER DATABASE %1$s SET datestyle = 'German';"
+        "ALTER DATABASE %1$s SET intervalstyle = 'sql_standard'; ALTER DATABASE %1$s SET bytea_output = 'escape';"
+        "ALTER DATABASE %1$s SET extra_float_digits = -15; ALTER DATABASE %1$s SET xmlbinary = 'hex';"
+        "ALTER DATABASE %1$s SET client_encoding = 'LATIN1'; ALTER DATABASE %1$s SET search_path = 'pg_catalog'",
+        w->database);
     pg_do(w->admin[1], sql.data);
     both_owners(w, types_sql);
     /* The stores were opened before: sessions of verify are new ones, under the new defaults. */
@@ -110,22 +111,52 @@ static void sides_with_other_settings_are_equal(void **state)
 static void a_change_in_any_type_is_found(void **state)
 {
     WORLD;
-    static const char *const changes[][2] = {
-        {"c_bool", "false"}, {"c_int4", "2147483646"}, {"c_float4", "0.3664062"},
-        {"c_float8", "1e16 + 2"}, {"c_numeric", "1.5"}, {"c_money", "12.35"}, {"c_text", "c_text || ' '"},
-        {"c_varchar", "'trailing '"}, {"c_char", "'pad.'"}, {"c_byte", "'y'"}, {"c_name", "'A name'"},
-        {"c_bytea", "'\\xdeadbeef01'"}, {"c_date", "'0045-03-15 BC'"}, {"c_time", "'00:00'"},
-        {"c_timetz", "'11:30+05'"}, {"c_stamp", "'2024-03-31 02:30:00.123457'"},
-        {"c_stamptz", "c_stamptz + interval '9 hours'"}, {"c_interval", "'1 mon -2 days 03:04:05.601'"},
-        {"c_uuid", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12'"}, {"c_json", "'{\"b\": 1, \"a\": 1.0, \"a\": 2}'"},
-        {"c_jsonb", "'{\"b\": 1, \"a\": null}'"}, {"c_inet", "'::1/65'"}, {"c_cidr", "'10.0.0.0/9'"},
-        {"c_mac", "'08:00:2b:01:02:04'"}, {"c_bit", "B'10100'"}, {"c_varbit", "B'10'"}, {"c_point", "'(1,-0)'"},
-        {"c_path", "'((0,0),(1,1))'"}, {"c_polygon", "'((0,0),(1,0),(1,2))'"}, {"c_circle", "'<(0,0),3>'"},
-        {"c_mood", "'ok'"}, {"c_pair", "'(1,)'"}, {"c_email", "'A@b'"}, {"c_ints", "'{1,0,3}'"},
-        {"c_texts", "'{{a,\"\"},{\"NULL\",NULL}}'"}, {"c_times", "'{2024-01-01 00:00+08}'"},
-        {"c_floats", "'{0,NaN,0.1,5e-324}'"}, {"c_range", "'[1,6)'"}, {"c_tsrange", "'(,)'"},
-        {"c_tsvector", "'a fat cow'"}, {"c_xml", "'<a>b</a >'"}, {"c_oid", "43"}, {"c_lsn", "'1/2B'"},
-        {"c_text", "NULL"}, {"c_pair", "'(,)'"}, {"c_pair", "NULL"}};
+    static const char *const changes[][2] = {{"c_bool", "false"},
+                                             {"c_int4", "2147483646"},
+                                             {"c_float4", "0.3664062"},
+                                             {"c_float8", "1e16 + 2"},
+                                             {"c_numeric", "1.5"},
+                                             {"c_money", "12.35"},
+                                             {"c_text", "c_text || ' '"},
+                                             {"c_varchar", "'trailing '"},
+                                             {"c_char", "'pad.'"},
+                                             {"c_byte", "'y'"},
+                                             {"c_name", "'A name'"},
+                                             {"c_bytea", "'\\xdeadbeef01'"},
+                                             {"c_date", "'0045-03-15 BC'"},
+                                             {"c_time", "'00:00'"},
+                                             {"c_timetz", "'11:30+05'"},
+                                             {"c_stamp", "'2024-03-31 02:30:00.123457'"},
+                                             {"c_stamptz", "c_stamptz + interval '9 hours'"},
+                                             {"c_interval", "'1 mon -2 days 03:04:05.601'"},
+                                             {"c_uuid", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12'"},
+                                             {"c_json", "'{\"b\": 1, \"a\": 1.0, \"a\": 2}'"},
+                                             {"c_jsonb", "'{\"b\": 1, \"a\": null}'"},
+                                             {"c_inet", "'::1/65'"},
+                                             {"c_cidr", "'10.0.0.0/9'"},
+                                             {"c_mac", "'08:00:2b:01:02:04'"},
+                                             {"c_bit", "B'10100'"},
+                                             {"c_varbit", "B'10'"},
+                                             {"c_point", "'(1,-0)'"},
+                                             {"c_path", "'((0,0),(1,1))'"},
+                                             {"c_polygon", "'((0,0),(1,0),(1,2))'"},
+                                             {"c_circle", "'<(0,0),3>'"},
+                                             {"c_mood", "'ok'"},
+                                             {"c_pair", "'(1,)'"},
+                                             {"c_email", "'A@b'"},
+                                             {"c_ints", "'{1,0,3}'"},
+                                             {"c_texts", "'{{a,\"\"},{\"NULL\",NULL}}'"},
+                                             {"c_times", "'{2024-01-01 00:00+08}'"},
+                                             {"c_floats", "'{0,NaN,0.1,5e-324}'"},
+                                             {"c_range", "'[1,6)'"},
+                                             {"c_tsrange", "'(,)'"},
+                                             {"c_tsvector", "'a fat cow'"},
+                                             {"c_xml", "'<a>b</a >'"},
+                                             {"c_oid", "43"},
+                                             {"c_lsn", "'1/2B'"},
+                                             {"c_text", "NULL"},
+                                             {"c_pair", "'(,)'"},
+                                             {"c_pair", "NULL"}};
     both_owners(w, types_sql);
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         char sql[300], words[80];
@@ -152,8 +183,9 @@ static void floats_are_compared_by_bits_and_numerics_with_scale(void **state)
 static void a_time_zone_shift_is_named(void **state)
 {
     WORLD;
-    both_owners(w, "CREATE TABLE t (id int PRIMARY KEY, created_at timestamptz);"
-                   "INSERT INTO t SELECT i, timestamptz '2024-01-01' + i * interval '37 min' FROM generate_series(1, 4112) i");
+    both_owners(
+        w, "CREATE TABLE t (id int PRIMARY KEY, created_at timestamptz);"
+           "INSERT INTO t SELECT i, timestamptz '2024-01-01' + i * interval '37 min' FROM generate_series(1, 4112) i");
     pg_do(w->owner[1], "UPDATE t SET created_at = created_at + interval '9 hours'");
     expect(w, GW_VERDICT_DIFFERENT, "all 4,112 rows differ in created_at by +9 h: time zone");
 }
@@ -166,10 +198,9 @@ static void regclass_is_compared_by_name(void **state)
     both_owners(w, "CREATE TABLE named (a int); CREATE TABLE r (id int PRIMARY KEY, c regclass);"
                    "INSERT INTO r VALUES (1, 'named'); DROP TYPE IF EXISTS mood");
     expect(w, GW_VERDICT_EQUAL, "");
-    char sql[100];
-    snprintf(sql, sizeof sql, "UPDATE r SET c = %s::oid::regclass",
-             pg_value(w->owner[0], "SELECT 'named'::regclass::oid"));
-    pg_do(w->owner[1], sql); /* what a binary copy does */
+    gw_autobuf struct gw_buf sql = {0};
+    gw_buf_addf(&sql, "UPDATE r SET c = %s::oid::regclass", pg_value(w->owner[0], "SELECT 'named'::regclass::oid"));
+    pg_do(w->owner[1], gw_buf_text(&sql)); /* what a binary copy does */
     bool same = strcmp(pg_value(w->owner[1], "SELECT c = 'named'::regclass FROM r"), "t") == 0;
     assert_false(same);
     expect(w, GW_VERDICT_DIFFERENT, "1 row differs in c");
@@ -178,8 +209,10 @@ static void regclass_is_compared_by_name(void **state)
 static void awkward_names_are_read(void **state)
 {
     WORLD;
-    both_owners(w, "CREATE SCHEMA \"a.b\"; CREATE TABLE \"a.b\".\"order\" (\"Key \"\"1\"\"\" int, \"w\303\244hrung, %s {x}\" text,"
-                   " PRIMARY KEY (\"Key \"\"1\"\"\")); INSERT INTO \"a.b\".\"order\" VALUES (1, 'x'), (2, E'it''s \\\\')");
+    both_owners(
+        w,
+        "CREATE SCHEMA \"a.b\"; CREATE TABLE \"a.b\".\"order\" (\"Key \"\"1\"\"\" int, \"w\303\244hrung, %s {x}\" text,"
+        " PRIMARY KEY (\"Key \"\"1\"\"\")); INSERT INTO \"a.b\".\"order\" VALUES (1, 'x'), (2, E'it''s \\\\')");
     expect(w, GW_VERDICT_EQUAL, "");
     pg_do(w->owner[1], "UPDATE \"a.b\".\"order\" SET \"w\303\244hrung, %s {x}\" = 'y' WHERE \"Key \"\"1\"\"\" = 2");
     expect(w, GW_VERDICT_DIFFERENT, "1 row differs in w\303\244hrung, %s {x}");
@@ -190,8 +223,9 @@ static void awkward_names_are_read(void **state)
 static void keys_under_another_collation_make_no_phantoms(void **state)
 {
     WORLD;
-    const char *insert = "INSERT INTO k SELECT x || i, i FROM unnest(ARRAY['a-b','aB','ab','A1','_z','\303\244','Z']) x,"
-                         " generate_series(1, 300) i";
+    const char *insert =
+        "INSERT INTO k SELECT x || i, i FROM unnest(ARRAY['a-b','aB','ab','A1','_z','\303\244','Z']) x,"
+        " generate_series(1, 300) i";
     pg_do(w->owner[0], "CREATE TABLE k (k text COLLATE \"C\" PRIMARY KEY, v int)");
     pg_do(w->owner[1], "CREATE TABLE k (k text COLLATE \"und-x-icu\" PRIMARY KEY, v int)");
     both_owners(w, insert);
@@ -268,10 +302,12 @@ static void large_values_are_compared_by_hash_in_little_memory(void **state)
 #else
     (void)before_kb;
 #endif
-    static const char *const changes[][2] = {
-        {"b", "set_byte(b, length(b) - 1, 7) WHERE id = 1"}, {"t", "left(t, -1) || 'd' WHERE id = 1"},
-        {"j", "to_jsonb(repeat('j', 262143)) WHERE id = 100"}, {"a", "ARRAY[a[1], ''] WHERE id = 1"},
-        {"b", "b || '\\x00' WHERE id = 100"}, {"t", "left(t, -1) WHERE id = 101"}};
+    static const char *const changes[][2] = {{"b", "set_byte(b, length(b) - 1, 7) WHERE id = 1"},
+                                             {"t", "left(t, -1) || 'd' WHERE id = 1"},
+                                             {"j", "to_jsonb(repeat('j', 262143)) WHERE id = 100"},
+                                             {"a", "ARRAY[a[1], ''] WHERE id = 1"},
+                                             {"b", "b || '\\x00' WHERE id = 100"},
+                                             {"t", "left(t, -1) WHERE id = 101"}};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         char sql[200], words[80];
         snprintf(sql, sizeof sql, "UPDATE big SET %s = %s", changes[i][0], changes[i][1]);
@@ -303,9 +339,8 @@ static void a_table_without_rights_is_unresolved_and_others_are_compared(void **
     struct gw_verify_options options = options_of(w);
     struct gw_verify_report report = expect_options(&options, GW_VERDICT_UNRESOLVED, "permission denied");
     for (size_t i = 0; i < report.count; i++)
-        assert_int_equal(report.collections[i].verdict, strstr(report.collections[i].name, "open")
-                                                            ? GW_VERDICT_EQUAL
-                                                            : GW_VERDICT_UNRESOLVED);
+        assert_int_equal(report.collections[i].verdict,
+                         strstr(report.collections[i].name, "open") ? GW_VERDICT_EQUAL : GW_VERDICT_UNRESOLVED);
     gw_verify_report_release(&report);
 }
 
@@ -324,8 +359,8 @@ static void a_missing_table_and_another_type_are_different(void **state)
 struct watch {
     struct pg_world *world;
     atomic_bool stop;
-    unsigned seen;     /* different transactions of verify on the source */
-    double longest_s;  /* a transaction of verify */
+    unsigned seen;    /* different transactions of verify on the source */
+    double longest_s; /* a transaction of verify */
 };
 
 static void *watch_snapshots(void *arg)
@@ -390,11 +425,13 @@ static bool wait_subscription(void *arg, const struct gw_position *position, int
                               struct gw_error *err)
 {
     struct live *live = arg;
-    char sql[256];
+    char sql[512];
     int64_t end_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
     (void)err;
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM pg_stat_replication WHERE application_name = '%s'"
-                              " AND replay_lsn >= '%s'", live->subscription, position->text);
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM pg_stat_replication WHERE application_name = '%s'"
+             " AND replay_lsn >= '%s'",
+             live->subscription, position->text);
     do {
         pthread_mutex_lock(&live->lock);
         *reached = strcmp(pg_value(live->feedback, sql), "1") == 0;
@@ -437,7 +474,8 @@ static void *write_on(void *arg)
 static void start_live(struct live *live, struct pg_world *w)
 {
     gw_autobuf struct gw_buf sql = {0};
-    *live = (struct live){.world = w, .feedback = pg_connect_as(w, 0, "_ADMIN"), .writer = pg_connect_as(w, 0, "_OWNER")};
+    *live =
+        (struct live){.world = w, .feedback = pg_connect_as(w, 0, "_ADMIN"), .writer = pg_connect_as(w, 0, "_OWNER")};
     pthread_mutex_init(&live->lock, NULL);
     both_owners(w, "CREATE TABLE acc (id bigint PRIMARY KEY, v int, t text)");
     pg_do(w->owner[0], "INSERT INTO acc SELECT i, 0, 'row ' || i FROM generate_series(1, 5000) i");
@@ -446,7 +484,8 @@ static void start_live(struct live *live, struct pg_world *w)
     gw_autofree char *url = pg_world_url(w, 0, "_ADMIN");
     gw_buf_addf(&sql, "CREATE SUBSCRIPTION %s CONNECTION '%s' PUBLICATION p", live->subscription, url);
     pg_do(w->admin[1], sql.data);
-    for (int i = 0; strcmp(pg_value(w->admin[1], "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'"), "0"); i++) {
+    for (int i = 0;
+         strcmp(pg_value(w->admin[1], "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'"), "0"); i++) {
         assert_true(i < 3000);
         gw_sleep_us(10000);
     }

@@ -557,8 +557,7 @@ struct hot {
     atomic_ullong applied; /* as fake_at() counts */
 };
 
-static bool wait_hot(void *arg, const struct gw_position *position, int timeout_ms, bool *reached,
-                     struct gw_error *err)
+static bool wait_hot(void *arg, const struct gw_position *position, int timeout_ms, bool *reached, struct gw_error *err)
 {
     struct hot *hot = arg;
     int64_t end_us = gw_mono_us() + (int64_t)timeout_ms * 1000;

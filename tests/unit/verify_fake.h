@@ -33,7 +33,7 @@ struct fake_store {
     size_t count, capacity;
     struct fake_row *rows; /* in no order */
     uint64_t position, next_version;
-    uint64_t reversed;     /* orders its keys downwards: another collation */
+    uint64_t reversed; /* orders its keys downwards: another collation */
     bool no_versions;
     /* Called without the lock before a read: 'b' begin, 'f' fetch, 'o' open. False: the read fails with this kind. */
     enum gw_error_kind (*hook)(struct fake_store *, char what, void *arg);
@@ -80,8 +80,7 @@ static inline void fake_add(struct fake_store *s, int64_t id, const char *a, con
 {
     pthread_mutex_lock(&s->lock);
     s->rows = gw_grow(s->rows, &s->capacity, s->count, sizeof *s->rows);
-    s->rows[s->count++] =
-        (struct fake_row){id, {fake_dup(a), fake_dup(b), fake_dup(c)}, ++s->next_version};
+    s->rows[s->count++] = (struct fake_row){id, {fake_dup(a), fake_dup(b), fake_dup(c)}, ++s->next_version};
     s->position++;
     pthread_mutex_unlock(&s->lock);
 }
@@ -385,13 +384,22 @@ static inline bool fake_split(struct gw_reader *reader, const struct gw_collecti
 static const struct gw_catalog_facet fake_catalog = {.list = fake_list};
 static const struct gw_reader_facet fake_reader = {
     .open = fake_reader_open, .close = fake_reader_close, .split = fake_split};
-static const struct gw_scan_facet fake_scan = {
-    .open = fake_scan_open, .close = fake_scan_close, .begin = fake_begin, .next = fake_next, .end = fake_end,
-    .fetch = fake_fetch, .print = fake_print, .key_order = fake_key_order, .version = fake_version,
-    .running = fake_running, .outlasted = fake_outlasted};
-static const struct gw_store_type fake_type = {
-    .contract = GW_STORE_CONTRACT, .name = "fake", .catalog = &fake_catalog, .reader = &fake_reader,
-    .scan = &fake_scan};
+static const struct gw_scan_facet fake_scan = {.open = fake_scan_open,
+                                               .close = fake_scan_close,
+                                               .begin = fake_begin,
+                                               .next = fake_next,
+                                               .end = fake_end,
+                                               .fetch = fake_fetch,
+                                               .print = fake_print,
+                                               .key_order = fake_key_order,
+                                               .version = fake_version,
+                                               .running = fake_running,
+                                               .outlasted = fake_outlasted};
+static const struct gw_store_type fake_type = {.contract = GW_STORE_CONTRACT,
+                                               .name = "fake",
+                                               .catalog = &fake_catalog,
+                                               .reader = &fake_reader,
+                                               .scan = &fake_scan};
 
 /* ---- a pair ------------------------------------------------------------------------------------------------------ */
 
@@ -407,9 +415,13 @@ static inline void fake_store_init(struct fake_store *s, enum gw_side side, bool
     *s = (struct fake_store){.base = {.type = &fake_type, .side = side}};
     pthread_mutex_init(&s->lock, NULL);
     struct gw_collection *c = &s->collection;
-    *c = (struct gw_collection){.space = gw_strdup("public"), .name = gw_strdup("people"),
-                                .column_count = FAKE_COLUMNS, .key_kind = keyed ? GW_KEY_PRIMARY : GW_KEY_NONE,
-                                .key_count = keyed ? 1 : 0, .estimated_rows = -1, .estimated_bytes = -1};
+    *c = (struct gw_collection){.space = gw_strdup("public"),
+                                .name = gw_strdup("people"),
+                                .column_count = FAKE_COLUMNS,
+                                .key_kind = keyed ? GW_KEY_PRIMARY : GW_KEY_NONE,
+                                .key_count = keyed ? 1 : 0,
+                                .estimated_rows = -1,
+                                .estimated_bytes = -1};
     c->columns = gw_calloc(FAKE_COLUMNS, sizeof *c->columns);
     for (int i = 0; i < FAKE_COLUMNS; i++) {
         c->columns[i].name = gw_strdup(names[i]);
@@ -451,8 +463,12 @@ static inline void fake_pair_free(struct fake_pair *pair)
 
 static inline struct gw_verify_options fake_options(struct fake_pair *pair)
 {
-    return (struct gw_verify_options){.source = &pair->source.base, .target = &pair->target.base,
-                                      .schema = &pair->schema, .jobs = 2, .chunk_rows = 100, .resettle_ms = 3000,
+    return (struct gw_verify_options){.source = &pair->source.base,
+                                      .target = &pair->target.base,
+                                      .schema = &pair->schema,
+                                      .jobs = 2,
+                                      .chunk_rows = 100,
+                                      .resettle_ms = 3000,
                                       .cancel = &pair->cancel};
 }
 

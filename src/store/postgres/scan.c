@@ -473,8 +473,7 @@ static bool scan_fetch(struct gw_scan *scan, const struct gw_collection *collect
     gw_autobuf struct gw_buf sql = {0};
     add_fetch(scan, collection, keys, key_count, &sql, &params);
     return send_fetch(scan, sql.data, &params, &scan->fetched, err) &&
-           gw_pg_exec(scan->store, scan->conn, "COMMIT", err) &&
-           place_rows(scan, scan->fetched, key_count, rows, err);
+           gw_pg_exec(scan->store, scan->conn, "COMMIT", err) && place_rows(scan, scan->fetched, key_count, rows, err);
 }
 
 static void scan_version(const struct gw_scan *scan, size_t index, struct gw_row_version *out)
@@ -496,8 +495,7 @@ static bool scan_running(struct gw_scan *scan, struct gw_buf *token, struct gw_e
         "  AND CASE WHEN l.pid IS NULL THEN EXISTS (SELECT FROM pg_stat_activity b WHERE b.state = 'active'"
         "                                             AND b.query ILIKE '%prepared%' AND b.pid <> pg_backend_pid())"
         "           ELSE a.state IS NULL OR a.state NOT LIKE 'idle%' END";
-    return ready_connection(scan, err) &&
-           gw_pg_query_text(scan->store, scan->conn, sql, 0, NULL, token, NULL, err);
+    return ready_connection(scan, err) && gw_pg_query_text(scan->store, scan->conn, sql, 0, NULL, token, NULL, err);
 }
 
 static bool scan_outlasted(struct gw_scan *scan, const char *token, bool *outlasted, struct gw_error *err)
@@ -510,8 +508,7 @@ static bool scan_outlasted(struct gw_scan *scan, const char *token, bool *outlas
         *outlasted = true;
         return true;
     }
-    if (!ready_connection(scan, err) ||
-        !gw_pg_query_text(scan->store, scan->conn, sql, 1, &token, &left, NULL, err))
+    if (!ready_connection(scan, err) || !gw_pg_query_text(scan->store, scan->conn, sql, 1, &token, &left, NULL, err))
         return false;
     *outlasted = strcmp(gw_buf_text(&left), "0") == 0;
     return true;

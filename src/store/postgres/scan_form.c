@@ -20,7 +20,7 @@ enum gw_pg_form_kind gw_pg_form_of_type(uint32_t type_oid, char typtype)
     if (typtype != 'b')
         return GW_FORM_TEXT;
     switch (type_oid) {
-    case 16:   /* bool */
+    case 16: /* bool */
     case BYTEA:
     case 20:   /* int8 */
     case 21:   /* int2 */
@@ -195,8 +195,8 @@ static bool fill(struct gw_pg_form *form, const PGresult *rows, const struct gw_
         struct gw_pg_form_column *column = &form->columns[i];
         column->kind = gw_pg_form_of_type(oid, typtype);
         column->bytea = oid == BYTEA;
-        column->direct = column->kind == GW_FORM_BINARY ||
-                         (column->kind == GW_FORM_TEXT && is_text_on_the_wire(oid, typtype));
+        column->direct =
+            column->kind == GW_FORM_BINARY || (column->kind == GW_FORM_TEXT && is_text_on_the_wire(oid, typtype));
         column->guarded = can_be_large(rows, row, oid);
         column->type = gw_strdup(PQgetvalue(rows, row, FORMAT_TYPE));
         if (!PQgetisnull(rows, row, OPERATOR_SCHEMA))
@@ -261,8 +261,7 @@ static uint32_t slice_end(bool bytea, const unsigned char *bytes, uint32_t len, 
     return len;
 }
 
-void gw_pg_form_hash(bool bytea, const unsigned char *bytes, uint32_t len, struct gw_arena *arena,
-                     struct gw_value *out)
+void gw_pg_form_hash(bool bytea, const unsigned char *bytes, uint32_t len, struct gw_arena *arena, struct gw_value *out)
 {
     gw_autobuf struct gw_buf hash = {0};
     gw_buf_put64(&hash, len);

@@ -32,9 +32,9 @@ enum gw_pg_form_kind { GW_FORM_BINARY, GW_FORM_TEXT, GW_FORM_JSONB };
 struct gw_pg_form_column {
     enum gw_pg_form_kind kind;
     bool bytea;
-    bool direct;  /* the wire field is the column itself: it can be handed back as a binary parameter */
-    bool guarded; /* may be large: a second field carries the hash when the query is the guarded one */
-    char *type;   /* this side's name of the type, for casts; owned */
+    bool direct;           /* the wire field is the column itself: it can be handed back as a binary parameter */
+    bool guarded;          /* may be large: a second field carries the hash when the query is the guarded one */
+    char *type;            /* this side's name of the type, for casts; owned */
     char *operator_schema; /* owned; where the type's comparison lives, NULL: pg_catalog */
 };
 

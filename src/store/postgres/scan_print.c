@@ -38,8 +38,7 @@ static void add_date(struct gw_buf *out, int64_t days_1970)
 
 static void add_time(struct gw_buf *out, int64_t us)
 {
-    gw_buf_addf(out, "%02" PRId64 ":%02" PRId64 ":%02" PRId64, us / 3600000000, us / 60000000 % 60,
-                us / 1000000 % 60);
+    gw_buf_addf(out, "%02" PRId64 ":%02" PRId64 ":%02" PRId64, us / 3600000000, us / 60000000 % 60, us / 1000000 % 60);
     if (us % 1000000)
         gw_buf_addf(out, ".%06" PRId64, us % 1000000);
 }
