@@ -260,17 +260,33 @@ static bool fail_not_drained(struct gw_pgb_gate *gate, int timeout_ms, struct gw
     return gw_error_hint(err, "wait until they have ended, or end them; then try again");
 }
 
-static bool pause_all(struct gw_pgb_gate *gate, int timeout_ms, struct gw_error *err)
+static void free_logins(struct gw_pgb_gate *gate)
 {
-    int64_t deadline_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
-    int64_t look_us = gw_mono_us() + LOOK_MS * 1000;
-    int pauses = 0;
+    for (size_t i = 0; i < gate->process_count; i++)
+        gw_pgb_free_logins(&gate->processes[i]);
+}
+
+static bool quiet_logins(struct gw_pgb_gate *gate, struct gw_error *err)
+{
     for (size_t i = 0; i < gate->process_count; i++)
         if (!gw_pgb_hold_logins(gate, &gate->processes[i], err))
             return false;
     GW_CRASH_POINT("gate.park.holding");
     for (size_t i = 0; i < gate->process_count; i++)
-        if (!gw_pgb_wait_logins(gate, &gate->processes[i], err) || !send_pause(gate, &gate->processes[i], err))
+        if (!gw_pgb_wait_logins(gate, &gate->processes[i], err))
+            return false;
+    return true;
+}
+
+static bool pause_all(struct gw_pgb_gate *gate, int timeout_ms, struct gw_error *err)
+{
+    int64_t deadline_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
+    int64_t look_us = gw_mono_us() + LOOK_MS * 1000;
+    int pauses = 0;
+    if (!quiet_logins(gate, err))
+        return false;
+    for (size_t i = 0; i < gate->process_count; i++)
+        if (!send_pause(gate, &gate->processes[i], err))
             return false;
     GW_CRASH_POINT("gate.park.pausing");
     for (;;) {
@@ -307,7 +323,7 @@ static bool connect_all(struct gw_pgb_gate *gate, struct gw_error *err)
 
 static bool pgbouncer_state(struct gw_gate *base, bool *parked, enum gw_gate_target *target, struct gw_error *err);
 
-/* Connections, the new text of the ini file beside it on disk, and the limits as they are. */
+/* Connections, the new text of the ini file beside it on disk, and no login under way. */
 static bool pgbouncer_prepare(struct gw_gate *base, struct gw_error *err)
 {
     struct gw_pgb_gate *gate = (struct gw_pgb_gate *)base;
@@ -317,17 +333,22 @@ static bool pgbouncer_prepare(struct gw_gate *base, struct gw_error *err)
         return false;
     if (now != GW_GATE_UNKNOWN)
         gw_pgb_stage(gate, now == GW_GATE_BLUE ? GW_GATE_GREEN : GW_GATE_BLUE);
-    return true;
+    if (quiet_logins(gate, err)) /* last: it holds until park */
+        return true;
+    free_logins(gate);
+    gw_pgb_unstage(gate);
+    return false;
 }
 
 static bool pgbouncer_park(struct gw_gate *base, int timeout_ms, struct gw_error *err)
 {
     struct gw_pgb_gate *gate = (struct gw_pgb_gate *)base;
-    if (!connect_all(gate, err))
+    if (!connect_all(gate, err)) {
+        free_logins(gate);
         return false;
+    }
     if (pause_all(gate, timeout_ms, err)) {
-        for (size_t i = 0; i < gate->process_count; i++)
-            gw_pgb_free_logins(&gate->processes[i]);
+        free_logins(gate);
         GW_CRASH_POINT("gate.park.parked");
         return true;
     }
@@ -392,6 +413,7 @@ static bool pgbouncer_sessions(struct gw_gate *base, int64_t **ids, size_t *coun
 static void pgbouncer_close(struct gw_gate *base)
 {
     struct gw_pgb_gate *gate = (struct gw_pgb_gate *)base;
+    free_logins(gate); /* prepared, and never parked */
     gw_pgb_unstage(gate);
     for (size_t i = 0; i < gate->process_count; i++) {
         PQfinish(gate->processes[i].control);

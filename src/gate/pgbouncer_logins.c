@@ -27,6 +27,19 @@ static bool set_limit(struct gw_pgb_process *process, const char *key, const cha
     return gw_pgb_run(process, command, GW_PGB_ANSWER_MS, cancel, NULL, err);
 }
 
+static bool read_limits(struct gw_pgb_process *process, struct gw_error *err)
+{
+    for (int i = 0; i < GW_PGB_LIMITS; i++) {
+        if (!gw_pgb_config(process, limits[i], process->limits[i], sizeof process->limits[i], err))
+            return false;
+        if (!process->limits[i][0]) {
+            (void)gw_fail(err, GW_ERR_UNSUPPORTED, "this PgBouncer has no setting %s", limits[i]);
+            return gw_error_place(err, "%s", process->what);
+        }
+    }
+    return true;
+}
+
 static bool count_logins(struct gw_pgb_gate *gate, struct gw_pgb_process *process, int *logins, struct gw_error *err)
 {
     gw_autoresult PGresult *pools = NULL;
@@ -44,9 +57,8 @@ bool gw_pgb_hold_logins(struct gw_pgb_gate *gate, struct gw_pgb_process *process
 {
     if (process->holding)
         return true;
-    for (int i = 0; i < GW_PGB_LIMITS; i++)
-        if (!gw_pgb_config(process, limits[i], process->limits[i], sizeof process->limits[i], err))
-            return false;
+    if (!read_limits(process, err))
+        return false;
     process->holding = true;
     for (int i = 0; i < GW_PGB_LIMITS; i++)
         if (!set_limit(process, limits[i], held, gate->cancel, err))
