@@ -44,12 +44,12 @@ static bool receiver_from_target(struct receiver *r, struct gw_position *from, s
     struct gw_store *target = r->f->options.target;
     const struct gw_writer_facet *facet = target->type->writer;
     struct gw_writer *writer = NULL;
-    if (!facet->position(target, r->f->stream, from, err))
+    /* The writer first: it refuses to begin when the row has moved since it was opened. */
+    if (!facet->open(target, r->f->stream, &writer, err))
         return false;
-    if (from->order == 0)
-        return true;
-    bool ok = facet->open(target, r->f->stream, &writer, err) && facet->begin(writer, from, err) &&
-              facet->commit(writer, true, err);
+    bool ok = facet->position(target, r->f->stream, from, err);
+    if (ok && from->order > 0)
+        ok = facet->begin(writer, from, err) && facet->commit(writer, true, err);
     facet->close(writer);
     return ok;
 }

@@ -16,6 +16,21 @@ CREATE TABLE IF NOT EXISTS godwit.position (
     text       text   NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000);
+-- Moves it, if it is still where this applier believes it to be. A process that was killed can leave a session behind
+-- that still commits what it had been sent: who read the position before that must not apply the same changes again.
+CREATE OR REPLACE FUNCTION godwit.reach(of_stream text, expected numeric, reached numeric, reached_text text)
+    RETURNS void LANGUAGE plpgsql AS $reach$
+BEGIN
+    INSERT INTO godwit.position AS p (stream, "order", text, applied_at)
+        VALUES (of_stream, reached, reached_text, clock_timestamp())
+        ON CONFLICT (stream) DO UPDATE
+        SET "order" = excluded."order", text = excluded.text, applied_at = excluded.applied_at
+        WHERE p."order" = expected;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the position of % is no longer where this session found it', of_stream
+            USING ERRCODE = 'serialization_failure';
+    END IF;
+END $reach$;
 -- A loaded chunk, written first in the transaction that loads it.
 CREATE TABLE IF NOT EXISTS godwit.chunk (
     id         bigint PRIMARY KEY,

@@ -13,6 +13,16 @@ static bool prepare_session(struct gw_pg_writer *w, struct gw_error *err)
     return !w->replica || gw_pg_exec(w->store, w->conn, "SET session_replication_role = replica", err);
 }
 
+/* Before the caller asks for the position: what moves it in between is found at the first begin. */
+static bool note_position(struct gw_pg_writer *w, struct gw_error *err)
+{
+    struct gw_position position;
+    if (!gw_pg_position_read(w->store, w->conn, w->stream, &position, err))
+        return false;
+    w->order = position.order;
+    return true;
+}
+
 static void writer_close(struct gw_writer *writer)
 {
     struct gw_pg_writer *w = gw_pg_writer_of(writer);
@@ -28,7 +38,8 @@ static bool writer_open(struct gw_store *base, const char *stream, struct gw_wri
     struct gw_pg_writer *w = gw_zalloc(sizeof *w);
     w->store = gw_pg_store_of(base);
     snprintf(w->stream, sizeof w->stream, "%s", stream);
-    if (!gw_pg_connect(w->store, GW_PG_PLAIN, "apply", &w->conn, err) || !prepare_session(w, err)) {
+    if (!gw_pg_connect(w->store, GW_PG_PLAIN, "apply", &w->conn, err) || !prepare_session(w, err) ||
+        !note_position(w, err)) {
         PQfinish(w->conn);
         free(w);
         return false;

@@ -23,6 +23,8 @@ struct gw_pg_writer {
     bool replica;    /* session_replication_role is replica */
     bool in_transaction;
     bool failed;
+    uint64_t order;       /* where the stream's position row was when we opened, or we left it */
+    uint64_t order_begun; /* where the open transaction moves it */
 
     /* load.c */
     bool in_copy;
@@ -49,6 +51,10 @@ GW_MUST_CHECK bool gw_pg_load_put(struct gw_writer *, const struct gw_block *, s
 GW_MUST_CHECK bool gw_pg_load_commit(struct gw_writer *, uint64_t *rows, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_load_checkpoints(struct gw_store *, struct gw_checkpoint **out, size_t *count,
                                           struct gw_error *);
+
+/* The stream's position row by this connection; order 0 when there is none. */
+GW_MUST_CHECK bool gw_pg_position_read(struct gw_pg_store *, PGconn *, const char *stream, struct gw_position *,
+                                       struct gw_error *);
 
 /* apply.c: the facet's apply half, each as store.h says. */
 GW_MUST_CHECK bool gw_pg_apply_begin(struct gw_writer *, const struct gw_position *reached, struct gw_error *);
