@@ -147,9 +147,15 @@ static void a_session_that_claims_to_probe_gains_nothing(void **state)
     assert_stopped(app, "app", "INSERT INTO items VALUES (50, 1)");
     assert_string_equal(pg_fails(app, "SELECT godwit.fence_probe('{}')"), "42501");
     /* An operator or table of its own in the way of the names our function uses. */
-    pg_do(w->owner[GW_BLUE], "CREATE SCHEMA evil; CREATE FUNCTION evil.pg_sequence_last_value(regclass) RETURNS bigint"
-                             " LANGUAGE sql AS 'SELECT 1::bigint'; GRANT USAGE ON SCHEMA evil TO app");
-    pg_do(app, "SET search_path = evil, pg_catalog, public");
+    pg_do(w->owner[GW_BLUE],
+          "CREATE SCHEMA evil; CREATE FUNCTION evil.pg_sequence_last_value(regclass) RETURNS bigint LANGUAGE sql AS"
+          " 'SELECT 1::bigint'; CREATE FUNCTION evil.no(bigint, int) RETURNS boolean LANGUAGE sql AS 'SELECT false';"
+          "CREATE FUNCTION evil.no(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT false';"
+          "CREATE OPERATOR evil.= (LEFTARG = bigint, RIGHTARG = int, FUNCTION = evil.no);"
+          "CREATE OPERATOR evil.<> (LEFTARG = name, RIGHTARG = name, FUNCTION = evil.no);"
+          "CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT NULL::text';"
+          "GRANT USAGE ON SCHEMA evil TO app");
+    pg_do(app, "SET search_path = evil, public, pg_catalog");
     assert_stopped(app, "app", "INSERT INTO items VALUES (50, 1)");
     PQfinish(app);
 }
