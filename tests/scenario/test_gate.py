@@ -21,7 +21,7 @@ from godwit_support.waiting import wait_until
 
 def driver_program():
     given = os.environ.get("GODWIT_GATE_DRIVER")
-    return pathlib.Path(given) if given else binary().parent / "tests/unit/gate_driver"
+    return pathlib.Path(given) if given else binary().parent / "tests/scenario/gate_driver"
 
 
 class Refused(Exception):
