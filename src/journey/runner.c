@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "io/unix_socket.h"
+#include "journey/enforce.h"
 #include "journey/load.h"
 #include "journey/status.h"
 #include "journey/streams.h"
@@ -33,6 +34,8 @@ struct runner {
     struct gw_journey *journey;
     struct gw_unix_listener listener;
     struct work work;
+    struct gw_enforcer *enforcer; /* beside us while no verb is worked */
+    bool enforce_due;
     int64_t guarded_us;
     bool over;          /* aborted or finished: nothing left to run for */
     atomic_bool failed; /* its own first work failed for good: `failure` says how */
@@ -102,6 +105,7 @@ static void reap_work(struct runner *runner, bool wait)
     json_decref(work->arguments);
     work->arguments = NULL;
     atomic_store(&work->running, false);
+    runner->enforce_due = true;
     struct gw_error err;
     enum gw_stage stage;
     if (gw_journey_stage(runner->journey, &stage, &err))
@@ -152,6 +156,8 @@ static void begin_work(struct runner *runner, struct gw_unix_connection *client,
     work->client = *client;
     work->client_gone = false;
     work->arguments = json_incref(arguments ? arguments : json_object());
+    gw_enforcer_stop(runner->enforcer);
+    runner->enforcer = NULL;
     atomic_store(&work->ended, false);
     atomic_store(&work->running, true);
     if (pthread_create(&work->thread, NULL, work_verb, runner) != 0) {
@@ -196,6 +202,18 @@ static void guard(struct runner *runner)
         gw_warn("the disk guard could not look: %s", err.message);
 }
 
+/* After each verb: it may have left something to take off or to validate. */
+static void enforce(struct runner *runner)
+{
+    struct gw_error err;
+    if (!runner->enforce_due || runner->enforcer || runner->over || atomic_load(&runner->failed) ||
+        atomic_load(&runner->work.running))
+        return;
+    runner->enforce_due = false;
+    if (!gw_enforcer_start(runner->journey, &runner->enforcer, &err))
+        gw_log_error(&err);
+}
+
 static void serve(struct runner *runner)
 {
     struct gw_journey *journey = runner->journey;
@@ -211,7 +229,10 @@ static void serve(struct runner *runner)
         }
         reap_work(runner, false);
         guard(runner);
+        enforce(runner);
     }
+    gw_enforcer_stop(runner->enforcer);
+    runner->enforcer = NULL;
     reap_work(runner, true);
 }
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "journey/enforce.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,29 @@ bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool 
     return true;
 }
 
+void gw_streams_release(struct gw_journey *journey, enum gw_side source)
+{
+    pthread_mutex_lock(&journey->lock);
+    if (journey->follows[source])
+        gw_follow_resume_apply(journey->follows[source]);
+    pthread_mutex_unlock(&journey->lock);
+}
+
+/* Nothing is applied on a side that would answer it. When that takes longer the runner goes on with it. */
+static bool follow_owner(struct gw_journey *journey, enum gw_side owner, struct gw_error *err)
+{
+    struct gw_error why;
+    if (gw_enforce_follower(journey, owner, &why))
+        return true;
+    if (why.kind != GW_ERR_RETRY) {
+        *err = why;
+        return false;
+    }
+    gw_warn("%s: nothing is applied yet: %s%s%s", gw_stream_name(owner), why.message, why.detail[0] ? "; " : "",
+            why.detail);
+    return true;
+}
+
 bool gw_streams_start(struct gw_journey *journey, struct gw_error *err)
 {
     enum gw_side owner;
@@ -51,10 +75,12 @@ bool gw_streams_start(struct gw_journey *journey, struct gw_error *err)
             continue;
         /* Only blue's rows were loaded in chunks; the way back began behind the load. */
         if (!gw_streams_start_one(journey, source, source == owner, err) ||
+            !gw_follow_pause_apply(journey->follows[source], err) ||
             !gw_follow_allow_apply(journey->follows[source], source == GW_BLUE ? journey->state : NULL, err))
             return false;
     }
-    return true;
+    gw_streams_release(journey, gw_side_other(owner));
+    return follow_owner(journey, owner, err);
 }
 
 static bool both_receive(struct gw_journey *journey)

@@ -8,10 +8,14 @@
 
 /* Receives from one side; nothing is applied before gw_follow_allow_apply. No-op when it runs. */
 GW_MUST_CHECK bool gw_streams_start_one(struct gw_journey *, enum gw_side source, bool source_owns, struct gw_error *);
-/* From the end of the load on: both directions, applying; the owner is asked of the sides. No-op when they run. */
+/* From the end of the load on: both directions, applying; the owner is asked of the sides. The side that follows is
+ * without what would act on our changes before the first one is applied. Those that run are left alone, and what a
+ * switch held back is let go. */
 GW_MUST_CHECK bool gw_streams_start(struct gw_journey *, struct gw_error *);
 /* Waits until both directions receive; what still hinders one stands in its status. */
 GW_MUST_CHECK bool gw_streams_wait_receiving(struct gw_journey *, int timeout_ms, struct gw_error *);
+/* Applying what comes from this side goes on, if it was held back. Any thread. */
+void gw_streams_release(struct gw_journey *, enum gw_side source);
 void gw_streams_stop(struct gw_journey *);
 void gw_streams_stop_one(struct gw_journey *, enum gw_side source);
 /* Looks at what blocks or failed for good in either direction: false with that error. */

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "journey/enforce.h"
 #include "journey/streams.h"
 #include "journey/verbs.h"
 
@@ -86,6 +87,24 @@ static bool end_migration(struct gw_journey *journey, enum gw_stage during, enum
     return replace_journal(journey, end, err);
 }
 
+/* The side that stays in service: all it is to enforce, it enforces. */
+static bool complete_side(struct gw_journey *journey, enum gw_side side, bool must, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf failed = {0};
+    if (!gw_enforce_all(journey, side, &failed, err))
+        return false;
+    if (failed.len == 0)
+        return true;
+    if (!must) {
+        gw_journey_say(journey, "foreign keys on %s that its rows contradict stay NOT VALID:\n%s", gw_side_name(side),
+                       gw_buf_text(&failed));
+        return true;
+    }
+    (void)!gw_fail(err, GW_ERR_CONFLICT, "rows on %s contradict its foreign keys", gw_side_name(side));
+    (void)!gw_error_detail(err, "%s", gw_buf_text(&failed));
+    return gw_error_hint(err, "repair the rows, or drop the foreign keys; then godwit finish again");
+}
+
 static bool begin(struct gw_journey *journey, enum gw_verb verb, struct gw_error *err)
 {
     return gw_journey_open_state(journey, GW_JOURNAL_WORK, err) && gw_journey_allows(journey, verb, err) &&
@@ -130,7 +149,8 @@ int gw_verb_abort(struct gw_journey *journey, const json_t *arguments, json_t **
         (void)!gw_error_hint(err, "godwit rollback first, then godwit abort");
         return (int)gw_error_exit(err);
     }
-    if (!end_migration(journey, GW_STAGE_ABORT, GW_STAGE_ABORTED, GW_BLUE, err))
+    if ((home && !complete_side(journey, GW_BLUE, false, err)) ||
+        !end_migration(journey, GW_STAGE_ABORT, GW_STAGE_ABORTED, GW_BLUE, err))
         return (int)gw_error_exit(err);
     gw_journey_say(journey, "aborted: nothing of godwit is left on blue or green; blue owns its data as before");
     gw_journey_say(journey, "the tables copied to green are still there; drop them before another try");
@@ -178,7 +198,8 @@ int gw_verb_finish(struct gw_journey *journey, const json_t *arguments, json_t *
         (void)!gw_error_hint(err, "make a backup of blue yourself, then: godwit finish --no-archive");
         return (int)gw_error_exit(err);
     }
-    if (!end_migration(journey, GW_STAGE_FINISH, GW_STAGE_FINISHED, GW_GREEN, err))
+    if (!complete_side(journey, GW_GREEN, true, err) ||
+        !end_migration(journey, GW_STAGE_FINISH, GW_STAGE_FINISHED, GW_GREEN, err))
         return (int)gw_error_exit(err);
     gw_journey_say(journey, "finished: green is on its own, nothing of godwit is left on either side");
     *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "green");

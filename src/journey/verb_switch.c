@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/json.h"
+#include "journey/enforce.h"
 #include "journey/lease.h"
 #include "journey/load.h"
 #include "journey/streams.h"
@@ -121,6 +122,18 @@ static bool blockers(void *arg, enum gw_side from, struct gw_buf *lines, struct 
            add_ddl(journey, from, lines, err);
 }
 
+static bool hold(void *arg, enum gw_side source, struct gw_error *err)
+{
+    struct change_of_owner *change = arg;
+    return gw_follow_pause_apply(change->journey->follows[source], err);
+}
+
+static void release(void *arg, enum gw_side source)
+{
+    struct change_of_owner *change = arg;
+    gw_streams_release(change->journey, source);
+}
+
 static bool lease_take(void *arg, int lease_ms, struct gw_error *err)
 {
     struct change_of_owner *change = arg;
@@ -174,6 +187,8 @@ static struct gw_switch_options options_of(struct change_of_owner *change, const
                                                 .lease_take = lease_take,
                                                 .lease_renew = lease_renew,
                                                 .lease_release = lease_release,
+                                                .hold = hold,
+                                                .release = release,
                                                 .owner_changed = owner_changed,
                                                 .say = say},
                                       .cancel = journey->cancel,
@@ -263,6 +278,9 @@ static int after_switch(struct gw_journey *journey, const struct gw_switch_optio
     if (!keep_fingerprint(journey, owner, err) ||
         !gw_journey_enter(journey, owner == GW_GREEN ? GW_STAGE_RETAIN : GW_STAGE_FOLLOW, err))
         return (int)gw_error_exit(err);
+    struct gw_error why;
+    if (!gw_enforce_follower(journey, owner, &why)) /* the owner has changed all the same */
+        gw_warn("%s does not follow yet, godwit run goes on with it: %s", gw_side_name(options->from), why.message);
     return GW_EXIT_YES;
 }
 

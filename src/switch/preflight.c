@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 enum { CENSUS_LOOKS = 4, CENSUS_PAUSE_MS = 60 };
+enum { TIGHTEN_TIMEOUT_MS = 2500 };
 enum { CANARY_TIMEOUT_MS = 10000, CANARY_POLL_MS = 5, APPLY_TIMEOUT_MS = 10000 };
 
 static bool is_listed(int64_t id, const int64_t *ids, size_t count)
@@ -133,6 +134,33 @@ static bool measure(const struct gw_switch_options *options, int *predicted_ms, 
     return true;
 }
 
+/* Foreign keys and triggers that are off the new owner are put on once for trial, while nothing waits for it: it shows
+ * that they can be, and how long it takes. Longer than an autovacuum that is in the way is left alone by the server. */
+static bool try_tighten(const struct gw_switch_options *options, struct gw_buf *blockers, int *predicted_ms,
+                        struct gw_error *err)
+{
+    struct gw_store *to = options->sides[gw_side_other(options->from)];
+    const struct gw_schema_facet *schema = to->type->schema;
+    struct gw_tighten *tighten = NULL;
+    if (!schema || !schema->tighten_open)
+        return true;
+    if (!schema->tighten_open(to, &tighten, err))
+        return false;
+    if (!tighten)
+        return true;
+    int64_t began = gw_mono_us();
+    bool done = schema->tighten(tighten, TIGHTEN_TIMEOUT_MS, err);
+    *predicted_ms += (int)((gw_mono_us() - began) / 1000) + 1;
+    schema->tighten_close(tighten);
+    if (!done && err->kind == GW_ERR_CANCELLED)
+        return false;
+    if (!done)
+        gw_buf_addf(blockers, "foreign keys and triggers cannot be put on %s: %s\n", gw_side_name(to->side),
+                    err->message);
+    gw_error_clear(err);
+    return true;
+}
+
 static bool add_fence_holes(const struct gw_switch_options *options, struct gw_buf *blockers, struct gw_error *err)
 {
     for (int side = 0; side < 2; side++) {
@@ -164,7 +192,8 @@ bool gw_switch_preflight(const struct gw_switch_options *options, struct gw_buf 
         return false;
     if (blockers->len) /* a lagging pair would only time out on the canary */
         return true;
-    if (!send_canary(options, blockers, err) || !measure(options, predicted_ms, err))
+    if (!send_canary(options, blockers, err) || !measure(options, predicted_ms, err) ||
+        !try_tighten(options, blockers, predicted_ms, err))
         return false;
     if (*predicted_ms > options->pause_budget_ms)
         gw_buf_addf(blockers, "a pause of %d ms is to be expected, the budget is %d ms (switch.pause_budget)\n",

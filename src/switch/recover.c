@@ -57,6 +57,24 @@ static bool undo(struct gw_store *const sides[2], struct gw_owner rows[2], struc
     return true;
 }
 
+/* The owner enforces what it is to enforce before it is opened: a flip may have been cut off before that. */
+static bool enforce(struct gw_store *owner, struct gw_buf *done, struct gw_error *err)
+{
+    const struct gw_schema_facet *schema = owner->type->schema;
+    struct gw_tighten *tighten = NULL;
+    if (!schema || !schema->tighten_open)
+        return true;
+    if (!schema->tighten_open(owner, &tighten, err))
+        return false;
+    if (!tighten)
+        return true;
+    bool ok = schema->tighten(tighten, 5000, err) && schema->tighten_commit(tighten, err);
+    schema->tighten_close(tighten);
+    if (ok)
+        gw_buf_addf(done, "put foreign keys and triggers on the owner, %s\n", gw_side_name(owner->side));
+    return ok;
+}
+
 static bool settle_fences(struct gw_store *const sides[2], const struct gw_schema *schema, enum gw_side owner,
                           struct gw_buf *done, struct gw_error *err)
 {
@@ -93,7 +111,7 @@ bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *
     if (raised && done->len == 0 && !undo(sides, rows, done, err))
         return false;
     GW_CRASH_POINT("switch.recover.before_fences");
-    if (!settle_fences(sides, schema, *owner, done, err))
+    if (!enforce(sides[*owner], done, err) || !settle_fences(sides, schema, *owner, done, err))
         return false;
     if (!gate)
         return true;

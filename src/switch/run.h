@@ -15,6 +15,8 @@ struct gw_switch_run {
     int64_t parked_at_us, deadline_us; /* monotonic; the budget counts from the moment parking was asked for */
     struct gw_owner expected_from, expected_to;
     struct gw_position fence_at;
+    struct gw_tighten *tighten; /* what puts foreign keys and triggers on the new owner; NULL: nothing is off */
+    bool tighten_again;         /* it was lost after the flip */
     bool flipped; /* the old owner's row says so: from here on only forward */
 };
 

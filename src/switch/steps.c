@@ -16,6 +16,25 @@ static bool over_budget(struct gw_switch_run *run, const char *doing, struct gw_
                               "switch.pause_budget");
 }
 
+/* Out of the pause: what will be put on the new owner is made ready, and what comes from it is held back until the old
+ * owner is without what would act on it. */
+static bool hold(struct gw_switch_run *run, struct gw_error *err)
+{
+    const struct gw_switch_hooks *hooks = &run->options->hooks;
+    const struct gw_schema_facet *schema = run->to->type->schema;
+    if (schema && schema->tighten_open && !schema->tighten_open(run->to, &run->tighten, err))
+        return false;
+    return !hooks->hold || hooks->hold(hooks->arg, run->to->side, err);
+}
+
+static bool let_go(struct gw_switch_run *run, struct gw_error *err)
+{
+    (void)err;
+    if (run->options->hooks.release)
+        run->options->hooks.release(run->options->hooks.arg, run->to->side);
+    return true;
+}
+
 static bool take_lease(struct gw_switch_run *run, struct gw_error *err)
 {
     const struct gw_switch_hooks *hooks = &run->options->hooks;
@@ -89,6 +108,40 @@ static bool sync_sequences(struct gw_switch_run *run, struct gw_error *err)
     return left_ms(run) > 0 || over_budget(run, "sequences were being set", err);
 }
 
+/* Done and not committed: undone it is gone at once, and whoever dies here leaves nothing of it. */
+static bool enforce(struct gw_switch_run *run, struct gw_error *err)
+{
+    int limit = left_ms(run) < run->options->lock_timeout_ms ? left_ms(run) : run->options->lock_timeout_ms;
+    if (!run->tighten)
+        return true;
+    if (limit <= 0)
+        return over_budget(run, "foreign keys and triggers were to be put on", err);
+    return run->to->type->schema->tighten(run->tighten, limit, err) &&
+           (left_ms(run) > 0 || over_budget(run, "foreign keys and triggers were put on", err));
+}
+
+static bool give_up_tighten(struct gw_switch_run *run, struct gw_error *err)
+{
+    (void)err;
+    if (run->tighten)
+        run->to->type->schema->tighten_close(run->tighten);
+    run->tighten = NULL;
+    return true;
+}
+
+/* Behind the flip. A session that was lost before it committed is made again. */
+static bool commit_tighten(struct gw_switch_run *run, struct gw_error *err)
+{
+    const struct gw_schema_facet *schema = run->to->type->schema;
+    if (run->tighten_again) {
+        if (!give_up_tighten(run, err) || !schema->tighten_open(run->to, &run->tighten, err) ||
+            (run->tighten && !schema->tighten(run->tighten, run->options->lock_timeout_ms, err)))
+            return false;
+    }
+    run->tighten_again = run->tighten && !schema->tighten_commit(run->tighten, err);
+    return !run->tighten_again && give_up_tighten(run, err);
+}
+
 /* A compare-and-set whose answer was lost is decided by reading the row again. */
 static bool flip_row(struct gw_store *store, const struct gw_owner *expected, enum gw_side owner, struct gw_error *err)
 {
@@ -154,13 +207,18 @@ static bool unpark_new(struct gw_switch_run *run, struct gw_error *err)
 }
 
 const struct gw_switch_step gw_switch_steps[] = {
+    {"hold", "hold back what comes from %2$s; make ready the foreign keys and triggers that are off there", true, hold,
+     let_go},
     {"lease", "start the watchdog, which lets traffic go on should this process die", true, take_lease, release_lease},
     {"park", "park traffic at the gate and wait until no transaction runs through it", true, park, unpark_old},
     {"fence", "raise the fence on %1$s: no session but godwit's writes there", true, raise_fence, lower_old_fence},
     {"drain", "apply the last changes of %1$s on %2$s, up to the fence", true, drain, NULL},
     {"sequences", "set the sequences of %2$s to where those of %1$s stand", true, sync_sequences, NULL},
+    {"enforce", "put the foreign keys and triggers that are off %2$s on again; they count from the flip on", true,
+     enforce, give_up_tighten},
     {"flip", "flip the owner on %1$s to %2$s (compare-and-set on the epoch); from here on only forward", false,
      flip_old, NULL},
+    {"enforced", "commit the foreign keys and triggers of %2$s", false, commit_tighten, NULL},
     {"flip_new", "flip the owner on %2$s", false, flip_new, NULL},
     {"open", "lower the fence on %2$s", false, open_new, NULL},
     {"point", "point the gate at %2$s", false, point_new, NULL},

@@ -49,6 +49,8 @@ void gw_switch_describe(const struct gw_switch_options *options, struct gw_buf *
     }
     if (options->rehearse)
         gw_buf_addf(out, "%2d. undo it all: the fence down, traffic on to %s\n", ++number, from);
+    else
+        gw_buf_addf(out, "%2d. take off %s what would act on changes from %s, then let it follow\n", ++number, from, to);
 }
 
 const char *gw_switch_step_name(size_t step)
@@ -189,6 +191,8 @@ bool gw_switch_run(const struct gw_switch_options *options, struct gw_switch_res
     if (!read_owner_rows(&run, err) || !gw_state_begin_run(options->state, run_kind(options), &run.journal_run, err))
         return false;
     bool ok = do_steps(&run, err);
+    if (run.tighten)
+        run.to->type->schema->tighten_close(run.tighten);
     result->flipped = run.flipped;
     struct gw_error ignored;
     if (!run.flipped || ok) {

@@ -31,6 +31,11 @@ struct gw_switch_hooks { /* what the stage needs of the rest of the journey; all
     GW_MUST_CHECK bool (*lease_take)(void *arg, int lease_ms, struct gw_error *err);
     GW_MUST_CHECK bool (*lease_renew)(void *arg, struct gw_error *err);
     void (*lease_release)(void *arg);
+    /* From here on nothing of this side's log is applied on the other, until it is released; out of the pause. A side
+     * that has owned may carry what would act on our changes: whoever takes that off it releases after a flip; a switch
+     * that is undone releases by itself. May be NULL. */
+    GW_MUST_CHECK bool (*hold)(void *arg, enum gw_side source, struct gw_error *err);
+    void (*release)(void *arg, enum gw_side source);
     /* Called right after the flip: which log is the owner's now. */
     void (*owner_changed)(void *arg, enum gw_side owner);
     void (*say)(void *arg, const char *line);
@@ -64,7 +69,7 @@ struct gw_switch_result {
 };
 
 /* What blocks, one line each (empty = ready), and the pause to expect. Touches nothing but a canary row on the side
- * that is to become the owner's follower. */
+ * that is to become the owner; what would be put on it is tried there, and undone. */
 GW_MUST_CHECK bool gw_switch_preflight(const struct gw_switch_options *, struct gw_buf *blockers, int *predicted_ms,
                                        struct gw_error *);
 /* The numbered steps in words, for --dry-run. */
@@ -76,7 +81,7 @@ GW_MUST_CHECK bool gw_switch_run(const struct gw_switch_options *, struct gw_swi
 GW_MUST_CHECK bool gw_switch_owner(struct gw_store *const sides[2], struct gw_owner *owner, bool *torn,
                                    struct gw_error *);
 /* Brings both sides to one owner after a kill: carries a torn flip forward, otherwise undoes; raises the epoch where
- * it undoes; fence up on the other side, down on the owner; gate (may be NULL) pointed at the owner and open.
+ * it undoes; what is off the owner is put on; fence up on the other side, down on the owner; gate (may be NULL) pointed at the owner and open.
  * Idempotent. */
 GW_MUST_CHECK bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *schema,
                                      struct gw_gate *gate, enum gw_side *owner, struct gw_buf *done, struct gw_error *);

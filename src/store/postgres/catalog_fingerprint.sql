@@ -1,7 +1,8 @@
 -- One row for each thing whose definition no stream carries: kind, schema, name, md5. Definitions are taken as they are
 -- stored (node trees), which is cheap and stays the same as long as nobody changes them. Left out is what godwit itself
 -- makes or changes: its home, publication and triggers, replica identities, whether a constraint is validated or a
--- trigger enabled; and what changes without DDL: statistics, file numbers, sequence values.
+-- trigger enabled, and whether a leaf has a foreign key of its own or from its partitioned table (whose own says nothing
+-- that its leaves do not say); and what changes without DDL: statistics, file numbers, sequence values.
 WITH spaces AS (
     SELECT oid, nspname FROM pg_namespace
     WHERE nspname NOT IN ('information_schema', 'godwit') AND nspname !~ '^pg_'
@@ -25,7 +26,9 @@ WITH spaces AS (
                (SELECT string_agg(concat_ws(' ', k.conname, k.contype, k.conkey, k.confrelid, k.confkey,
                                             k.confupdtype, k.confdeltype, k.condeferrable, k.condeferred, k.conbin),
                                   ',' ORDER BY k.conname, k.oid)
-                FROM pg_constraint k WHERE k.conrelid = r.oid),
+                FROM pg_constraint k
+                WHERE k.conrelid = r.oid AND (k.contype <> 'f' OR r.relkind = 'r' AND NOT EXISTS (
+                    SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid))),
                (SELECT string_agg(concat_ws(' ', t.tgname, t.tgfoid, t.tgtype, t.tgattr, t.tgqual, t.tgargs),
                                   ',' ORDER BY t.tgname)
                 FROM pg_trigger t WHERE t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgname !~ '^godwit'),

@@ -15,6 +15,8 @@
 /* Its `later` is through: nothing of the row is needed any more. */
 static const char delete_done_sql[] = "DELETE FROM godwit.loose WHERE NOT off AND next >= jsonb_array_length(later)";
 
+static const char forget_failed_sql[] = "UPDATE godwit.loose SET failed = NULL WHERE NOT off AND failed IS NOT NULL";
+
 bool gw_pg_loose_there(struct gw_pg_store *store, PGconn *conn, bool *there, struct gw_error *err)
 {
     gw_autobuf struct gw_buf text = {0};
@@ -283,7 +285,7 @@ static bool do_next(struct gw_pg_store *store, PGconn *conn, const char *id, con
         return true;
     if (err->kind == GW_ERR_RETRY || err->kind == GW_ERR_CANCELLED || PQstatus(conn) != CONNECTION_OK)
         return gw_error_prefix(err, "%s", name);
-    if (is_only_tried(statement)) {
+    if (is_only_tried(statement) || strstr(err->message, "(SQLSTATE 42704)")) { /* gone: nothing to validate */
         gw_debug("%s: %s", name, err->message);
         return gw_pg_exec(store, conn, gw_buf_text(&step), err);
     }
@@ -337,7 +339,8 @@ bool gw_pg_validate(struct gw_store *base, struct gw_buf *failed, size_t *done, 
         return false;
     bool fine = gw_pg_loose_there(store, conn, &there, err);
     if (fine && there)
-        fine = do_later(store, conn, &count, err) && add_failed(store, conn, failed, err);
+        fine = gw_pg_exec(store, conn, forget_failed_sql, err) && do_later(store, conn, &count, err) &&
+               add_failed(store, conn, failed, err);
     gw_pg_return(store, conn, !fine);
     if (!fine)
         return place(store, err);
@@ -374,8 +377,7 @@ bool gw_pg_loose_restore(struct gw_pg_store *store, PGconn *conn, struct gw_erro
         return false;
     if (!there)
         return true;
-    return (put_back(store, conn, err) &&
-            gw_pg_exec(store, conn, "UPDATE godwit.loose SET failed = NULL WHERE NOT off", err) &&
+    return (put_back(store, conn, err) && gw_pg_exec(store, conn, forget_failed_sql, err) &&
             do_later(store, conn, &done, err)) ||
            place(store, err);
 }

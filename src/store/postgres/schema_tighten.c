@@ -38,16 +38,21 @@ static bool end_older(struct gw_pg_store *store, PGconn *conn, struct gw_error *
 static bool read_rows(struct gw_pg_tighten *t, struct gw_error *err)
 {
     PGresult *r;
-    if (!gw_pg_query(t->store, t->conn, "SELECT put_back FROM godwit.loose WHERE off ORDER BY id", 0, NULL, &r, err))
+    bool any_new = false;
+    if (!gw_pg_query(t->store, t->conn, "SELECT put_back, was_here FROM godwit.loose WHERE off ORDER BY id", 0, NULL,
+                     &r, err))
         return false;
     t->count = (size_t)PQntuples(r);
-    for (int row = 0; row < PQntuples(r); row++)
+    for (int row = 0; row < PQntuples(r); row++) {
+        any_new = any_new || *PQgetvalue(r, row, 1) == 'f';
         if (*PQgetvalue(r, row, 0))
             gw_buf_addf(&t->sql, "%s;\n", PQgetvalue(r, row, 0));
+    }
     PQclear(r);
-    gw_buf_adds(&t->sql, "INSERT INTO godwit.restored (entry) SELECT name FROM godwit.loose WHERE off AND NOT was_here"
-                         " ON CONFLICT (entry) DO NOTHING;\n"
-                         "DELETE FROM godwit.loose WHERE off AND later = '[]';\n"
+    if (any_new) /* only the side that was loaded has records of what was made */
+        gw_buf_adds(&t->sql, "INSERT INTO godwit.restored (entry) SELECT name FROM godwit.loose"
+                             " WHERE off AND NOT was_here ON CONFLICT (entry) DO NOTHING;\n");
+    gw_buf_adds(&t->sql, "DELETE FROM godwit.loose WHERE off AND later = '[]';\n"
                          "UPDATE godwit.loose SET off = false, next = 0, failed = NULL WHERE off");
     return true;
 }
