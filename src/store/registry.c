@@ -67,7 +67,7 @@ bool gw_store_type_for(const char *url, const struct gw_store_type **out, struct
 bool gw_store_open(const struct gw_store_options *options, struct gw_store **out, struct gw_error *err)
 {
     const struct gw_store_type *type = NULL;
-    if (!gw_store_type_for(options->url, &type, err))
+    if (!gw_store_type_for(options->url, &type, err) || !type)
         return false;
     if (type->contract != GW_STORE_CONTRACT)
         return gw_fail(err, GW_ERR_BUG, "engine %s was made for contract %u, this is %u", type->name, type->contract,

@@ -126,7 +126,7 @@ static bool scan_begin(struct gw_scan *scan, const struct gw_collection *collect
     if (ok && !scan->table)
         ok = gw_fail(err, GW_ERR_CONFLICT, "%s is not there", gw_collection_label(collection));
     scan->count = scan->at = 0;
-    if (ok) {
+    if (ok && scan->table) {
         struct gw_mark mark;
         mem_take_mark(server, &mark);
         for (uint32_t i = 0; i < scan->table->count; i++) {

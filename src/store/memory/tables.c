@@ -117,7 +117,7 @@ static uint32_t version_add(struct mem_table *table, uint64_t xid, const char *c
     version->values = gw_calloc(table->def.column_count, sizeof *version->values);
     for (size_t c = 0; c < table->def.column_count; c++)
         version->values[c] = values[c] ? gw_strdup(values[c]) : NULL;
-    const char *key[MEM_MAX_COLUMNS];
+    const char *key[MEM_MAX_COLUMNS] = {NULL};
     mem_key_of(table, version->values, key);
     version->hash = key_hash(key, mem_key_count(table));
     uint32_t *bucket = &table->buckets[version->hash & (table->bucket_count - 1)];
@@ -294,7 +294,7 @@ enum gw_memory_result mem_update(struct gw_memory_tx *tx, struct mem_table *tabl
     if (result != GW_MEMORY_DONE)
         return result;
     size_t count = table->def.column_count;
-    const char *merged[MEM_MAX_COLUMNS];
+    const char *merged[MEM_MAX_COLUMNS] = {NULL};
     for (size_t c = 0; c < count; c++)
         merged[c] = values[c] == gw_memory_keep ? table->versions[old].values[c] : values[c];
     bool key_changed = false;

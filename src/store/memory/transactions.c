@@ -26,7 +26,7 @@ void mem_take_mark(struct gw_memory *server, struct gw_mark *out)
     for (const struct gw_memory_tx *tx = server->running; tx; tx = tx->next)
         count++;
     *out = (struct gw_mark){.low = server->next_xid, .high = server->next_xid};
-    out->open = count > 0 ? gw_calloc(count, sizeof *out->open) : NULL;
+    out->open = gw_calloc(count + 1, sizeof *out->open);
     for (const struct gw_memory_tx *tx = server->running; tx; tx = tx->next) {
         size_t at = out->open_count++;
         for (; at > 0 && out->open[at - 1] > tx->xid; at--)

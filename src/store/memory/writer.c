@@ -409,11 +409,12 @@ static bool writer_rollback_to(struct gw_writer *writer, struct gw_error *err)
     struct gw_memory *server = writer->store->server;
     pthread_mutex_lock(&server->lock);
     bool ok = mem_session_check(writer->store, writer->generation, err);
-    if (ok && (!writer->tx || !writer->tx->has_savepoint))
+    struct gw_memory_tx *tx = writer->tx;
+    if (ok && (!tx || !tx->has_savepoint))
         ok = gw_fail(err, GW_ERR_BUG, "no savepoint to go back to");
-    if (ok) {
-        mem_undo_to(writer->tx, writer->tx->savepoint_undo);
-        writer->tx->changes.len = writer->tx->savepoint_bytes;
+    if (ok && tx) {
+        mem_undo_to(tx, tx->savepoint_undo);
+        tx->changes.len = tx->savepoint_bytes;
         writer->failed = false;
     }
     pthread_mutex_unlock(&server->lock);
