@@ -256,6 +256,51 @@ static void a_changed_definition_is_said_before_its_rows(void **state)
     w->store[GW_BLUE]->type->changes->close(s);
 }
 
+static void a_renamed_table_is_said_and_what_came_before_is_there(void **state)
+{
+    NEEDS_SERVERS(state)
+    struct pg_world *w = *state;
+    struct gw_error err = {0};
+    const struct gw_changes_facet *changes = w->store[GW_BLUE]->type->changes;
+    pg_do(w->owner[GW_BLUE], "CREATE TABLE items (id int PRIMARY KEY); CREATE TABLE gone (id int PRIMARY KEY);"
+                             "CREATE TABLE taken (id int PRIMARY KEY)");
+    struct gw_stream *s = prepared_stream(w), *again;
+    struct gw_position start = {0};
+    changes->close(s);
+    pg_do(w->owner[GW_BLUE], "INSERT INTO items VALUES (1); INSERT INTO gone VALUES (1)");
+    pg_do(w->owner[GW_BLUE], "ALTER TABLE items RENAME TO things; DROP TABLE gone");
+    pg_do(w->owner[GW_BLUE], "INSERT INTO things VALUES (2)");
+    for (int round = 0; round < 2; round++) {
+        s = stream_from(w, &start);
+        char token[20];
+        snprintf(token, sizeof token, "marker:%d", round);
+        MUST(changes->signal(w->store[GW_BLUE], token, &err));
+        char *got = read_to_marker(w, s, token + 7);
+        assert_contains(got, "begin; I items(1); I gone(1); commit; schema public.items: the table is now called "
+                             "public.things; begin");
+        free(got);
+        changes->close(s);
+    }
+    /* First seen under its new name. */
+    struct gw_position after;
+    MUST(changes->horizon(w->store[GW_BLUE], &after, &err));
+    s = stream_from(w, &after);
+    pg_do(w->owner[GW_BLUE], "INSERT INTO things VALUES (3)");
+    MUST(changes->signal(w->store[GW_BLUE], "marker:9", &err));
+    char *got = read_to_marker(w, s, "9");
+    assert_contains(got, "schema public.items: the table is now called public.things");
+    free(got);
+    changes->close(s);
+
+    char sql[200];
+    snprintf(sql, sizeof sql, "ALTER PUBLICATION godwit_%s_blue DROP TABLE taken", w->database);
+    pg_do(w->admin[GW_BLUE], sql);
+    assert_false(changes->open(w->store[GW_BLUE], &w->schema, &start, &again, &err));
+    assert_int_equal(err.kind, GW_ERR_LOST_POSITION);
+    assert_contains(err.message, "public.taken");
+    assert_null(strstr(err.message, "public.gone"));
+}
+
 static void transactions_have_their_full_numbers(void **state)
 {
     NEEDS_SERVERS(state)
@@ -647,6 +692,7 @@ int main(void)
         PG_TEST(tables_of_all_kinds_have_their_old_rows),
         PG_TEST(our_own_transactions_are_told_from_others),
         PG_TEST(a_changed_definition_is_said_before_its_rows),
+        PG_TEST(a_renamed_table_is_said_and_what_came_before_is_there),
         PG_TEST(transactions_have_their_full_numbers),
         PG_TEST(a_stream_goes_on_where_it_was_acknowledged),
         PG_TEST(a_second_reader_is_refused),

@@ -225,6 +225,12 @@ static bool handle_relation(struct gw_stream *s, const struct gw_pgoutput_relati
     const char *names[GW_PGOUTPUT_MAX_COLUMNS];
     gw_autobuf struct gw_buf difference = {0};
     PGresult *r;
+    if (relation->was) {
+        queue_event(s, GW_CHANGE_SCHEMA, relation->was->id,
+                    gw_asprintf("%s: the table is now called %s.%s", gw_collection_label(relation->was),
+                                relation->space, relation->name));
+        return true;
+    }
     if (!relation->collection) {
         if (relation->home == GW_PGOUTPUT_HOME_NONE)
             gw_warn("%s: table %s.%s is in the publication %s but not in this migration: its changes are left out",
@@ -504,7 +510,8 @@ static bool check_slot(struct gw_stream *s, PGconn *conn, const struct gw_positi
     return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
 }
 
-/* A table taken out of the publication would be missing in the stream without a word. */
+/* A table taken out of the publication would be missing in the stream without a word. One that was renamed or dropped is
+ * no reason to stay away: what was written before is in the log, and the log says what it is called now. */
 static bool check_publication(struct gw_stream *s, PGconn *conn, struct gw_error *err)
 {
     gw_autobuf struct gw_buf spaces = {0}, names = {0}, missing = {0};
@@ -512,14 +519,16 @@ static bool check_publication(struct gw_stream *s, PGconn *conn, struct gw_error
     const char *params[3] = {s->store->publication, gw_buf_text(&spaces), gw_buf_text(&names)};
     bool found;
     if (!gw_pg_query_text(s->store, conn,
-                          "SELECT string_agg(format('%I.%I', w.space, w.name), ', ')"
-                          " FROM unnest($2::text[], $3::text[]) w(space, name) WHERE NOT EXISTS (SELECT 1"
-                          " FROM pg_publication_tables t WHERE t.pubname = $1 AND t.schemaname = w.space"
-                          " AND t.tablename = w.name)",
+                          "SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ')"
+                          " FROM unnest($2::text[], $3::text[]) w(space, name)"
+                          " JOIN pg_namespace n ON n.nspname = w.space"
+                          " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
+                          " WHERE NOT EXISTS (SELECT 1 FROM pg_publication_rel r"
+                          " JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1 AND r.prrelid = c.oid)",
                           3, params, &missing, &found, err))
         return false;
-    return !found || gw_pg_lost(s->store, err, "not in the publication %s any more, or gone: %s", s->store->publication,
-                                gw_buf_text(&missing));
+    return !found || gw_pg_lost(s->store, err, "not in the publication %s any more, or made anew: %s",
+                                s->store->publication, gw_buf_text(&missing));
 }
 
 static bool learn_newest(struct gw_stream *s, PGconn *conn, struct gw_error *err)

@@ -89,6 +89,8 @@ static void keep(struct gw_pgoutput *d, struct gw_pgoutput_relation *fresh)
 {
     size_t at = relation_slot(d, fresh->id);
     if (at < d->relation_count && d->relations[at]->id == fresh->id) {
+        if (!fresh->collection)
+            fresh->was = d->relations[at]->collection ? d->relations[at]->collection : d->relations[at]->was;
         relation_free(d->relations[at]);
     } else {
         d->relations = gw_grow(d->relations, &d->relation_capacity, d->relation_count, sizeof *d->relations);
@@ -128,6 +130,9 @@ static void match(const struct gw_pgoutput *d, struct gw_pgoutput_relation *r)
     recognise_home(r);
     if (r->home == GW_PGOUTPUT_HOME_NONE)
         r->collection = gw_schema_find(d->schema, r->space, r->name);
+    for (size_t i = 0; i < d->schema->count && !r->collection && r->home == GW_PGOUTPUT_HOME_NONE; i++)
+        if (d->schema->collections[i].engine_id == r->id && r->id)
+            r->was = &d->schema->collections[i];
     r->places = gw_calloc(r->column_count ? r->column_count : 1u, sizeof *r->places);
     for (uint16_t i = 0; i < r->column_count; i++)
         r->places[i] = r->collection ? place_of(r->collection, r->columns[i].name) : (int32_t)i;

@@ -50,6 +50,7 @@ struct gw_pgoutput_relation {
     uint16_t column_count;
     struct gw_pgoutput_column *columns;
     const struct gw_collection *collection; /* as planned; NULL when none of the schema */
+    const struct gw_collection *was;        /* when it has no collection: what it was under an earlier name, or NULL */
     enum gw_pgoutput_home home;
     int token;       /* column of the signal's token, or -1 */
     int32_t *places; /* for each column its place in collection->columns, or -1 */
