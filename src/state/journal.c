@@ -146,8 +146,8 @@ static bool check_format(struct gw_state *state, const struct gw_state_options *
         return true;
     int pid = options->exclusive ? 0 : gw_state_runner_pid(options->folder);
     if (format == 0 && !options->create)
-        return gw_fail(err, pid ? GW_ERR_RETRY : GW_ERR_CONFLICT, pid ? "the journal %s is just being made"
-                                                                        : "the journal %s is empty", state->path);
+        return gw_fail(err, pid ? GW_ERR_RETRY : GW_ERR_CONFLICT,
+                       pid ? "the journal %s is just being made" : "the journal %s is empty", state->path);
     if (format > 0 && pid) {
         gw_fail(err, GW_ERR_CONFLICT,
                 "the journal %s is of an older format, and its runner (pid %d) is an older godwit", state->path, pid);

@@ -94,11 +94,8 @@ bool gw_state_note_step(struct gw_state *state, int64_t run, const char *name, e
                                                 .release = release_posted};
     snprintf(posted->name, sizeof posted->name, "%s", name);
     posted->detail = detail ? gw_strdup(detail) : NULL;
-    posted->job = (struct run_job){.run = run,
-                                   .name = posted->name,
-                                   .detail = posted->detail,
-                                   .status = status,
-                                   .wall_us = gw_wall_us()};
+    posted->job = (struct run_job){
+        .run = run, .name = posted->name, .detail = posted->detail, .status = status, .wall_us = gw_wall_us()};
     if (gw_state_post(state, &posted->request, err))
         return true;
     release_posted(&posted->request);

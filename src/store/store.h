@@ -40,15 +40,18 @@
 #define GW_STORE_CONTRACT 1
 
 enum gw_side { GW_BLUE = 0, GW_GREEN = 1 };
-static inline enum gw_side gw_side_other(enum gw_side side) { return side == GW_BLUE ? GW_GREEN : GW_BLUE; }
+static inline enum gw_side gw_side_other(enum gw_side side)
+{
+    return side == GW_BLUE ? GW_GREEN : GW_BLUE;
+}
 const char *gw_side_name(enum gw_side side); /* "blue", "green" */
 
 enum gw_store_capability {
-    GW_CAN_TRANSACT = 1u << 0,      /* rows and their position commit together */
-    GW_CAN_PASS_THROUGH = 1u << 1,  /* reader's blocks are accepted by a writer of the same type, undecoded */
+    GW_CAN_TRANSACT = 1u << 0,        /* rows and their position commit together */
+    GW_CAN_PASS_THROUGH = 1u << 1,    /* reader's blocks are accepted by a writer of the same type, undecoded */
     GW_CAN_TRUNCATE_STREAM = 1u << 2, /* TRUNCATE appears in the change log */
     GW_CAN_FENCE = 1u << 3,
-    GW_CAN_REPLICA_ROLE = 1u << 4,  /* per side: decided at open: applier may switch triggers and FKs off for itself */
+    GW_CAN_REPLICA_ROLE = 1u << 4, /* per side: decided at open: applier may switch triggers and FKs off for itself */
     GW_CAN_BINARY_STREAM = 1u << 5,
 };
 
@@ -59,7 +62,7 @@ struct gw_store_options {
     const char *bindir;           /* engine tools (pg_dump) or NULL: search */
     const char *migration;        /* name: objects we make carry it */
     enum gw_side side;
-    struct gw_cancel *cancel;     /* may be NULL */
+    struct gw_cancel *cancel; /* may be NULL */
 };
 
 struct gw_store; /* each engine embeds `struct gw_store` (below) first */
@@ -93,9 +96,9 @@ enum gw_severity { GW_FINDING_INFO, GW_FINDING_WARNING, GW_FINDING_BLOCKS };
 struct gw_finding {
     enum gw_severity severity;
     enum gw_side side;
-    char *id;      /* stable, "wal-level", for --json and docs */
-    char *what;    /* what is, and what will go wrong */
-    char *fix;     /* the statement or step that fixes it; "" when nothing needs fixing */
+    char *id;             /* stable, "wal-level", for --json and docs */
+    char *what;           /* what is, and what will go wrong */
+    char *fix;            /* the statement or step that fixes it; "" when nothing needs fixing */
     bool breaks_way_back; /* as long as it is so, a switch would have no way back */
     bool stays_behind;    /* says what does not come along to green */
 };
@@ -179,12 +182,12 @@ void gw_checkpoint_release(struct gw_checkpoint *);
 
 /* Changes of one collection and one kind, net of a batch: keys are distinct within a part. */
 struct gw_part {
-    enum gw_change_kind kind;        /* INSERT, UPDATE, DELETE */
+    enum gw_change_kind kind; /* INSERT, UPDATE, DELETE */
     const struct gw_collection *collection;
     size_t count;
-    const struct gw_row *keys;       /* UPDATE, DELETE: `count` rows in column layout with the old key, other columns
+    const struct gw_row *keys; /* UPDATE, DELETE: `count` rows in column layout with the old key, other columns
                                         ABSENT (the whole old row where the collection has no key) */
-    const struct gw_row *rows;       /* INSERT, UPDATE: `count` new rows; UPDATE: all have the same UNCHANGED columns */
+    const struct gw_row *rows; /* INSERT, UPDATE: `count` new rows; UPDATE: all have the same UNCHANGED columns */
 };
 
 struct gw_writer_facet {
@@ -226,10 +229,10 @@ struct gw_writer_facet {
 
 /* ---- changes: the log of a side -------------------------------------------------------------------------------- */
 struct gw_stream;
-struct gw_retained { /* what the side keeps on disk for us */
-    int64_t bytes;        /* -1 unknown */
-    int64_t limit_bytes;  /* the server would drop our place past this; -1 none */
-    bool lost;            /* it is gone */
+struct gw_retained {     /* what the side keeps on disk for us */
+    int64_t bytes;       /* -1 unknown */
+    int64_t limit_bytes; /* the server would drop our place past this; -1 none */
+    bool lost;           /* it is gone */
     bool reader_attached;
 };
 struct gw_changes_facet {
@@ -304,7 +307,7 @@ struct gw_scan_facet {
 /* ---- ownership and fence --------------------------------------------------------------------------------------- */
 struct gw_owner {
     enum gw_side owner;
-    uint64_t epoch;      /* grows by one at every flip */
+    uint64_t epoch; /* grows by one at every flip */
     char migration[64];
     char migration_id[40]; /* random, made at the first install: another migration of the same name is not ours */
 };

@@ -2,6 +2,8 @@
 
 #include "base/crash.h"
 
+enum { TIGHTEN_MS = 5000, TIGHTEN_TRIES = 3 };
+
 static bool read_rows(struct gw_store *const sides[2], struct gw_owner rows[2], struct gw_error *err)
 {
     for (int side = 0; side < 2; side++) {
@@ -58,21 +60,31 @@ static bool undo(struct gw_store *const sides[2], struct gw_owner rows[2], struc
 }
 
 /* The owner enforces what it is to enforce before it is opened: a flip may have been cut off before that. */
-static bool enforce(struct gw_store *owner, struct gw_buf *done, struct gw_error *err)
+static bool enforce_once(struct gw_store *owner, struct gw_buf *done, struct gw_error *err)
 {
     const struct gw_schema_facet *schema = owner->type->schema;
     struct gw_tighten *tighten = NULL;
-    if (!schema || !schema->tighten_open)
-        return true;
     if (!schema->tighten_open(owner, &tighten, err))
         return false;
     if (!tighten)
         return true;
-    bool ok = schema->tighten(tighten, 5000, err) && schema->tighten_commit(tighten, err);
+    bool ok = schema->tighten(tighten, TIGHTEN_MS, err) && schema->tighten_commit(tighten, err);
     schema->tighten_close(tighten);
     if (ok)
         gw_buf_addf(done, "put foreign keys and triggers on the owner, %s\n", gw_side_name(owner->side));
     return ok;
+}
+
+/* The watchdog and the next command may do it at one time, and whoever comes later ends the other's session. */
+static bool enforce(struct gw_store *owner, struct gw_buf *done, struct gw_error *err)
+{
+    if (!owner->type->schema || !owner->type->schema->tighten_open)
+        return true;
+    for (int tries = 1; !enforce_once(owner, done, err); tries++) {
+        if (err->kind != GW_ERR_RETRY || tries == TIGHTEN_TRIES)
+            return false;
+    }
+    return true;
 }
 
 static bool settle_fences(struct gw_store *const sides[2], const struct gw_schema *schema, enum gw_side owner,

@@ -17,7 +17,7 @@ struct gw_switch_run {
     struct gw_position fence_at;
     struct gw_tighten *tighten; /* what puts foreign keys and triggers on the new owner; NULL: nothing is off */
     bool tighten_again;         /* it was lost after the flip */
-    bool flipped; /* the old owner's row says so: from here on only forward */
+    bool flipped;               /* the old owner's row says so: from here on only forward */
 };
 
 struct gw_switch_step {

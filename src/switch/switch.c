@@ -50,7 +50,8 @@ void gw_switch_describe(const struct gw_switch_options *options, struct gw_buf *
     if (options->rehearse)
         gw_buf_addf(out, "%2d. undo it all: the fence down, traffic on to %s\n", ++number, from);
     else
-        gw_buf_addf(out, "%2d. take off %s what would act on changes from %s, then let it follow\n", ++number, from, to);
+        gw_buf_addf(out, "%2d. take off %s what would act on changes from %s, then let it follow\n", ++number, from,
+                    to);
 }
 
 const char *gw_switch_step_name(size_t step)

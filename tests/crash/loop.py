@@ -6,10 +6,12 @@ After each round the writers' journal of acknowledged commits, godwit's own veri
 agree, exactly one side may be writable at any time, and after the end nothing of godwit may be left.
 """
 import collections
+import json
 import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -18,7 +20,8 @@ import psycopg2
 
 from godwit_support import compare, roles, writers
 from godwit_support.pgbouncer import ADMIN, ADMIN_PASSWORD, PgBouncer
-from godwit_support.runner import Migration, clean_env
+from godwit_support.proxy import Proxy
+from godwit_support.runner import Migration
 from godwit_support.waiting import wait_until
 
 TABLES = ("public.items", 'public."Odd Näme"')
@@ -31,15 +34,16 @@ COMMAND_S = 90
 LOAD_ORDER = (
     ("postgres.prepare.before_slot", "postgres.prepare.after_slot", "load.after_prepare"),
     ("follow.receive.", "spool.flush.", "spool.sync."),
-    ("copy.split.", "reader.", "copy.chunk.", "load.after_checkpoint", "load.before_commit", "load.after_commit"),
+    ("schema.", "copy.split.", "reader.", "copy.chunk.", "load.after_checkpoint", "load.before_commit",
+     "load.after_commit"),
     ("copy.collection.", "copy.key."),
-    ("follow.apply.",),
+    ("follow.apply.", "postgres.apply."),
     ("load.before_step", "load.after_step", "postgres.fence.install", "load.before_green_log"),
 )
 LOAD = tuple(prefix for group in LOAD_ORDER for prefix in group)
-FOLLOW = ("follow.", "spool.")
+FOLLOW = ("follow.", "spool.", "postgres.apply.")
 SWITCH = ("switch.", "gate.", "watchdog.", "postgres.owner.", "postgres.fence.before_commit", "follow.apply.",
-          "follow.receive.")
+          "follow.receive.", "lease.")
 END = ("end.", "postgres.drop.", "postgres.uninstall.", "journal.")
 STAGES = {"load": LOAD, "follow": FOLLOW, "switch": SWITCH, "end": END}
 
@@ -58,7 +62,6 @@ SHARED_WITH_WATCHDOG = ("gate.unpark.", "gate.point.", "switch.recover.", "watch
 
 def crash_points(program):
     """The names that are compiled into this binary."""
-    import subprocess
     done = subprocess.run([program, "--crash-points"], stdout=subprocess.PIPE, check=True)
     return sorted(done.stdout.decode().split())
 
@@ -169,12 +172,75 @@ class Failed(AssertionError):
     pass
 
 
+class Faults:
+    """A bad network before both servers, and servers that die: something of it every few seconds while armed."""
+
+    def __init__(self, servers, seed, rarely=False):
+        self.servers = servers
+        self.rng = random.Random(seed)
+        self.every_s = (8, 20) if rarely else (2, 5)
+        self.proxies = [Proxy(server.port) for server in servers]
+        self.counts = collections.Counter()
+        self._armed = threading.Event()
+        self._over = threading.Event()
+        self._busy = threading.Lock()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="faults")
+        self._thread.start()
+
+    def url(self, database):
+        """As godwit reaches that side: through the proxy before its server."""
+        proxy = self.proxies[self.servers.index(database.server)]
+        return database.dsn("godwit", port=proxy.port, connect_timeout=3)
+
+    def arm(self):
+        self._armed.set()
+
+    def disarm(self):
+        """Returns when all servers run and all networks flow."""
+        self._armed.clear()
+        with self._busy:
+            pass
+
+    def _run(self):
+        while not self._over.wait(self.rng.uniform(*self.every_s)):
+            if not self._armed.is_set():
+                continue
+            with self._busy:
+                if self._armed.is_set():
+                    self._disturb()
+
+    def _disturb(self):
+        which = self.rng.randrange(2)
+        dice = self.rng.random()
+        if dice < 0.3:
+            self.counts["server killed"] += 1
+            self.servers[which].kill()
+            self.servers[which].start()
+        elif dice < 0.6:
+            self.counts["sessions reset"] += 1
+            self.proxies[which].reset()
+            self._over.wait(self.rng.uniform(0.1, 1))
+            self.proxies[which].restore()
+        else:
+            self.counts["network cut"] += 1
+            self.proxies[which].cut()
+            self._over.wait(self.rng.uniform(0.1, 2))
+            self.proxies[which].restore()
+
+    def close(self):
+        self._over.set()
+        self._armed.clear()
+        self._thread.join(60)
+        for proxy in self.proxies:
+            proxy.close()
+
+
 class Round:
     """One migration. `kills`: a Chooser."""
 
     def __init__(self, servers, directory, chooser, report, rng, faults=None, say=lambda line: None):
         self.report, self.chooser, self.rng, self.say = report, chooser, rng, say
-        self.faults = faults  # None, or an object with begin(round) that disturbs servers and networks
+        self.faults = faults  # None, or Faults
         self.blue, self.green = roles.Database(servers[0]), roles.Database(servers[1])
         self.number = report.rounds
         self.directory = pathlib.Path(directory) / f"round{self.number}"
@@ -218,7 +284,8 @@ class Round:
             hold.unlink()
             hold.with_name(hold.name + ".reached").unlink(missing_ok=True)
         result = process.wait(COMMAND_S)
-        self.log.append(f"{' '.join(args)} {env or ''} -> {result.rc}")
+        why = result.stderr.strip().splitlines()[-3:] if result.rc > 0 else ""
+        self.log.append(f"{' '.join(args)} {env or ''} -> {result.rc} {why}")
         return "killed" if result.rc == -signal.SIGKILL else result
 
     def kill(self, args, point):
@@ -227,7 +294,8 @@ class Round:
             return self.once(args, None, kill_after_s=self.rng.choice((0.05, 0.2, 0.5, 1.0)) * self.rng.random() * 2)
         name, _, how = point.partition(" ")
         if how == "alone":
-            hold = self.directory / "hold"
+            # A name never used before: the watchdog of an earlier kill may still come by.
+            hold = self.directory / f"hold{self.report.starts}"
             hold.touch()
             return self.once(args, {"GODWIT_HOLD_AT": f"{name}={hold}"}, hold=hold)
         times = self.chooser.times(name)
@@ -270,7 +338,9 @@ class Round:
             raise Failed(f"a resumed {args[0]} must go on\n" + "\n".join(self.log) + f"\n{result}")
 
     def status(self):
-        return self.m.status(timeout=COMMAND_S)
+        """An empty one where the journal was never begun."""
+        answer = self.m.status(timeout=COMMAND_S)
+        return answer if "stage" in answer else {"stage": answer["error"], "owner": "unknown"}
 
     # --- the stages ---
 
@@ -278,6 +348,8 @@ class Round:
         try:
             with self.live:
                 wait_until(lambda: self.live.committed > 5, 30, "the workload")
+                if self.faults:
+                    self.faults.arm()
                 self.load()
                 self.sides = TwoSides(self.blue, self.green)
                 self.sides.start()
@@ -286,6 +358,8 @@ class Round:
                     for target in self.chooser.flips():
                         self.flip(target)
                 finally:
+                    if self.faults:
+                        self.faults.disarm()
                     self.sides.stop()
                     self.report.probes += self.sides.probes
                     self.report.both_writable += self.sides.both
@@ -299,6 +373,8 @@ class Round:
             self.say("    " + "\n    ".join(self.log))
             raise
         finally:
+            if self.faults:
+                self.faults.disarm()
             self.report.rounds += 1
             self.report.committed += self.live.committed
             self.report.client_errors += len(self.live.errors)
@@ -345,7 +421,6 @@ class Round:
         lease = folder / "lease"
 
         def quiet():
-            import json
             try:
                 return json.loads(lease.read_text())["state"] != "held"
             except (OSError, ValueError):
@@ -482,11 +557,11 @@ class Chooser:
 
 
 class Loop:
-    def __init__(self, servers, points, seed, chooser=None, faults=None, say=lambda line: None):
-        self.servers, self.faults, self.say = servers, faults, say
+    def __init__(self, servers, points, seed, faults=None, say=lambda line: None, random_moments=0.1):
+        self.servers, self.faults, self.say = tuple(servers), faults, say
         self.rng = random.Random(seed)
         self.report = Report()
-        self.chooser = chooser or Chooser(points, self.rng)
+        self.chooser = Chooser(points, self.rng, random_moments)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="godwit-crash-", dir="/tmp"))
 
     def run(self, enough):
@@ -498,7 +573,3 @@ class Loop:
             return self.report
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-
-__all__ = ["Loop", "Round", "Chooser", "Report", "Failed", "crash_points", "leftovers", "writable", "TwoSides",
-           "clean_env", "ELSEWHERE"]

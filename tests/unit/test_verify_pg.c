@@ -165,8 +165,8 @@ static void a_change_in_any_type_is_found(void **state)
         snprintf(words, sizeof words, "1 row differs in %s", changes[i][0]);
         expect(w, GW_VERDICT_DIFFERENT, words);
         pg_do(w->owner[0], sql); /* now the source has it too */
-        expect(w, GW_VERDICT_EQUAL, "");
     }
+    expect(w, GW_VERDICT_EQUAL, "");
 }
 
 static void floats_are_compared_by_bits_and_numerics_with_scale(void **state)
@@ -290,7 +290,7 @@ static void large_values_are_compared_by_hash_in_little_memory(void **state)
     WORLD;
     both_owners(w, "CREATE TABLE big (id int PRIMARY KEY, b bytea, t text, j jsonb, a text[])");
     pg_do(w->owner[0], "ALTER TABLE big ALTER b SET STORAGE EXTERNAL, ALTER t SET STORAGE EXTERNAL");
-    both_owners(w, "INSERT INTO big VALUES (1, decode(repeat('00ff', 12000000), 'hex'), repeat(U&'\\00e4bc', 9000000),"
+    both_owners(w, "INSERT INTO big VALUES (1, decode(repeat('00ff', 9000000), 'hex'), repeat(U&'\\00e4bc', 6000000),"
                    "   jsonb_build_object('x', repeat('y', 3000000)), ARRAY[repeat('z', 3000000), NULL]);"
                    "INSERT INTO big SELECT 100 + i, decode(repeat('ab', 262144 + i), 'hex'), repeat('t', 262144 + i),"
                    "   to_jsonb(repeat('j', 262142 + i)), ARRAY[repeat('a', 262142 + i)] FROM generate_series(-2, 2) i;"
@@ -315,8 +315,8 @@ static void large_values_are_compared_by_hash_in_little_memory(void **state)
         snprintf(words, sizeof words, "1 row differs in %s", changes[i][0]);
         expect(w, GW_VERDICT_DIFFERENT, words);
         pg_do(w->owner[0], sql);
-        expect(w, GW_VERDICT_EQUAL, "");
     }
+    expect(w, GW_VERDICT_EQUAL, "");
 }
 
 /* ---- what cannot be read ----------------------------------------------------------------------------------------- */

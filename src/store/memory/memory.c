@@ -298,11 +298,8 @@ void gw_memory_alter(struct gw_memory *server, const char *name, const char *how
         gw_change_encode(
             &bytes, &(struct gw_change){.kind = GW_CHANGE_SCHEMA, .collection = table->def.engine_id, .text = how});
         size_t len = bytes.len;
-        server->log[server->log_count++] = (struct mem_log_entry){.begin = begin,
-                                                                  .end = server->lsn,
-                                                                  .wall_us = gw_wall_us(),
-                                                                  .len = len,
-                                                                  .changes = gw_buf_detach(&bytes)};
+        server->log[server->log_count++] = (struct mem_log_entry){
+            .begin = begin, .end = server->lsn, .wall_us = gw_wall_us(), .len = len, .changes = gw_buf_detach(&bytes)};
     }
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
