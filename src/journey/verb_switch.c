@@ -172,6 +172,13 @@ static void say(void *arg, const char *line)
 
 /* ---- the verb ---- */
 
+/* Parking alone may take the whole budget, and the lease is renewed only between steps. */
+static int lease_ms(const struct gw_journey *journey)
+{
+    int64_t least_ms = journey->store->switch_.pause_budget_ms + 1000;
+    return (int)(journey->store->gate.lease_ms > least_ms ? journey->store->gate.lease_ms : least_ms);
+}
+
 static struct gw_switch_options options_of(struct change_of_owner *change, const json_t *arguments, enum gw_side from)
 {
     struct gw_journey *journey = change->journey;
@@ -194,7 +201,7 @@ static struct gw_switch_options options_of(struct change_of_owner *change, const
                                       .cancel = journey->cancel,
                                       .pause_budget_ms = (int)journey->store->switch_.pause_budget_ms,
                                       .lock_timeout_ms = (int)journey->store->switch_.lock_timeout_ms,
-                                      .lease_ms = (int)journey->store->gate.lease_ms,
+                                      .lease_ms = lease_ms(journey),
                                       .ignore_sessions = json_is_true(json_object_get(arguments, "ignore_sessions")),
                                       .rehearse = json_is_true(json_object_get(arguments, "rehearse"))};
 }
