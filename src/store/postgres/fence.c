@@ -25,6 +25,8 @@
 #define ATTEMPT_MS 400
 #define ATTEMPT_AUTOVACUUM_MS 1500
 #define PAUSE_MS 10
+/* Nobody may keep all tables locked for longer: a process that is frozen there would keep the application parked. */
+#define HOLD_MS 1000
 
 static bool list_tables(struct gw_pg_store *store, PGconn *conn, const struct gw_schema *schema, PGresult **out,
                         struct gw_error *err)
@@ -119,31 +121,51 @@ static bool find_holders(struct gw_pg_store *store, PGconn *conn, const char *ar
     return true;
 }
 
+/* The flag is no part of the transaction, so it is set by a statement of its own: a server goes on with a lock it was
+ * asked for when we have died meanwhile, and would raise a fence that nobody lowers. And only while nobody has decided
+ * about the owner since we began: who was frozen here and overtaken must not fence the owner. */
+static bool set_flag(struct gw_pg_store *store, PGconn *conn, const char *epoch, struct gw_error *err)
+{
+    PGresult *r;
+    if (!gw_pg_query(store, conn, "SELECT setval('godwit.fence', 2) FROM godwit.owner WHERE epoch = $1", 1, &epoch, &r,
+                     err))
+        return false;
+    bool set = PQntuples(r) == 1;
+    PQclear(r);
+    if (set)
+        return true;
+    gw_fail(err, GW_ERR_CONFLICT, "the owner was decided anew while the fence was being raised");
+    return gw_error_hint(err, "the watchdog or another operator undid this switch; look at godwit status");
+}
+
 /* Locks, sets the flag and reads the position, up to but without the commit. The position is taken while all tables are
  * locked: whatever was committed on them lies before it, and our own commit, which the stream shows at once, behind. */
-static bool lock_and_set(struct gw_pg_store *store, PGconn *conn, const char *lock_sql, int wait_ms, uint64_t *lsn,
-                         struct gw_error *err)
+static bool lock_and_set(struct gw_pg_store *store, PGconn *conn, const char *lock_sql, const char *epoch, int wait_ms,
+                         uint64_t *lsn, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
     PGresult *r;
     gw_buf_addf(&sql,
-                "BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL synchronous_commit = local; %s"
-                "SELECT setval('godwit.fence', 2); INSERT INTO godwit.signal (kind, token, at) VALUES"
-                " ('fence', 'fence:raised', clock_timestamp()) ON CONFLICT (kind) DO UPDATE SET at = excluded.at; "
-                "SELECT pg_current_wal_insert_lsn()",
-                wait_ms, lock_sql);
-    if (!gw_pg_query(store, conn, gw_buf_text(&sql), 0, NULL, &r, err))
+                "BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL synchronous_commit = local; "
+                "SET LOCAL idle_in_transaction_session_timeout = %d; %s",
+                wait_ms, HOLD_MS, lock_sql);
+    if (!gw_pg_exec(store, conn, gw_buf_text(&sql), err) || !set_flag(store, conn, epoch, err) ||
+        !gw_pg_query(store, conn,
+                     "INSERT INTO godwit.signal (kind, token, at) VALUES"
+                     " ('fence', 'fence:raised', clock_timestamp()) ON CONFLICT (kind) DO UPDATE SET at = excluded.at; "
+                     "SELECT pg_current_wal_insert_lsn()",
+                     0, NULL, &r, err))
         return false;
     bool fine = PQntuples(r) == 1 && gw_pg_lsn_parse(PQgetvalue(r, 0, 0), lsn);
     PQclear(r);
     return fine || gw_fail(err, GW_ERR_BUG, "the server gave no position for the fence");
 }
 
-static bool raise_once(struct gw_pg_store *store, PGconn *conn, const char *lock_sql, int wait_ms, uint64_t *lsn,
-                       struct gw_error *err)
+static bool raise_once(struct gw_pg_store *store, PGconn *conn, const char *lock_sql, const char *epoch, int wait_ms,
+                       uint64_t *lsn, struct gw_error *err)
 {
     struct gw_error ignored;
-    if (lock_and_set(store, conn, lock_sql, wait_ms, lsn, err)) {
+    if (lock_and_set(store, conn, lock_sql, epoch, wait_ms, lsn, err)) {
         GW_CRASH_POINT("postgres.fence.before_commit");
         return gw_pg_exec(store, conn, "COMMIT", err);
     }
@@ -157,12 +179,14 @@ static bool raise_within(struct gw_pg_store *store, PGconn *conn, const char *lo
                          int timeout_ms, uint64_t *lsn, struct gw_error *err)
 {
     int64_t deadline_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
-    gw_autobuf struct gw_buf who = {0};
+    gw_autobuf struct gw_buf who = {0}, epoch = {0};
     bool autovacuum = false;
+    if (!gw_pg_query_text(store, conn, "SELECT epoch FROM godwit.owner", 0, NULL, &epoch, NULL, err))
+        return false;
     for (;;) {
         int left_ms = gw_left_ms(deadline_us), most_ms = autovacuum ? ATTEMPT_AUTOVACUUM_MS : ATTEMPT_MS;
         int wait_ms = left_ms > most_ms ? most_ms : left_ms > 0 ? left_ms : 1;
-        if (raise_once(store, conn, lock_sql, wait_ms, lsn, err))
+        if (raise_once(store, conn, lock_sql, gw_buf_text(&epoch), wait_ms, lsn, err))
             return true;
         if (err->kind != GW_ERR_RETRY || PQstatus(conn) != CONNECTION_OK)
             return false;
