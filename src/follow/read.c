@@ -33,6 +33,22 @@ static void meet_begin(struct follow_applier *a, const struct gw_change *change)
     pthread_mutex_unlock(&a->f->lock);
 }
 
+/* Nobody may have told us yet: a watchdog can complete a flip while the switch in this process is frozen. What the
+ * source itself says holds, for its fence goes down only behind its owner row. */
+static bool ask_owner(struct follow_applier *a, struct gw_error *err)
+{
+    struct gw_store *source = a->f->options.source;
+    struct gw_owner owner;
+    bool installed;
+    if (!source->type->ownership->get(source, &owner, &installed, err))
+        return false;
+    if (!installed || owner.owner != source->side)
+        return true;
+    gw_follow_set_source_owns(a->f, true);
+    a->tx.foreign = false;
+    return true;
+}
+
 static void meet_foreign(struct follow_applier *a, const struct gw_change *change)
 {
     if (a->tx.foreign_rows++ > 0)
@@ -84,6 +100,8 @@ bool follow_meet(struct follow_applier *a, const struct gw_change *change, bool 
         return true;
     default:
         a->counts.rows++;
+        if (a->tx.foreign && a->tx.foreign_rows == 0 && !ask_owner(a, err))
+            return false;
         if (a->tx.foreign)
             meet_foreign(a, change);
         *row = !a->tx.ours && !a->tx.foreign;
