@@ -427,7 +427,7 @@ class Round:
                 return True
         deadline = time.monotonic() + 4
         while not quiet() and time.monotonic() < deadline:
-            time.sleep(0.02)
+            pace(0.02)
 
     def one_writable(self, target):
         sides = {"blue": self.blue, "green": self.green}
