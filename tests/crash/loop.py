@@ -22,7 +22,7 @@ from godwit_support import compare, roles, writers
 from godwit_support.pgbouncer import ADMIN, ADMIN_PASSWORD, PgBouncer
 from godwit_support.proxy import Proxy
 from godwit_support.runner import Migration
-from godwit_support.waiting import wait_until
+from godwit_support.waiting import pace, wait_until
 
 TABLES = ("public.items", 'public."Odd Näme"')
 ROWS = 600

@@ -12,7 +12,7 @@ import pytest
 
 from godwit_support import binary
 from godwit_support.runner import clean_env
-from godwit_support.waiting import wait_until
+from godwit_support.waiting import pace, wait_until
 
 GONE_S = 60  # removing two data directories takes its time on a busy disk
 
@@ -126,7 +126,7 @@ def test_ctrl_c_leaves_nothing(demo, after, delay_s):
     run.find_folder()
     if after:
         run.wait_said(after)
-    time.sleep(delay_s)  # the moment is what is tested
+    pace(delay_s)  # the moment is what is tested
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
     assert run.process.wait(GONE_S) == 5
     run.assert_nothing_left()
@@ -140,7 +140,7 @@ def test_kill_9_leaves_nothing(demo, after, delay_s):
     run.find_folder()
     if after:
         run.wait_said(after)
-    time.sleep(delay_s)  # the moment is what is tested
+    pace(delay_s)  # the moment is what is tested
     run.process.kill()
     run.process.wait(10)
     run.assert_nothing_left()

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from godwit_support import binary, roles
-from godwit_support.waiting import wait_until
+from godwit_support.waiting import pace, wait_until
 
 
 def driver_program():
@@ -147,7 +147,7 @@ class Clients:
                 self.worst = max(self.worst, time.monotonic() - began)
                 self.sides.append(side)
                 self.done += 1
-                time.sleep(0.002)
+                pace(0.002)
             connection.close()
         except Exception as error:  # pylint: disable=broad-except
             self.errors.append(repr(error))
@@ -655,7 +655,7 @@ def test_a_lease_that_is_renewed_does_not_run_out(bouncer, drive):
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline:
         driver("renew")
-        time.sleep(0.1)
+        pace(0.1)
     assert driver("state") == "parked blue"
     driver("unpark")
     driver("release")

@@ -18,3 +18,8 @@ def wait_until(predicate, timeout, what, interval=0.02):
             detail = f" (last: {last_error})" if last_error else ""
             raise AssertionError(f"gave up after {timeout} s waiting for: {what}{detail}")
         time.sleep(interval)
+
+
+def pace(seconds):
+    """Lets time pass where time itself is meant: a workload's rhythm, the moment of a kill. Never to wait for something."""
+    time.sleep(seconds)
