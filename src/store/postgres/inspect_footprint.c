@@ -9,6 +9,7 @@
 #include "io/json.h"
 #include "sql_embedded.h"
 #include "store/postgres/changes.h"
+#include "store/postgres/schema_loose.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,11 +131,45 @@ static bool add_triggers(struct footprint *f, PGconn *conn, const struct gw_sche
     return true;
 }
 
+/* What would act on our changes here: off as long as this side follows, which blue does after a switch. */
+static bool add_loose(struct footprint *f, PGconn *conn, const struct gw_schema *schema, struct gw_error *err)
+{
+    PGresult *r;
+    if (!gw_pg_loose_look(f->store, conn, schema, &r, err))
+        return false;
+    for (int row = 0; row < PQntuples(r); row++) {
+        gw_autofree char *what = gw_asprintf("%s off %s as long as it follows; put back by rollback, abort and finish",
+                                             PQgetvalue(r, row, 0), f->side);
+        gw_autofree char *sql = gw_asprintf("%s;", PQgetvalue(r, row, 1));
+        gw_autojson json_t *later = NULL;
+        gw_autobuf struct gw_buf undo = {0};
+        json_t *statement;
+        size_t i;
+        const char *put_back = PQgetvalue(r, row, 2), *text = PQgetvalue(r, row, 3);
+        if (!gw_json_parse(text, strlen(text), "what comes later", &later, err)) {
+            PQclear(r);
+            return false;
+        }
+        gw_buf_addf(&undo, "%s%s", put_back, *put_back ? ";" : "");
+        json_array_foreach(later, i, statement) gw_buf_addf(&undo, " %s;", json_string_value(statement));
+        add(f, false, what, sql, gw_buf_text(&undo));
+    }
+    PQclear(r);
+    return true;
+}
+
 static void add_green(struct footprint *f)
 {
     add(f, false, "everything blue's schema is made of, with the rows: what the move is for",
         "pg_dump --schema-only on blue, its statements here; then COPY ... FROM STDIN (FORMAT binary)",
         "-- what was copied stays: drop the tables or the database by hand");
+    add(f, false,
+        f->store->base.identity.capabilities & GW_CAN_REPLICA_ROLE
+            ? "triggers and rules that fire for a replica, too: in the pause of a switch; off as long as green follows"
+            : "foreign keys, triggers and rules: in the pause of a switch, NOT VALID and validated behind it; off as long"
+              " as green follows",
+        "ALTER TABLE ... ADD CONSTRAINT ... FOREIGN KEY ... NOT VALID; CREATE TRIGGER ...; in one transaction",
+        "-- stays, as the tables do");
 }
 
 static void add_sessions(struct footprint *f)
@@ -168,7 +203,7 @@ static void add_break_glass_fence(struct gw_buf *out)
 {
     gw_buf_adds(
         out,
-        "\n-- 3. The fence: lowered, then off every table, one short transaction each.\n"
+        "\n-- 4. The fence: lowered, then off every table, one short transaction each.\n"
         "--    From here on whoever may write can write here. Be sure that the application writes on one side only.\n"
         "DO $godwit$ BEGIN\n"
         "    IF to_regclass('godwit.fence') IS NOT NULL THEN\n"
@@ -180,14 +215,37 @@ static void add_break_glass_fence(struct gw_buf *out)
         "WHERE t.tgname = 'godwit_fence' ORDER BY 1 \\gexec\n");
 }
 
+static void add_break_glass_loose(struct gw_buf *out)
+{
+    gw_buf_adds(
+        out,
+        "\n-- 3. What was taken off here while this side followed is put back; foreign keys are validated, which reads\n"
+        "--    their tables. What rows contradict stays NOT VALID, with an error that says so.\n"
+        "SELECT to_regclass('godwit.loose') IS NOT NULL AS loose \\gset\n"
+        "\\if :loose\n"
+        "SELECT format('%s; UPDATE godwit.loose SET off = false, next = 0 WHERE id = %s',\n"
+        "    coalesce(nullif(put_back, ''), 'SELECT WHERE false'), id)\n"
+        "FROM godwit.loose WHERE off AND was_here ORDER BY id \\gexec\n"
+        "SELECT format('%s; UPDATE godwit.loose SET next = %s WHERE id = %s', rtrim(s.statement, ';'), s.ord, l.id)\n"
+        "FROM godwit.loose l, jsonb_array_elements_text(l.later) WITH ORDINALITY s(statement, ord)\n"
+        "WHERE NOT l.off AND s.ord > l.next ORDER BY l.id, s.ord \\gexec\n"
+        "\\endif\n");
+}
+
 static void add_break_glass_home(struct gw_pg_store *store, struct gw_buf *out)
 {
     gw_buf_addf(
         out,
-        "\n-- 4. Replica identities as they were, and the schema they are written down in: both or none.\n"
-        "DO $godwit$ DECLARE was record; BEGIN\n"
+        "\n-- 5. Replica identities as they were, and the schema they are written down in: both or none.\n"
+        "DO $godwit$ DECLARE was record; is_left boolean := false; BEGIN\n"
         "    IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'godwit_fence') THEN\n"
         "        RAISE EXCEPTION 'a trigger godwit_fence is left: a lock was not to be had, run this script again';\n"
+        "    END IF;\n"
+        "    IF to_regclass('godwit.loose') IS NOT NULL THEN\n"
+        "        EXECUTE 'SELECT EXISTS (SELECT FROM godwit.loose WHERE off AND was_here)' INTO is_left;\n"
+        "    END IF;\n"
+        "    IF is_left THEN\n"
+        "        RAISE EXCEPTION 'a foreign key or trigger is still off, see godwit.loose: run this script again';\n"
         "    END IF;\n"
         "    IF to_regclass('godwit.note') IS NOT NULL THEN\n"
         "        FOR was IN EXECUTE 'SELECT j.key AS name, j.value AS clause FROM godwit.note,'\n"
@@ -200,7 +258,7 @@ static void add_break_glass_home(struct gw_pg_store *store, struct gw_buf *out)
         "    END IF;\n"
         "    DROP SCHEMA IF EXISTS godwit CASCADE;\n"
         "END $godwit$;\n"
-        "\n-- 5. What is left of godwit (no rows: nothing).\n"
+        "\n-- 6. What is left of godwit (no rows: nothing).\n"
         "SELECT 'slot ' || slot_name AS left_behind FROM pg_replication_slots WHERE slot_name = '%s'\n"
         "UNION ALL SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = '%s'\n"
         "UNION ALL SELECT 'trigger on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'godwit_fence'\n"
@@ -221,6 +279,7 @@ static void write_break_glass(struct gw_pg_store *store, struct gw_buf *out)
         "SET client_min_messages = warning;\n",
         gw_side_name(store->base.side), store->migration, gw_buf_text(&database), store->session_user);
     add_break_glass_log(store, out);
+    add_break_glass_loose(out);
     add_break_glass_fence(out);
     add_break_glass_home(store, out);
 }
@@ -235,7 +294,8 @@ bool gw_pg_inspect_footprint(struct gw_store *base, const struct gw_schema *sche
         add_home(&f);
         add_log(&f, schema);
         if (base->side == GW_BLUE)
-            fine = add_identities(&f, conn, schema, err) && add_triggers(&f, conn, schema, err);
+            fine = add_identities(&f, conn, schema, err) && add_triggers(&f, conn, schema, err) &&
+                   add_loose(&f, conn, schema, err);
         else
             add_green(&f);
         add_sessions(&f);
