@@ -96,8 +96,8 @@ static void check_replica_role(struct gw_pg_store *store, struct gw_findings *fi
     }
     gw_findings_add(
         findings, GW_FINDING_WARNING, store->base.side, "replica-role", gw_buf_text(&fix),
-        "%s may not set session_replication_role: foreign keys and triggers would act on what godwit applies"
-        " here, and are made only once green owns its data",
+        "%s may not set session_replication_role: foreign keys and triggers would act on what godwit applies here;"
+        " they are put on inside the pause of the switch, and the foreign keys are validated behind it",
         store->session_user);
 }
 

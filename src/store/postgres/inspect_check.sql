@@ -118,17 +118,17 @@ FROM pg_roles WHERE rolname = session_user AND NOT rolsuper AND NOT rolreplicati
                   AND pg_has_role(session_user, r.oid, 'USAGE'))
 
 --: replica-role on=blue
-SELECT 'blocks' AS severity, true AS way_back, n.nspname AS space, c.relname AS name,
-       format('%I may not set session_replication_role: after the switch, when blue follows green, foreign keys and'
-              ' triggers here would act on what godwit applies (cascades, audit rows twice). Tables: {}', session_user)
-           AS what,
+SELECT 'warning' AS severity, n.nspname AS space, c.relname AS name,
+       format('%I may not set session_replication_role: after the switch, as long as blue follows green, these tables are'
+              ' without foreign keys and enabled triggers. A rollback puts them back inside its pause, and validates the'
+              ' foreign keys behind it. Tables: {}', session_user) AS what,
        CASE WHEN current_setting('server_version_num')::int >= 150000
-            THEN format('GRANT SET ON PARAMETER session_replication_role TO %I; -- by a superuser', session_user)
-            ELSE format('ALTER ROLE %I SUPERUSER; -- while the move lasts: before version 15 the right cannot be granted',
-                        session_user) END AS fix
+            THEN format('GRANT SET ON PARAMETER session_replication_role TO %I; -- by a superuser; spares it', session_user)
+            ELSE '' END AS fix
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE current_setting('godwit.replica') = 'false' AND c.relkind IN ('r', 'p') AND n.nspname <> 'godwit'
   AND (EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND c.oid IN (k.conrelid, k.confrelid))
+       OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1' AND r.ev_enabled <> 'D')
        OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
                   AND t.tgname <> 'godwit_fence'))
 ORDER BY 3, 4
@@ -283,10 +283,10 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND n.nspname !~ '^pg_' AND n.nspname <> 'godwit' ORDER BY 2, 3
 
 --: triggers-always on=blue
-SELECT 'blocks' AS severity, true AS way_back, n.nspname AS space, c.relname AS name,
-       'triggers that are ENABLE ALWAYS or REPLICA would fire again for what godwit applies here after the switch, when'
-       ' blue follows green. Tables: {}' AS what,
-       format('ALTER TABLE %I.%I ENABLE TRIGGER %I;', n.nspname, c.relname, t.tgname) AS fix
+SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
+       'triggers that are ENABLE ALWAYS or REPLICA are off on the side that follows: they would fire again for what godwit'
+       ' applies there. Tables: {}' AS what,
+       '' AS fix
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal AND c.relkind = 'r' AND n.nspname <> 'godwit'
   AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace pn ON pn.oid = p.pronamespace
@@ -294,9 +294,10 @@ WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal AND c.relkind = 'r' AND n
 ORDER BY 2, 3
 
 --: rules-always on=blue
-SELECT 'blocks' AS severity, true AS way_back, n.nspname AS space, c.relname AS name,
-       'rules that are ENABLE ALWAYS or REPLICA would act again on what godwit applies here after the switch. Tables: {}' AS what,
-       format('ALTER TABLE %I.%I ENABLE RULE %I;', n.nspname, c.relname, r.rulename) AS fix
+SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
+       'rules that are ENABLE ALWAYS or REPLICA are off on the side that follows: they would act again on what godwit applies'
+       ' there. Tables: {}' AS what,
+       '' AS fix
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1' AND c.relkind = 'r' AND n.nspname <> 'godwit'
 ORDER BY 2, 3

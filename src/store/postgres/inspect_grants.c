@@ -161,7 +161,7 @@ static void add_replica_role(struct script *s)
         gw_buf_addf(
             s->out,
             "-- NOT TO BE HAD on %s: SET session_replication_role can be granted from version 15 on. godwit does\n"
-            "-- without: foreign keys and triggers act here as for anybody while it applies changes.\n",
+            "-- without: foreign keys and triggers are off here as long as this side follows.\n",
             s->store->base.identity.product);
         return;
     }
