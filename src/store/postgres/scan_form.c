@@ -97,21 +97,26 @@ static void add_is_large(struct gw_buf *out, const char *column, const char *tex
     gw_buf_addf(out, " > %u", GW_FORM_LARGE_BYTES);
 }
 
+/* A value of one slice is hashed as it is: cutting would read it several times. */
 static void add_hash(struct gw_buf *out, const char *column, const char *text, uint32_t oid, bool utf8)
 {
-    if (oid == BYTEA) {
+    gw_autobuf struct gw_buf octets = {0};
+    if (oid == BYTEA)
+        gw_buf_addf(&octets, "octet_length(%s)", column);
+    else
+        add_octets(&octets, text, utf8);
+    gw_buf_addf(out, "int8send(%s::int8) || CASE WHEN %s <= %u THEN ", octets.data, octets.data, GW_FORM_SLICE);
+    if (oid == BYTEA)
         gw_buf_addf(out,
-                    "int8send(octet_length(%s)::int8) || (SELECT string_agg(sha256(substring(%s FROM g FOR %u)), "
-                    "''::bytea ORDER BY g) FROM generate_series(1, octet_length(%s), %u) g)",
+                    "sha256(%s) ELSE (SELECT string_agg(sha256(substring(%s FROM g FOR %u)), ''::bytea ORDER BY g) "
+                    "FROM generate_series(1, octet_length(%s), %u) g) END",
                     column, column, GW_FORM_SLICE, column, GW_FORM_SLICE);
-        return;
-    }
-    gw_buf_adds(out, "int8send(");
-    add_octets(out, text, utf8);
-    gw_buf_addf(out,
-                "::int8) || (SELECT string_agg(sha256(convert_to(substring(%s FROM g FOR %u), 'UTF8')), "
-                "''::bytea ORDER BY g) FROM generate_series(1, char_length(%s), %u) g)",
-                text, GW_FORM_SLICE, text, GW_FORM_SLICE);
+    else
+        gw_buf_addf(out,
+                    "sha256(convert_to(%s, 'UTF8')) ELSE (SELECT string_agg(sha256(convert_to("
+                    "substring(%s FROM g FOR %u), 'UTF8')), ''::bytea ORDER BY g) "
+                    "FROM generate_series(1, char_length(%s), %u) g) END",
+                    text, text, GW_FORM_SLICE, text, GW_FORM_SLICE);
 }
 
 static void add_column(struct gw_pg_form *form, struct gw_pg_form_column *column, const char *name, uint32_t oid,
