@@ -217,15 +217,18 @@ def test_a_hot_row_is_no_false_alarm(loaded):
         assert hot.count > 200
 
 
-def test_an_error_planted_in_a_hot_row_is_found(loaded):
-    blue, green, m = loaded
-    plant(green, "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-                 " IF new.id = 1 THEN new.name := 'planted'; END IF; RETURN new; END $$;"
-                 "CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON people FOR EACH ROW EXECUTE FUNCTION spoil();"
-                 "ALTER TABLE people ENABLE ALWAYS TRIGGER spoil; UPDATE people SET note = NULL WHERE id = 1")
+def test_an_error_planted_in_a_hot_row_is_found(pair, migration):
+    """In a large value, which the stream leaves out when another column changes: nothing heals it."""
+    blue, green = pair
+    blue.owner_sql(TABLE)
+    blue.owner_sql("ALTER TABLE people ALTER name SET STORAGE EXTERNAL; UPDATE people SET name = repeat('x', 9000) WHERE id = 1")
+    m = migration(blue, green, verify={"resettle": "20s"})
+    traps.load(m)
+    plant(green, "UPDATE people SET name = repeat('y', 9000) WHERE id = 1")
     with Hot(blue, HOT):
         people = only(verify(m, runner.NO))
     assert people["changed"] == 1 and people["differences"][0]["key"] == "id=1"
+    assert green.value("SELECT left(name, 1) FROM people WHERE id = 1") == "y"
 
 
 def test_a_stalled_applier_is_unresolved_and_then_equal(pair, migration):
