@@ -35,7 +35,21 @@ static void add_stream(json_t *status, const struct gw_follow_status *follow, en
         block(status, gw_buf_text(&never));
 }
 
-static void add_streams(struct gw_journey *journey, json_t *status)
+/* Outside of a load and of a switch only one thing holds an applier back. */
+static void add_held(json_t *status, const struct gw_follow_status *follow, enum gw_side source, enum gw_stage stage)
+{
+    gw_autobuf struct gw_buf line = {0};
+    if (!follow->paused || (stage != GW_STAGE_FOLLOW && stage != GW_STAGE_RETAIN))
+        return;
+    gw_buf_addf(
+        &line,
+        "%s: nothing is applied until foreign keys and triggers are off %s; godwit run goes on with it and says "
+        "who is in the way",
+        gw_stream_name(source), gw_side_name(gw_side_other(source)));
+    block(status, gw_buf_text(&line));
+}
+
+static void add_streams(struct gw_journey *journey, json_t *status, enum gw_stage stage)
 {
     pthread_mutex_lock(&journey->lock);
     for (int side = 0; side < 2; side++) {
@@ -44,6 +58,7 @@ static void add_streams(struct gw_journey *journey, json_t *status)
         struct gw_follow_status follow;
         gw_follow_status(journey->follows[side], &follow);
         add_stream(status, &follow, (enum gw_side)side);
+        add_held(status, &follow, (enum gw_side)side, stage);
     }
     pthread_mutex_unlock(&journey->lock);
 }
@@ -185,7 +200,7 @@ bool gw_status_take(struct gw_journey *journey, json_t **out, struct gw_error *e
         if (stage != GW_STAGE_COPY)
             add_side(journey, status, GW_GREEN);
     }
-    add_streams(journey, status);
+    add_streams(journey, status, stage);
     add_way_back(status, stage, runner != 0);
     json_object_set_new(status, "next", gw_json_text(info->suggest));
     *out = json_incref(status);

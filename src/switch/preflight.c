@@ -150,7 +150,7 @@ static bool try_tighten(const struct gw_switch_options *options, struct gw_buf *
         return true;
     int64_t began = gw_mono_us();
     bool done = schema->tighten(tighten, TIGHTEN_TIMEOUT_MS, err);
-    *predicted_ms += (int)((gw_mono_us() - began) / 1000) + 1;
+    *predicted_ms += (int)((gw_mono_us() - began) * 3 / 2000) + 1; /* the commit and what it makes others do */
     schema->tighten_close(tighten);
     if (!done && err->kind == GW_ERR_CANCELLED)
         return false;

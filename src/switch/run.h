@@ -26,6 +26,7 @@ struct gw_switch_step {
     bool rehearsed;    /* done in a rehearsal too */
     GW_MUST_CHECK bool (*act)(struct gw_switch_run *, struct gw_error *);
     GW_MUST_CHECK bool (*undo)(struct gw_switch_run *, struct gw_error *); /* NULL: nothing to undo */
+    bool (*needed)(const struct gw_switch_run *);                          /* NULL: always */
 };
 
 extern const struct gw_switch_step gw_switch_steps[];

@@ -108,12 +108,15 @@ static bool sync_sequences(struct gw_switch_run *run, struct gw_error *err)
     return left_ms(run) > 0 || over_budget(run, "sequences were being set", err);
 }
 
+static bool is_loose(const struct gw_switch_run *run)
+{
+    return run->tighten || run->tighten_again;
+}
+
 /* Done and not committed: undone it is gone at once, and whoever dies here leaves nothing of it. */
 static bool enforce(struct gw_switch_run *run, struct gw_error *err)
 {
     int limit = left_ms(run) < run->options->lock_timeout_ms ? left_ms(run) : run->options->lock_timeout_ms;
-    if (!run->tighten)
-        return true;
     if (limit <= 0)
         return over_budget(run, "foreign keys and triggers were to be put on", err);
     return run->to->type->schema->tighten(run->tighten, limit, err) &&
@@ -208,21 +211,23 @@ static bool unpark_new(struct gw_switch_run *run, struct gw_error *err)
 
 const struct gw_switch_step gw_switch_steps[] = {
     {"hold", "hold back what comes from %2$s; make ready the foreign keys and triggers that are off there", true, hold,
-     let_go},
-    {"lease", "start the watchdog, which lets traffic go on should this process die", true, take_lease, release_lease},
-    {"park", "park traffic at the gate and wait until no transaction runs through it", true, park, unpark_old},
-    {"fence", "raise the fence on %1$s: no session but godwit's writes there", true, raise_fence, lower_old_fence},
-    {"drain", "apply the last changes of %1$s on %2$s, up to the fence", true, drain, NULL},
-    {"sequences", "set the sequences of %2$s to where those of %1$s stand", true, sync_sequences, NULL},
+     let_go, NULL},
+    {"lease", "start the watchdog, which lets traffic go on should this process die", true, take_lease, release_lease,
+     NULL},
+    {"park", "park traffic at the gate and wait until no transaction runs through it", true, park, unpark_old, NULL},
+    {"fence", "raise the fence on %1$s: no session but godwit's writes there", true, raise_fence, lower_old_fence,
+     NULL},
+    {"drain", "apply the last changes of %1$s on %2$s, up to the fence", true, drain, NULL, NULL},
+    {"sequences", "set the sequences of %2$s to where those of %1$s stand", true, sync_sequences, NULL, NULL},
     {"enforce", "put the foreign keys and triggers that are off %2$s on again; they count from the flip on", true,
-     enforce, give_up_tighten},
+     enforce, give_up_tighten, is_loose},
     {"flip", "flip the owner on %1$s to %2$s (compare-and-set on the epoch); from here on only forward", false,
-     flip_old, NULL},
-    {"enforced", "commit the foreign keys and triggers of %2$s", false, commit_tighten, NULL},
-    {"flip_new", "flip the owner on %2$s", false, flip_new, NULL},
-    {"open", "lower the fence on %2$s", false, open_new, NULL},
-    {"point", "point the gate at %2$s", false, point_new, NULL},
-    {"unpark", "let traffic go on", false, unpark_new, NULL},
-    {"release", "release the watchdog", false, release_lease, NULL},
+     flip_old, NULL, NULL},
+    {"enforced", "commit the foreign keys and triggers of %2$s", false, commit_tighten, NULL, is_loose},
+    {"flip_new", "flip the owner on %2$s", false, flip_new, NULL, NULL},
+    {"open", "lower the fence on %2$s", false, open_new, NULL, NULL},
+    {"point", "point the gate at %2$s", false, point_new, NULL, NULL},
+    {"unpark", "let traffic go on", false, unpark_new, NULL, NULL},
+    {"release", "release the watchdog", false, release_lease, NULL, NULL},
 };
 const size_t gw_switch_step_count = sizeof gw_switch_steps / sizeof gw_switch_steps[0];

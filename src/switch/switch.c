@@ -130,7 +130,7 @@ static bool undo_from(struct gw_switch_run *run, size_t last, struct gw_error *e
     for (size_t i = last + 1; i-- > 0;) {
         const struct gw_switch_step *step = &gw_switch_steps[i];
         struct gw_error failure;
-        if (!step->undo)
+        if (!step->undo || (step->needed && !step->needed(run)))
             continue;
         if (step->undo(run, &failure)) {
             journal(run, step->name, GW_STEP_UNDONE, NULL);
@@ -163,6 +163,8 @@ static bool do_steps(struct gw_switch_run *run, struct gw_error *err)
         if (run->options->rehearse && !step->rehearsed)
             break;
         last = i;
+        if (step->needed && !step->needed(run))
+            continue;
         journal(run, step->name, GW_STEP_BEGUN, NULL);
         int64_t began_us = gw_mono_us();
         bool ok = act(run, step, err);

@@ -194,7 +194,7 @@ def test_what_acts_is_on_the_owner_only_and_as_before_after_an_abort(plain, migr
     changes(blue)
 
 
-@pytest.mark.parametrize("sides", ["granted", (13, 15), (14, 16), (15, 18)], indirect=True, ids=str)
+@pytest.mark.parametrize("sides", ["granted", (13, 15), (14, 18)], indirect=True, ids=str)
 def test_what_acts_is_on_the_owner_only_between_versions(sides, migration):
     blue, green = sides
     m = migration(blue, green)
@@ -211,9 +211,9 @@ def go_on(m, *args):
     wait_until(lambda: m.run(*args, expect=None).rc == 0, 60, f"{args} to go through", interval=0.2)
 
 
-@pytest.mark.parametrize("point", ["schema.tighten.before_commit", "switch.after_step:7", "switch.before_flip",
-                                   "switch.between_flips", "schema.tighten.after_commit", "switch.after_step:9",
-                                   "schema.loosen.after_one:1", "schema.loosen.after_one:6"])
+@pytest.mark.parametrize("point", ["schema.tighten.before_commit", "switch.before_flip", "switch.between_flips",
+                                   "schema.tighten.after_commit", "schema.loosen.after_one:1",
+                                   "schema.loosen.after_one:6"])
 def test_killed_in_a_switch_both_sides_are_what_they_should_be(plain, migration, point):
     blue, green = plain
     was = catalog(blue)
@@ -235,8 +235,7 @@ def test_killed_in_a_switch_both_sides_are_what_they_should_be(plain, migration,
     assert catalog(blue) == was
 
 
-@pytest.mark.parametrize("point", ["schema.validate.after_one:1", "schema.validate.after_one:9",
-                                   "schema.restore.after_one:1", "schema.restore.after_one:7",
+@pytest.mark.parametrize("point", ["schema.validate.after_one:9", "schema.restore.after_one:7",
                                    "postgres.uninstall.before_schema"])
 def test_killed_at_the_end_nothing_of_it_is_lost(plain, migration, point):
     blue, green = plain
@@ -296,6 +295,7 @@ def test_a_reader_on_the_old_owner_delays_following_and_not_the_switch(plain, mi
     switch.wait_output("switched: green owns", 30)
     changes(green)  # is in service, and blue waits
     assert compare.compare(blue, green)
+    assert "nothing is applied until foreign keys and triggers are off blue" in traps.blocks(m)
     wait_until(lambda: "waiting for a lock" in switch.stderr, 30, "the switch to say on whom it waits")
     report.rollback()
     report.close()
