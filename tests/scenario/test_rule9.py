@@ -3,6 +3,7 @@ act once, on either side, on either kind of server, and at the end everything is
 import shutil
 import subprocess
 
+import psycopg2
 import pytest
 from godwit_support import compare, postgres, roles, traps
 from godwit_support.postgres import Postgres
@@ -106,7 +107,7 @@ def changes(side):
     assert side.value("SELECT count(*) FROM shadow") == shaded + 1
     for wrong in ("INSERT INTO goes VALUES (9000, 99999)", "INSERT INTO parts VALUES (990, 99999, 1)",
                   "INSERT INTO parts VALUES (15, 60, 99999)", "DELETE FROM slots WHERE id = 59"):
-        with pytest.raises(Exception) as refused:
+        with pytest.raises(psycopg2.Error) as refused:
             side.sql(wrong, user="app")
         assert "foreign key" in str(refused.value)
 
@@ -211,7 +212,7 @@ def go_on(m, *args):
     wait_until(lambda: m.run(*args, expect=None).rc == 0, 60, f"{args} to go through", interval=0.2)
 
 
-@pytest.mark.parametrize("point", ["schema.tighten.before_commit", "switch.before_flip", "switch.between_flips",
+@pytest.mark.parametrize("point", ["schema.tighten.before_commit:2", "switch.before_flip", "switch.between_flips",
                                    "schema.tighten.after_commit", "schema.loosen.after_one:1",
                                    "schema.loosen.after_one:6"])
 def test_killed_in_a_switch_both_sides_are_what_they_should_be(plain, migration, point):
@@ -233,6 +234,32 @@ def test_killed_in_a_switch_both_sides_are_what_they_should_be(plain, migration,
     compare.assert_equal(blue, green)
     m.run("abort", "--yes")
     assert catalog(blue) == was
+
+
+def writes(side):
+    """Does the application write there?"""
+    try:
+        side.sql("UPDATE public.slots SET id = id WHERE id = 1", user="app")
+        return True
+    except psycopg2.Error:
+        return False
+
+
+def test_overtaken_in_the_pause_nothing_acts_on_the_side_that_follows(plain, migration):
+    """The switcher falls silent with everything put on green and not committed; the watchdog lets blue go on."""
+    blue, green = plain
+    was = catalog(blue)
+    m = migration(blue, green)
+    m.run("copy")
+    held = traps.Held(m, "switch.before_flip", "switch", *traps.FLIP).wait()
+    wait_until(lambda: writes(blue), 20, "the watchdog to let blue go on")
+    changes(blue)
+    assert held.end(expect=None).rc != 0
+    assert m.status()["owner"] == "blue" and catalog(blue) == was
+    m.run("follow", "--until", "caught-up")
+    compare.assert_equal(blue, green)
+    assert firing(green, False) == []
+    m.run("abort", "--yes")
 
 
 @pytest.mark.parametrize("point", ["schema.validate.after_one:9", "schema.restore.after_one:7",
