@@ -51,8 +51,8 @@ def write(report, faults, seconds, seed, versions, failure):
     lines += ["", "## Kills by place", "", "`alone`: the switching process was killed, its watchdog lived.", "",
               "| place | kills |", "| --- | --- |"]
     lines += [f"| {place} | {count} |" for place, count in sorted(report.kills.items())]
-    elsewhere = ", ".join(f"`{point}`" for point in sorted(loop.ELSEWHERE))
-    lines += ["", f"Not reached by this amount of data, visited by tests/unit/test_spool_crash.c: {elsewhere}."]
+    elsewhere = ", ".join(f"`{point}*` by {test}" for point, test in sorted(loop.ELSEWHERE.items()))
+    lines += ["", f"What these migrations do not come to is visited elsewhere: {elsewhere}."]
     if failure:
         lines += ["", "## It failed", "", "```", failure, "```"]
     (ROOT / "docs/soak.md").write_text("\n".join(lines) + "\n")
