@@ -11,6 +11,8 @@
 bool gw_cancel_init(struct gw_cancel *cancel, struct gw_error *err)
 {
     atomic_init(&cancel->asked, 0);
+    atomic_init(&cancel->wish, 0);
+    atomic_init(&cancel->held, 0);
     cancel->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (cancel->fd < 0)
         return gw_fail_errno(err, errno, "could not make an event descriptor");
@@ -24,12 +26,12 @@ void gw_cancel_release(struct gw_cancel *cancel)
     cancel->fd = -1;
 }
 
-void gw_cancel_ask(struct gw_cancel *cancel, int why)
+/* Called from signal handlers: only atomics and write(2), and errno as it was. */
+static void tell(struct gw_cancel *cancel)
 {
-    /* Called from signal handlers: only atomics and write(2), and errno as it was. */
     int saved = errno;
     int none = 0;
-    if (atomic_compare_exchange_strong(&cancel->asked, &none, why ? why : 1)) {
+    if (atomic_compare_exchange_strong(&cancel->asked, &none, atomic_load(&cancel->wish))) {
         uint64_t one = 1;
         ssize_t written;
         do
@@ -37,6 +39,35 @@ void gw_cancel_ask(struct gw_cancel *cancel, int why)
         while (written < 0 && errno == EINTR);
     }
     errno = saved;
+}
+
+/* The wish is noted before `held` is read, and `held` is cleared before the wish is: one of the two sees the other. */
+void gw_cancel_ask(struct gw_cancel *cancel, int why)
+{
+    int none = 0;
+    atomic_compare_exchange_strong(&cancel->wish, &none, why ? why : 1);
+    if (!atomic_load(&cancel->held))
+        tell(cancel);
+}
+
+void gw_cancel_hold(struct gw_cancel *cancel)
+{
+    if (cancel)
+        atomic_store(&cancel->held, 1);
+}
+
+void gw_cancel_let_go(struct gw_cancel *cancel)
+{
+    if (!cancel)
+        return;
+    atomic_store(&cancel->held, 0);
+    if (atomic_load(&cancel->wish))
+        tell(cancel);
+}
+
+bool gw_cancel_wished(const struct gw_cancel *cancel)
+{
+    return cancel && atomic_load(&cancel->wish) != 0;
 }
 
 bool gw_cancel_asked(const struct gw_cancel *cancel)
@@ -64,7 +95,7 @@ bool gw_cancel_wait(struct gw_cancel *cancel, int ms)
 
 bool gw_cancel_fail(const struct gw_cancel *cancel, struct gw_error *err)
 {
-    int why = cancel ? atomic_load(&cancel->asked) : 0;
+    int why = cancel ? atomic_load(&cancel->wish) : 0;
     const char *name = why > 1 ? sigabbrev_np(why) : NULL;
     if (name)
         return gw_fail(err, GW_ERR_CANCELLED, "stopped by SIG%s", name);

@@ -15,7 +15,7 @@ static struct gw_cancel stop;
 /* The second signal ends the process at once: every step is resumable. */
 static void on_signal(int number)
 {
-    if (gw_cancel_asked(&stop))
+    if (gw_cancel_wished(&stop))
         _exit(GW_EXIT_INTERRUPTED);
     gw_cancel_ask(&stop, number);
 }

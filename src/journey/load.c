@@ -376,7 +376,7 @@ bool gw_load_run(struct gw_journey *journey, struct gw_copy_report *report, stru
     memset(report, 0, sizeof *report);
     if (!gw_journey_stage(journey, &stage, err))
         return false;
-    if (stage != GW_STAGE_NEW && stage != GW_STAGE_COPY)
+    if (stage != GW_STAGE_NEW && stage != GW_STAGE_COPY && stage != GW_STAGE_ABORTED)
         return gw_streams_start(journey, err);
     if (!open_run(journey, &run, err))
         return false;

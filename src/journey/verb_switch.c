@@ -291,8 +291,8 @@ static int after_switch(struct gw_journey *journey, const struct gw_switch_optio
     return GW_EXIT_YES;
 }
 
-static int flip(struct gw_journey *journey, const struct gw_switch_options *options, int predicted_ms, json_t **result,
-                struct gw_error *err)
+static int flip_held(struct gw_journey *journey, const struct gw_switch_options *options, int predicted_ms,
+                     json_t **result, struct gw_error *err)
 {
     struct gw_switch_result done;
     if (!gw_journey_enter(journey, GW_STAGE_SWITCH, err)) /* a rehearsal that is cut off must be undone, too */
@@ -311,6 +311,16 @@ static int flip(struct gw_journey *journey, const struct gw_switch_options *opti
                        gw_side_name(options->from));
     /* A missed budget or a lock not had in time is "no", not "unreachable". */
     return done.undone && err->kind == GW_ERR_RETRY ? GW_EXIT_NO : code;
+}
+
+/* A signal in the middle must neither stop the undoing nor what comes after the flip. */
+static int flip(struct gw_journey *journey, const struct gw_switch_options *options, int predicted_ms, json_t **result,
+                struct gw_error *err)
+{
+    gw_cancel_hold(journey->cancel);
+    int code = flip_held(journey, options, predicted_ms, result, err);
+    gw_cancel_let_go(journey->cancel);
+    return code;
 }
 
 static int change_owner(struct gw_journey *journey, enum gw_side from, enum gw_verb verb, const json_t *arguments,

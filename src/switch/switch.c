@@ -117,7 +117,7 @@ static bool act(struct gw_switch_run *run, const struct gw_switch_step *step, st
 {
     if (run->flipped)
         return act_forward(run, step, err);
-    if (gw_cancel_asked(run->options->cancel))
+    if (gw_cancel_wished(run->options->cancel))
         return gw_cancel_fail(run->options->cancel, err);
     if (run->parked_at_us && !renew_lease(run, err))
         return false;

@@ -48,7 +48,8 @@ struct gw_switch_options {
     struct gw_state *state;
     struct gw_gate *gate;
     struct gw_switch_hooks hooks;
-    struct gw_cancel *cancel; /* asked before the flip: everything is undone */
+    struct gw_cancel *cancel; /* wished before the flip: everything is undone. The caller holds it back meanwhile, for
+                                 the sides and the followers must be of use until it is undone or done. */
     int pause_budget_ms;
     int lock_timeout_ms;
     int lease_ms;
