@@ -41,6 +41,7 @@ struct world {
     int64_t batch_rows;
     int64_t chunk_rows;
     int64_t spool_limit_bytes;
+    int durable_ms;
 };
 
 /* The calls name `err`: the macro's own, whatever is around it. */
@@ -159,7 +160,7 @@ static struct gw_follow_options world_follow_options(struct world *w, bool forwa
         .spool_limit_bytes = w->spool_limit_bytes,
         .source_owns = forward,
         .batch_rows = w->batch_rows,
-        .durable_ms = 20,
+        .durable_ms = w->durable_ms ? w->durable_ms : 20,
         .retry_max_ms = 20,
         .cancel = &w->cancel,
     };
@@ -550,6 +551,11 @@ static void write_account(struct writer *writer, struct gw_memory_tx *tx)
     case 5:
         gw_memory_update(tx, "account", key, (const char *[]){gw_memory_keep, NULL, writer_value(writer, b, true)});
         break;
+    case 6:
+        if (writer->truncates && rng_below(&writer->rng, 40) == 0) {
+            gw_memory_truncate(tx, "account");
+            break;
+        } /* fall through */
     default:
         gw_memory_update(tx, "account", key,
                          (const char *[]){gw_memory_keep, writer_value(writer, a, false), gw_memory_keep});

@@ -306,18 +306,70 @@ static void a_lost_machine_loses_nothing_that_was_acknowledged(void **state)
     end_equal(w);
 }
 
+static void wait_acknowledged(struct world *w)
+{
+    struct gw_retained retained;
+    int64_t deadline_us = gw_mono_us() + 10000000;
+    do {
+        WORLD_OK(w->blue->type->changes->retained(w->blue, &retained, &err));
+        gw_sleep_us(2000);
+    } while (retained.bytes > 0 && gw_mono_us() < deadline_us);
+    assert_int_equal(retained.bytes, 0);
+}
+
+static void what_was_acknowledged_while_loading_is_safe_once_it_is_passed(void **state)
+{
+    (void)state;
+    struct world *w = world_ready("passed");
+    for (int i = 0; i < 3; i++) { /* nothing of it will have to be applied: the chunk sees it all */
+        char id[8];
+        snprintf(id, sizeof id, "%d", i);
+        world_insert(w->blue_server, "account", ROW(id, "b", "n"));
+    }
+    wait_acknowledged(w);
+    world_copy(w);
+    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
+    world_wait_past_marks(w);
+    WORLD_OK(gw_remove_tree(w->spool_dir, &err));
+    world_restart(w);
+    world_follow(w);
+    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
+    world_insert(w->blue_server, "account", ACCOUNT("9"));
+    end_equal(w);
+}
+
+/* The spool is lost, the stream begins at what the target says, and then the target falls back behind that. */
+static void a_new_spool_begins_at_what_is_on_the_targets_disk(void **state)
+{
+    (void)state;
+    struct world *w = world_following("fallback");
+    world_stop(w);
+    w->durable_ms = 1000000; /* nothing waits for the disk by itself */
+    world_follow(w);
+    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
+    world_catch_up(w->follow);
+    world_insert(w->blue_server, "account", ACCOUNT("1"));
+    int64_t deadline_us = gw_mono_us() + 10000000;
+    while (gw_memory_rows(w->green_server, "account") == 0 && gw_mono_us() < deadline_us)
+        gw_sleep_us(500);
+    /* Killed: no last commit on the way out. */
+    WORLD_OK(gw_fault_set(w->green, "writer.open:p1=refused,writer.begin:p1=retry", &err));
+    world_restart(w);
+    WORLD_OK(gw_remove_tree(w->spool_dir, &err));
+    world_follow(w);
+    while (!world_status(w->follow).receiving && gw_mono_us() < deadline_us)
+        gw_sleep_us(500);
+    gw_memory_crash(w->green_server, 0);
+    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
+    end_equal(w);
+}
+
 static void while_loading_only_what_the_spool_has_on_disk_is_acknowledged(void **state)
 {
     (void)state;
     struct world *w = world_ready("spooled");
-    struct gw_retained retained;
     world_insert(w->blue_server, "account", ACCOUNT("1"));
-    int64_t deadline_us = gw_mono_us() + 5000000;
-    do { /* it is acknowledged, after a sync, without anything being applied */
-        WORLD_OK(w->blue->type->changes->retained(w->blue, &retained, &err));
-        gw_sleep_us(5000);
-    } while (retained.bytes > 0 && gw_mono_us() < deadline_us);
-    assert_int_equal(retained.bytes, 0);
+    wait_acknowledged(w); /* after a sync, without anything being applied */
     assert_int_equal(gw_memory_rows(w->green_server, "account"), 0);
     world_restart(w);
     world_follow(w); /* the spool has it, the source no longer does */
@@ -478,6 +530,8 @@ int main(void)
         cmocka_unit_test(a_canary_travels_the_way_back),
         cmocka_unit_test(the_owner_can_change_and_change_again),
         cmocka_unit_test(a_lost_machine_loses_nothing_that_was_acknowledged),
+        cmocka_unit_test(what_was_acknowledged_while_loading_is_safe_once_it_is_passed),
+        cmocka_unit_test(a_new_spool_begins_at_what_is_on_the_targets_disk),
         cmocka_unit_test(while_loading_only_what_the_spool_has_on_disk_is_acknowledged),
         cmocka_unit_test(a_full_spool_lets_the_source_keep_its_log),
         cmocka_unit_test(a_pause_leaves_nothing_open_and_nothing_undurable),

@@ -129,27 +129,72 @@ static void a_moved_row_without_its_large_value_is_read_again(void **state)
     end_equal(w);
 }
 
+/* The row is gone on the target, and its change leaves out the large value. */
 static void a_row_read_again_waits_until_its_transaction_is_visible(void **state)
 {
     (void)state;
     struct world *w = world_ready("wait");
+    world_insert(w->blue_server, "account", ROW("3", "b", "a large value"));
+    world_move(w);
+    world_delete(w->green_server, "account", ROW("3"));
+    struct gw_memory_tx *hidden = gw_memory_begin(w->blue_server);
+    world_sql(gw_memory_update(hidden, "account", ROW("3"), ROW(KEEP, "c", KEEP)));
+    gw_memory_log_commit(hidden); /* in the log, and a read would still give "b" */
+    gw_sleep_us(30000);           /* let it try */
+    gw_memory_make_visible(hidden);
+    world_catch_up(w->follow);
+    assert_int_equal(world_status(w->follow).refetched, 1);
+    end_equal(w);
+}
+
+/* A world in which account 7 is on the way: it left the chunk that has seen it go, for one that has not seen it come.
+ * `change`, if any, is made by the transaction that moved it. */
+static struct world *world_with_a_row_to_read_again(const char *what, const char *also_changed_to)
+{
+    struct world *w = world_ready(what);
     hand_cut(w, "account", "5");
     world_insert(w->blue_server, "account", ROW("3", "b", "a large value"));
     hand_load(w, "account", "5", NULL);
-    struct gw_memory_tx *move = gw_memory_begin(w->blue_server);
-    world_sql(gw_memory_update(move, "account", ROW("3"), ROW("7", KEEP, KEEP)));
-    gw_memory_log_commit(move);
-    gw_memory_make_visible(move);
+    struct gw_memory_tx *tx = gw_memory_begin(w->blue_server);
+    world_sql(gw_memory_update(tx, "account", ROW("3"), ROW("7", KEEP, KEEP)));
+    if (also_changed_to)
+        world_sql(gw_memory_update(tx, "account", ROW("7"), ROW(KEEP, also_changed_to, KEEP)));
+    gw_memory_commit(tx);
     hand_load(w, "account", NULL, "5");
+    return w;
+}
+
+static void a_row_read_again_is_not_changed_back_by_its_own_transaction(void **state)
+{
+    (void)state;
+    struct world *w = world_with_a_row_to_read_again("back", "c");
+    world_update(w->blue_server, "account", ROW("7"), ROW(KEEP, "d", KEEP)); /* seen by the read */
+    world_finish_load(w);
+    end_equal(w);
+}
+
+static void a_row_read_again_and_not_committed_is_read_once_more(void **state)
+{
+    (void)state;
+    struct world *w = world_with_a_row_to_read_again("once-more", NULL);
     world_copy(w);
-    /* A second move, decoded before anybody sees it: 7 leaves for 9, which no chunk has seen either. */
-    struct gw_memory_tx *hidden = gw_memory_begin(w->blue_server);
-    world_sql(gw_memory_update(hidden, "account", ROW("7"), ROW("9", KEEP, KEEP)));
-    gw_memory_log_commit(hidden);
-    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
-    gw_sleep_us(20000); /* let it try */
-    gw_memory_make_visible(hidden);
-    world_wait_past_marks(w);
+    WORLD_OK(gw_fault_set(w->green, "writer.commit:1=retry,writer.commit:2=cut", &err));
+    world_finish_load(w);
+    assert_true(world_status(w->follow).retries > 0);
+    end_equal(w);
+}
+
+static void a_row_read_again_is_gone_when_the_collection_is_emptied(void **state)
+{
+    (void)state;
+    struct world *w = world_with_a_row_to_read_again("emptied", NULL);
+    struct gw_memory_tx *tx = gw_memory_begin(w->blue_server);
+    world_sql(gw_memory_truncate(tx, "account"));
+    gw_memory_commit(tx);
+    world_insert(w->blue_server, "account", ROW("7", "new", "large"));
+    world_update(w->blue_server, "account", ROW("7"), ROW(KEEP, "newer", KEEP));
+    world_finish_load(w);
+    assert_int_equal(gw_memory_rows(w->green_server, "account"), 1);
     end_equal(w);
 }
 
@@ -312,6 +357,9 @@ int main(void)
         cmocka_unit_test(a_key_that_moves_between_chunks_is_decided_one_by_one),
         cmocka_unit_test(a_moved_row_without_its_large_value_is_read_again),
         cmocka_unit_test(a_row_read_again_waits_until_its_transaction_is_visible),
+        cmocka_unit_test(a_row_read_again_is_not_changed_back_by_its_own_transaction),
+        cmocka_unit_test(a_row_read_again_and_not_committed_is_read_once_more),
+        cmocka_unit_test(a_row_read_again_is_gone_when_the_collection_is_emptied),
         cmocka_unit_test(a_row_read_again_keeps_deciding_after_a_restart),
         cmocka_unit_test(truncate_empties_the_ranges_that_did_not_see_it),
         cmocka_unit_test(keys_are_located_in_the_order_of_the_source),
