@@ -9,6 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Said of the file, before anything is opened: a scheme that no engine has is a mistake in it. */
+static bool known_engines(const char *file, const struct gw_migration_store *store, struct gw_error *err)
+{
+    for (int side = 0; side < 2; side++) {
+        const struct gw_store_type *type;
+        if (!gw_store_type_for(store->side[side].url, &type, err)) {
+            gw_error_prefix(err, "%s of store %s", gw_side_name((enum gw_side)side), store->name);
+            return gw_error_place(err, "%s:%d", file, store->line);
+        }
+    }
+    return true;
+}
+
 bool gw_journey_open(const char *file, struct gw_cancel *cancel, struct gw_journey **out, struct gw_error *err)
 {
     struct gw_migration migration;
@@ -19,6 +32,10 @@ bool gw_journey_open(const char *file, struct gw_cancel *cancel, struct gw_journ
                        migration.store_count);
         gw_migration_release(&migration);
         return gw_error_hint(err, "write one migration file per store");
+    }
+    if (!known_engines(file, &migration.stores[0], err)) {
+        gw_migration_release(&migration);
+        return false;
     }
     struct gw_journey *journey = gw_zalloc(sizeof *journey);
     journey->file = gw_strdup(file);
