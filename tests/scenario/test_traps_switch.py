@@ -327,7 +327,7 @@ def test_an_interrupted_switch_without_a_gate_leaves_blue_writable(pair, migrati
     writers.create_tables(blue, rows=50)
     m = migration(blue, green)
     traps.load(m)
-    held = traps.Held(m, "switch.before_flip", "switch", *traps.FLIP).wait()
+    held = traps.Held(m, "postgres.fence.before_commit", "switch", *traps.FLIP).wait()
     held.process.signal(signal.SIGTERM)
     held.end(expect=5)
     blue.sql("UPDATE items SET n = 1 WHERE id = 1", user="app")
