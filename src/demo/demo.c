@@ -4,6 +4,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "demo/guard.h"
+#include "demo/leftovers.h"
 #include "demo/score.h"
 #include "io/json.h"
 
@@ -273,12 +275,16 @@ static bool show(struct demo *demo, struct gw_error *err)
 
 static void stop(struct demo *demo)
 {
+    struct gw_error err;
     gw_demo_clients_free(demo->clients);
     if (demo->runner.pid)
         gw_process_stop(&demo->runner, 3000);
     gw_process_release(&demo->runner);
     gw_demo_servers_stop(&demo->servers);
-    gw_demo_place_remove(&demo->place);
+    if (gw_demo_leftovers_remove(demo->place.folder, &err))
+        tell("nothing is left behind: servers stopped, %s removed", demo->place.folder);
+    else
+        gw_log_error(&err); /* the guard tries once more */
     free(demo->self);
     free(demo->file);
     free(demo->secret);
@@ -309,15 +315,21 @@ int gw_demo_main(const struct gw_demo_options *options)
 {
     struct demo demo = {.options = options};
     struct gw_error err;
+    int code = 0;
     gw_error_clear(&err);
-    if (!gw_demo_find_programs(&demo.servers, options->pg_bindir, &err) || !gw_demo_place_make(&demo.place, &err)) {
+    if (!gw_demo_find_programs(&demo.servers, options->pg_bindir, &err) || !gw_demo_place_choose(&demo.place, &err)) {
         gw_log_error(&err);
         return (int)gw_error_exit(&err);
     }
-    int code = begin(&demo, &err);
+    if (!gw_demo_guard_start(demo.place.folder, options->cancel, &code))
+        return code;
+    if (!gw_demo_place_make(&demo.place, &err)) {
+        gw_log_error(&err);
+        return (int)gw_error_exit(&err);
+    }
+    code = begin(&demo, &err);
     if (err.kind != GW_ERR_NONE && code != GW_EXIT_YES)
         gw_log_error(&err);
     stop(&demo);
-    tell("nothing is left behind: servers stopped, %s removed", demo.place.folder);
     return code;
 }

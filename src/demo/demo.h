@@ -3,7 +3,7 @@
  * commands of this binary that move their database to the other server and back. Nothing of it is rehearsed: what it
  * prints is what it measured, and it exits 0 only when no query failed and no acknowledged row was lost.
  *
- *   place.c    folder, unprivileged user, and the reaper that cleans up however the demo dies
+ *   place.c    folder, unprivileged user       guard.c, leftovers.c  nothing stays behind, however the demo dies
  *   servers.c  PostgreSQL and PgBouncer       clients.c  the live workload
  *   score.c    what was acknowledged against what is there       picture.c  the chart
  */

@@ -1,99 +1,20 @@
 #include "demo/place.h"
 
-#include "base/clock.h"
+#include "base/crash.h"
 #include "base/file.h"
-#include "base/log.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ARGUMENTS_MAX = 20, REAP_TRIES = 50, REAP_PAUSE_US = 100000 };
-
-/* ---- the reaper ---- */
-
-/* A process is the demo's if its command line names the folder, which nobody else has. */
-static bool belongs(const char *pid, const char *folder)
-{
-    char path[300], line[4096];
-    snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t got = read(fd, line, sizeof line - 1);
-    close(fd);
-    for (ssize_t i = 0; i < got; i++) {
-        if (!line[i])
-            line[i] = ' ';
-    }
-    line[got > 0 ? got : 0] = 0;
-    return strstr(line, folder) != NULL;
-}
-
-static bool end_leftovers(const char *folder)
-{
-    bool any = false;
-    DIR *proc = opendir("/proc");
-    if (!proc)
-        return false;
-    for (struct dirent *entry; (entry = readdir(proc));) {
-        long pid = strtol(entry->d_name, NULL, 10);
-        if (pid <= 1 || pid == getpid() || !belongs(entry->d_name, folder))
-            continue;
-        any = true;
-        kill((pid_t)pid, SIGKILL);
-    }
-    closedir(proc);
-    return any;
-}
-
-static void reap(int fd, const char *folder)
-{
-    char byte;
-    struct gw_error ignored;
-    setsid();
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    while (read(fd, &byte, 1) < 0 && errno == EINTR) {
-    }
-    /* The servers got their own signal from the kernel; they have a moment to end in order. */
-    for (int i = 0; i < REAP_TRIES && gw_file_exists(folder); i++) {
-        bool running = i > 10 && end_leftovers(folder);
-        if (!running && gw_remove_tree(folder, &ignored))
-            break;
-        gw_sleep_us(REAP_PAUSE_US);
-    }
-    _exit(0);
-}
-
-static bool start_reaper(struct gw_demo_place *place, struct gw_error *err)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return gw_fail_errno(err, errno, "no pipe for the demo's reaper");
-    pid_t pid = fork();
-    if (pid < 0)
-        return gw_fail_errno(err, errno, "no process for the demo's reaper");
-    if (pid == 0) {
-        close(ends[1]);
-        reap(ends[0], place->folder);
-    }
-    close(ends[0]);
-    place->alive_fd = ends[1];
-    return true;
-}
+enum { ARGUMENTS_MAX = 20 };
 
 /* ---- folder and user ---- */
 
@@ -112,26 +33,22 @@ static bool choose_user(struct gw_demo_place *place, struct gw_error *err)
     return gw_error_hint(err, "run the demo as an ordinary user");
 }
 
-bool gw_demo_place_make(struct gw_demo_place *place, struct gw_error *err)
+bool gw_demo_place_choose(struct gw_demo_place *place, struct gw_error *err)
 {
-    *place = (struct gw_demo_place){.folder = "/tmp/godwit-demo-XXXXXX", .alive_fd = -1};
-    if (!choose_user(place, err))
-        return false;
-    if (!mkdtemp(place->folder))
-        return gw_fail_errno(err, errno, "no folder for the demo in /tmp");
-    if (chmod(place->folder, 0711) != 0)
-        return gw_fail_errno(err, errno, "%s", place->folder);
-    return start_reaper(place, err);
+    *place = (struct gw_demo_place){0};
+    snprintf(place->folder, sizeof place->folder, "/tmp/godwit-demo-%012llx",
+             (unsigned long long)(gw_random64() >> 16));
+    return choose_user(place, err);
 }
 
-void gw_demo_place_remove(struct gw_demo_place *place)
+bool gw_demo_place_make(struct gw_demo_place *place, struct gw_error *err)
 {
-    struct gw_error err;
-    for (int i = 0; i < REAP_TRIES && !gw_remove_tree(place->folder, &err); i++)
-        gw_sleep_us(REAP_PAUSE_US);
-    if (place->alive_fd >= 0)
-        close(place->alive_fd);
-    place->alive_fd = -1;
+    if (mkdir(place->folder, 0700) != 0)
+        return gw_fail_errno(err, errno, "no folder %s for the demo", place->folder);
+    GW_CRASH_POINT("demo.folder_made");
+    if (chmod(place->folder, 0711) != 0)
+        return gw_fail_errno(err, errno, "%s", place->folder);
+    return true;
 }
 
 bool gw_demo_place_give(const struct gw_demo_place *place, const char *path, struct gw_error *err)
@@ -198,18 +115,18 @@ bool gw_demo_spawn(const struct gw_demo_place *place, const char *const *argv, c
     return gw_process_spawn(&spec, 0, process, err);
 }
 
-bool gw_demo_run(const struct gw_demo_place *place, const char *const *argv, struct gw_cancel *cancel,
-                 struct gw_error *err)
+bool gw_demo_run(const struct gw_demo_place *place, const char *const *argv, struct gw_error *err)
 {
-    const char *full[ARGUMENTS_MAX + 8] = {"setpriv"};
+    /* Said to the kernel after the change of user, which would undo it. */
+    const char *full[ARGUMENTS_MAX + 8] = {"setpriv", "--pdeathsig", "KILL"};
     char reuid[64], regid[64];
-    size_t n = 1;
+    size_t n = 3;
     add_user_switch(place, full, &n, reuid, regid, sizeof reuid);
     add_arguments(full, n, argv);
     struct gw_process_run run = {.spec = {.argv = full, .folder = place->folder, .die_with_us = true},
                                  .timeout_ms = 60000};
     struct gw_process_result result;
-    bool ok = gw_process_run(&run, cancel, &result, err) && gw_process_check(&result, argv[0], err);
+    bool ok = gw_process_run(&run, NULL, &result, err) && gw_process_check(&result, argv[0], err);
     gw_process_result_release(&result);
     return ok;
 }

@@ -149,8 +149,10 @@ static bool start_postgres(struct gw_demo_servers *servers, int side, struct gw_
     const char *init[] = {initdb,      "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
                           "--no-sync", NULL};
     const char *start[] = {postgres, "-D", data, NULL};
+    if (gw_cancel_asked(servers->cancel))
+        return gw_cancel_fail(servers->cancel, err);
     return gw_demo_free_port(&servers->ports[side], err) && gw_demo_place_folder(servers->place, name, err) &&
-           gw_demo_run(servers->place, init, servers->cancel, err) && write_settings(servers, side, err) &&
+           gw_demo_run(servers->place, init, err) && write_settings(servers, side, err) &&
            gw_demo_spawn(servers->place, start, "QUIT", &servers->postgres[side], err);
 }
 

@@ -49,6 +49,7 @@ STAGES = {"load": LOAD, "follow": FOLLOW, "switch": SWITCH, "end": END}
 
 # Points that this loop's migrations do not come to, each with the test that visits it.
 ELSEWHERE = {
+    "demo.": "tests/scenario/test_demo.py",
     "spool.roll.": "tests/unit/test_spool_crash.c",
     "spool.cut.": "tests/unit/test_spool_crash.c",
     "spool.trim.": "tests/unit/test_spool_crash.c",
