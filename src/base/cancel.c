@@ -93,6 +93,18 @@ bool gw_cancel_wait(struct gw_cancel *cancel, int ms)
     return gw_cancel_asked(cancel);
 }
 
+static _Thread_local struct gw_cancel *own;
+
+void gw_cancel_set_own(struct gw_cancel *cancel)
+{
+    own = cancel;
+}
+
+struct gw_cancel *gw_cancel_own(void)
+{
+    return own;
+}
+
 bool gw_cancel_fail(const struct gw_cancel *cancel, struct gw_error *err)
 {
     int why = cancel ? atomic_load(&cancel->wish) : 0;

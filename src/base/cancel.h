@@ -29,6 +29,10 @@ void gw_cancel_let_go(struct gw_cancel *cancel);
 bool gw_cancel_wished(const struct gw_cancel *cancel);
 /* Sleeps up to ms, less when asked; returns true if asked. */
 bool gw_cancel_wait(struct gw_cancel *cancel, int ms);
+/* The calling thread's own token, beside the one of its task: whoever must end a thread that waits in a store asks it.
+ * Stores look at both. Set by the thread itself; borrowed for the thread's life; NULL: none. */
+void gw_cancel_set_own(struct gw_cancel *cancel);
+struct gw_cancel *gw_cancel_own(void);
 /* gw_fail with GW_ERR_CANCELLED, "stopped by SIGTERM" and the like. */
 bool gw_cancel_fail(const struct gw_cancel *cancel, struct gw_error *err);
 

@@ -389,6 +389,7 @@ static void apply_loop(struct follow_applier *a)
 void *follow_apply(void *arg)
 {
     struct follow_applier a = {.f = arg};
+    gw_cancel_set_own(&a.f->halt);
     apply_loop(&a);
     sessions_close(&a);
     follow_join_release(&a.join);
@@ -397,7 +398,7 @@ void *follow_apply(void *arg)
     gw_buf_release(&a.tx.foreign_change);
     pthread_mutex_lock(&a.f->lock);
     a.f->status.applying = false;
-    pthread_cond_broadcast(&a.f->changed);
     pthread_mutex_unlock(&a.f->lock);
+    follow_thread_ends(a.f);
     return NULL;
 }

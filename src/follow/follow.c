@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <time.h>
 
+#define FOLLOW_PATIENCE_US 1000000 /* for threads that are told to stop, before what they wait for is cancelled */
+
 /* ---- shared small things ---- */
 
 bool follow_stopped(struct gw_follow *f)
@@ -18,6 +20,22 @@ bool follow_stopped(struct gw_follow *f)
     bool stop = f->stop;
     pthread_mutex_unlock(&f->lock);
     return stop;
+}
+
+bool follow_receiving_over(struct gw_follow *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool over = f->given_up;
+    pthread_mutex_unlock(&f->lock);
+    return over || follow_stopped(f);
+}
+
+void follow_thread_ends(struct gw_follow *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->running--;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
 }
 
 void follow_wait(struct gw_follow *f, int ms)
@@ -125,6 +143,7 @@ static void options_copy(struct gw_follow *f, const struct gw_follow_options *op
 static void follow_free(struct gw_follow *f)
 {
     gw_spool_close(f->spool);
+    gw_cancel_release(&f->halt);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->changed);
     free((char *)f->options.spool_dir);
@@ -133,12 +152,18 @@ static void follow_free(struct gw_follow *f)
 
 static bool start_threads(struct gw_follow *f, struct gw_error *err)
 {
+    f->running = 1;
     int failed = pthread_create(&f->receiver, NULL, follow_receive, f);
     f->receiver_started = failed == 0;
     if (!failed) {
+        pthread_mutex_lock(&f->lock);
+        f->running++;
+        pthread_mutex_unlock(&f->lock);
         failed = pthread_create(&f->applier, NULL, follow_apply, f);
         f->applier_started = failed == 0;
     }
+    if (failed)
+        follow_thread_ends(f);
     return failed == 0 || gw_fail_errno(err, failed, "cannot start a thread");
 }
 
@@ -159,7 +184,8 @@ bool gw_follow_start(const struct gw_follow_options *options, struct gw_follow *
                                      .stream = f->stream,
                                      .segment_bytes = options->spool_segment_bytes,
                                      .limit_bytes = options->spool_limit_bytes};
-    if (!following_get(f, err) || !gw_spool_open(&spool, &f->spool, err)) {
+    f->halt.fd = -1;
+    if (!gw_cancel_init(&f->halt, err) || !following_get(f, err) || !gw_spool_open(&spool, &f->spool, err)) {
         follow_free(f);
         return false;
     }
@@ -181,12 +207,27 @@ void gw_follow_stop(struct gw_follow *f)
     pthread_mutex_lock(&f->lock);
     f->stop = true;
     pthread_cond_broadcast(&f->changed);
+    int64_t patience_us = gw_mono_us() + FOLLOW_PATIENCE_US;
+    while (f->running > 0 && gw_left_ms(patience_us) > 0)
+        follow_wait(f, gw_left_ms(patience_us));
+    bool stuck = f->running > 0;
     pthread_mutex_unlock(&f->lock);
+    if (stuck)
+        gw_cancel_ask(&f->halt, 1);
     if (f->receiver_started)
         pthread_join(f->receiver, NULL);
     if (f->applier_started)
         pthread_join(f->applier, NULL);
     follow_free(f);
+}
+
+void gw_follow_give_up(struct gw_follow *f, const struct gw_error *why)
+{
+    pthread_mutex_lock(&f->lock);
+    f->given_up = true;
+    pthread_mutex_unlock(&f->lock);
+    follow_note_error(f, why);
+    follow_block(f, GW_FOLLOW_FAILED, why->message);
 }
 
 const char *gw_follow_stream(const struct gw_follow *f)

@@ -10,7 +10,8 @@
  *   gw_follow_allow_apply      all chunks are loaded and keyed: apply, deciding by the chunks' marks (rule 3)
  *   gw_follow_wait_past_marks  no chunk's mark matters any more: unique and other indexes may be made
  *   gw_follow_wait_applied     a position is applied, durably: the switch's drain
- *   gw_follow_stop             ends both threads after the transaction at hand; what is spooled stays
+ *   gw_follow_stop             ends both threads after the transaction at hand; what is spooled stays. What does not
+ *                              end within a second (a lock on the target, a silent network) is cancelled
  *
  * Acknowledged to the source: before gw_follow_allow_apply what the spool has on disk, after it only what is durable
  * on the target.
@@ -100,6 +101,9 @@ struct gw_follow_status {
 
 GW_MUST_CHECK bool gw_follow_start(const struct gw_follow_options *, struct gw_follow **out, struct gw_error *);
 void gw_follow_stop(struct gw_follow *); /* NULL is fine; also releases it */
+
+/* The source is about to drop our place in its log: nothing more is received, and the status says FAILED with `why`. */
+void gw_follow_give_up(struct gw_follow *, const struct gw_error *why);
 
 /* `chunks`: the journal with the chunks of this direction's load, all loaded and keyed (GW_ERR_CONFLICT otherwise);
  * NULL when nothing was loaded in this direction. Takes the horizon behind which no mark matters, writes it into the

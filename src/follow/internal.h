@@ -25,6 +25,7 @@ struct gw_follow {
     struct gw_spool *spool;
     pthread_t receiver, applier;
     bool receiver_started, applier_started;
+    struct gw_cancel halt;   /* the own token of both threads: asked when they do not end by themselves */
     struct gw_state *chunks; /* of allow_apply; NULL: nothing was loaded in this direction */
     uint64_t horizon_order;
     bool has_horizon;
@@ -32,6 +33,8 @@ struct gw_follow {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop, allowed, pause_wanted, source_owns;
+    bool given_up;      /* the source no longer keeps its log for us: nothing more is received */
+    unsigned running;   /* threads */
     bool following;     /* allowed once, by whichever process: from then on only what is applied is acknowledged */
     unsigned waiters;   /* who wait for something durable: the applier does not wait with its next durable commit */
     bool wants_horizon; /* a status was asked for: the receiver looks where the source's log ends */
@@ -56,6 +59,8 @@ static inline const struct gw_collection *follow_collection_of(const struct gw_f
 }
 
 bool follow_stopped(struct gw_follow *f);
+bool follow_receiving_over(struct gw_follow *f); /* stopped, or given up */
+void follow_thread_ends(struct gw_follow *f);    /* the last thing a thread does */
 /* Sleeps until `changed` or ms; with the lock held. */
 void follow_wait(struct gw_follow *f, int ms);
 /* Sleeps ms, less when stopping; true when stopping. */

@@ -8,6 +8,8 @@
 
 #define RECEIVE_TIMEOUT_MS 25
 #define RECEIVE_SYNC_US 1000000
+#define RECEIVE_KEEP_US 10000000
+#define RECEIVE_KEEP_BYTES (INT64_C(64) << 20)
 #define RECEIVE_HORIZON_US 1000000
 
 struct receiver {
@@ -37,13 +39,19 @@ static void receiver_close(struct receiver *r)
     pthread_mutex_unlock(&r->f->lock);
 }
 
-/* The spool is empty, or gone with its disk: what the target has, it need not get again. Nothing before that will be
- * in the spool, so the target must not fall back behind it: it is put on the target's disk first. */
+/* The spool is empty, gone with its disk, or lost its end in a power cut (while following only what the target has is
+ * acknowledged, so the spool is not synced for it): what the target has, it need not get again. Nothing before that will
+ * be in the spool, so the target must not fall back behind it: it is put on the target's disk first. */
 static bool receiver_from_target(struct receiver *r, struct gw_position *from, struct gw_error *err)
 {
     struct gw_store *target = r->f->options.target;
     const struct gw_writer_facet *facet = target->type->writer;
     struct gw_writer *writer = NULL;
+    struct gw_position at;
+    if (!facet->position(target, r->f->stream, &at, err))
+        return false;
+    if (at.order <= from->order)
+        return true;
     /* The writer first: it refuses to begin when the row has moved since it was opened. */
     if (!facet->open(target, r->f->stream, &writer, err))
         return false;
@@ -59,8 +67,11 @@ static bool receiver_open(struct receiver *r, struct gw_error *err)
     struct gw_follow *f = r->f;
     if (!gw_spool_cut(f->spool, err))
         return false;
+    pthread_mutex_lock(&f->lock);
+    bool following = f->following;
+    pthread_mutex_unlock(&f->lock);
     struct gw_position from = gw_spool_end(f->spool);
-    if (from.order == 0 && !receiver_from_target(r, &from, err))
+    if ((from.order == 0 || following) && !receiver_from_target(r, &from, err))
         return gw_error_place(err, "%s", f->options.target->identity.address);
     if (!changes_of(r)->open(f->options.source, f->options.schema, &from, &r->stream, err))
         return gw_error_place(err, "%s", f->options.source->identity.address);
@@ -93,18 +104,30 @@ static void receiver_account(struct receiver *r, const struct gw_change *change)
     r->rows = 0;
 }
 
-/* The spool is full: the source keeps what follows, and the stream is opened again once there is room. */
-static bool receiver_wait_room(struct receiver *r)
+/* Room beyond what was there when a transaction did not fit: it would not fit again, and be sent in vain. Nothing is
+ * unread: there is nothing more to wait for. */
+static bool receiver_has_room(struct gw_follow *f, int64_t kept_bytes)
+{
+    int64_t bytes = gw_spool_bytes(f->spool);
+    bool enough = bytes <= f->options.spool_limit_bytes - f->options.spool_limit_bytes / 5;
+    return enough && (bytes < kept_bytes || gw_spool_unread_bytes(f->spool) == 0);
+}
+
+/* The spool is full: the source keeps what follows, and the stream is opened again once there is room. Half a
+ * transaction would never make any: nobody reads it and nothing trims it. The source sends it again whole. */
+static bool receiver_wait_room(struct receiver *r, struct gw_error *err)
 {
     struct gw_follow *f = r->f;
     receiver_close(r);
+    if (!gw_spool_cut(f->spool, err))
+        return false;
     follow_block(f, GW_FOLLOW_SPOOL_FULL,
                  "the spool has reached its limit: receiving waits, and the source keeps its log meanwhile");
-    int64_t enough = f->options.spool_limit_bytes - f->options.spool_limit_bytes / 5;
-    while (!follow_stopped(f) && gw_spool_bytes(f->spool) > enough)
+    int64_t kept_bytes = gw_spool_bytes(f->spool);
+    while (!follow_receiving_over(f) && !receiver_has_room(f, kept_bytes))
         (void)follow_pause_ms(f, 100);
     follow_block(f, GW_FOLLOW_FREE, NULL);
-    return !follow_stopped(f);
+    return true;
 }
 
 static bool receiver_acknowledge(struct receiver *r, const struct gw_position *position, struct gw_error *err)
@@ -118,6 +141,16 @@ static bool receiver_acknowledge(struct receiver *r, const struct gw_position *p
     return true;
 }
 
+/* Nothing is acknowledged on the strength of this: it only spares the next start reading all of a large backlog. */
+static bool receiver_keep(struct receiver *r, struct gw_error *err)
+{
+    struct gw_position unused;
+    if (gw_mono_us() - r->synced_us < RECEIVE_KEEP_US)
+        return true;
+    r->synced_us = gw_mono_us();
+    return gw_spool_unread_bytes(r->f->spool) < RECEIVE_KEEP_BYTES || gw_spool_sync(r->f->spool, &unused, err);
+}
+
 static bool receiver_feed_back(struct receiver *r, struct gw_error *err)
 {
     struct gw_follow *f = r->f;
@@ -126,7 +159,7 @@ static bool receiver_feed_back(struct receiver *r, struct gw_error *err)
     struct gw_position safe = f->row_durable;
     pthread_mutex_unlock(&f->lock);
     if (following)
-        return receiver_acknowledge(r, &safe, err);
+        return receiver_keep(r, err) && receiver_acknowledge(r, &safe, err);
     if (gw_mono_us() - r->synced_us < RECEIVE_SYNC_US)
         return true;
     r->synced_us = gw_mono_us();
@@ -172,10 +205,8 @@ static bool receiver_step(struct receiver *r, struct gw_error *err)
         GW_CRASH_POINT("follow.receive.before_append");
         if (!gw_spool_append(r->f->spool, &change, &full, err))
             return false;
-        if (full) {
-            (void)receiver_wait_room(r);
-            return true;
-        }
+        if (full)
+            return receiver_wait_room(r, err);
         receiver_account(r, &change);
         r->tries = 0;
         if (change.kind != GW_CHANGE_COMMIT && change.kind != GW_CHANGE_PROGRESS)
@@ -193,7 +224,8 @@ void *follow_receive(void *arg)
 {
     struct receiver r = {.f = arg};
     struct gw_follow *f = r.f;
-    while (!follow_stopped(f)) {
+    gw_cancel_set_own(&f->halt);
+    while (!follow_receiving_over(f)) {
         struct gw_error err = {0};
         bool opening = !r.stream;
         if ((opening ? receiver_open(&r, &err) : receiver_step(&r, &err))) {
@@ -204,7 +236,7 @@ void *follow_receive(void *arg)
         receiver_close(&r);
         /* While our predecessor's session lingers, the log is "read by another process": that passes, too. */
         bool passing = follow_passing(err.kind) || (opening && err.kind == GW_ERR_CONFLICT);
-        if (follow_stopped(f))
+        if (follow_receiving_over(f))
             break;
         gw_error_prefix(&err, "receiving changes (%s)", f->stream);
         follow_note_error(f, &err);
@@ -218,5 +250,6 @@ void *follow_receive(void *arg)
         (void)follow_pause_ms(f, follow_backoff_ms(f, r.tries++));
     }
     receiver_close(&r);
+    follow_thread_ends(f);
     return NULL;
 }

@@ -364,6 +364,85 @@ static void a_new_spool_begins_at_what_is_on_the_targets_disk(void **state)
     end_equal(w);
 }
 
+static void wait_acknowledged_past(struct world *w, uint64_t order)
+{
+    struct gw_retained retained = {0};
+    int64_t deadline_us = gw_mono_us() + 10000000;
+    do {
+        gw_sleep_us(2000);
+        WORLD_OK(w->blue->type->changes->retained(w->blue, &retained, &err));
+    } while (gw_memory_log_order(w->blue_server) - (uint64_t)retained.bytes <= order && gw_mono_us() < deadline_us);
+    assert_true(gw_memory_log_order(w->blue_server) - (uint64_t)retained.bytes > order);
+}
+
+/* What was not synced is gone after a power cut: the source has dropped it, and the target has it. */
+static void a_spool_that_lost_its_end_goes_on_from_the_target(void **state)
+{
+    (void)state;
+    struct world *w = world_following("older");
+    char old[260];
+    snprintf(old, sizeof old, "%s.old", w->spool_dir);
+    world_insert(w->blue_server, "account", ACCOUNT("1"));
+    world_catch_up(w->follow);
+    uint64_t old_end = world_status(w->follow).received.order;
+    world_restart(w);
+    assert_int_equal(rename(w->spool_dir, old), 0);
+    world_follow(w);
+    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
+    world_insert(w->blue_server, "account", ACCOUNT("2"));
+    world_catch_up(w->follow);
+    wait_acknowledged_past(w, old_end);
+    world_restart(w);
+    WORLD_OK(gw_remove_tree(w->spool_dir, &err));
+    assert_int_equal(rename(old, w->spool_dir), 0);
+    world_follow(w);
+    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
+    world_insert(w->blue_server, "account", ACCOUNT("3"));
+    bool reached = false;
+    WORLD_OK(gw_follow_wait_caught_up(w->follow, 10000, &reached, &err));
+    assert_true(reached);
+    end_equal(w);
+}
+
+/* A lock on the target, a silent network: whoever stops the follower does not wait for that to end. */
+static void a_stop_ends_what_hangs_on_the_target(void **state)
+{
+    (void)state;
+    struct world *w = world_following("hang");
+    WORLD_OK(gw_fault_set(w->green, "writer.apply:1=hang", &err));
+    world_insert(w->blue_server, "account", ACCOUNT("1"));
+    int64_t deadline_us = gw_mono_us() + 10000000;
+    while (gw_fault_calls(w->green, "writer.apply") == 0 && gw_mono_us() < deadline_us)
+        gw_sleep_us(500);
+    assert_int_equal(gw_fault_calls(w->green, "writer.apply"), 1);
+    int64_t begun_us = gw_mono_us();
+    world_stop(w);
+    assert_in_range(gw_mono_us() - begun_us, 500000, 5000000); /* it is given the time to end by itself */
+    world_follow(w);
+    WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
+    end_equal(w);
+}
+
+static void a_place_that_is_given_up_is_said_and_nothing_more_received(void **state)
+{
+    (void)state;
+    struct world *w = world_following("given-up");
+    struct gw_error why = {0};
+    gw_fail(&why, GW_ERR_LOST_POSITION, "too much was kept");
+    gw_follow_give_up(w->follow, &why);
+    struct gw_position far = {.order = UINT64_MAX};
+    struct gw_error err = {0};
+    bool reached = false;
+    assert_false(gw_follow_wait_applied(w->follow, &far, 10000, &reached, &err));
+    assert_contains(err.message, "too much was kept");
+    int64_t deadline_us = gw_mono_us() + 10000000;
+    while (world_status(w->follow).receiving && gw_mono_us() < deadline_us)
+        gw_sleep_us(500);
+    assert_false(world_status(w->follow).receiving);
+    assert_int_equal(world_status(w->follow).block, GW_FOLLOW_FAILED);
+    world_free(w);
+}
+
 static void while_loading_only_what_the_spool_has_on_disk_is_acknowledged(void **state)
 {
     (void)state;
@@ -397,6 +476,38 @@ static void a_full_spool_lets_the_source_keep_its_log(void **state)
     assert_true(world_status(w->follow).spool_bytes < 70000);
     WORLD_OK(gw_follow_allow_apply(w->follow, w->state, &err));
     world_wait_past_marks(w);
+    end_equal(w);
+}
+
+/* Half a transaction that takes most of the spool must not be what receiving waits to see gone. */
+static void a_transaction_that_fills_the_spool_halfway_is_received_again(void **state)
+{
+    (void)state;
+    struct world *w = world_ready("half");
+    world_stop(w);
+    w->spool_limit_bytes = 60000; /* four segments */
+    world_move(w);
+    WORLD_OK(gw_follow_pause_apply(w->follow, &err));
+    int rows = 0;
+    for (; world_status(w->follow).spool_bytes < 16000; rows += 10) { /* more than a segment, to be applied first */
+        struct gw_memory_tx *tx = gw_memory_begin(w->blue_server);
+        insert_many(tx, rows, rows + 10);
+        gw_memory_commit(tx);
+        while (world_status(w->follow).received.order < gw_memory_log_order(w->blue_server))
+            gw_sleep_us(500);
+    }
+    int64_t row_bytes = world_status(w->follow).spool_bytes / rows;
+    struct gw_memory_tx *tx = gw_memory_begin(w->blue_server);
+    insert_many(tx, rows, rows + (int)(63000 / row_bytes)); /* fits alone, and not beside what is there */
+    gw_memory_commit(tx);
+    int64_t deadline_us = gw_mono_us() + 10000000;
+    while (world_status(w->follow).block != GW_FOLLOW_SPOOL_FULL && gw_mono_us() < deadline_us)
+        gw_sleep_us(2000);
+    assert_int_equal(world_status(w->follow).block, GW_FOLLOW_SPOOL_FULL);
+    gw_follow_resume_apply(w->follow);
+    bool reached = false;
+    WORLD_OK(gw_follow_wait_caught_up(w->follow, 10000, &reached, &err));
+    assert_true(reached);
     end_equal(w);
 }
 
@@ -532,8 +643,12 @@ int main(void)
         cmocka_unit_test(a_lost_machine_loses_nothing_that_was_acknowledged),
         cmocka_unit_test(what_was_acknowledged_while_loading_is_safe_once_it_is_passed),
         cmocka_unit_test(a_new_spool_begins_at_what_is_on_the_targets_disk),
+        cmocka_unit_test(a_spool_that_lost_its_end_goes_on_from_the_target),
+        cmocka_unit_test(a_stop_ends_what_hangs_on_the_target),
+        cmocka_unit_test(a_place_that_is_given_up_is_said_and_nothing_more_received),
         cmocka_unit_test(while_loading_only_what_the_spool_has_on_disk_is_acknowledged),
         cmocka_unit_test(a_full_spool_lets_the_source_keep_its_log),
+        cmocka_unit_test(a_transaction_that_fills_the_spool_halfway_is_received_again),
         cmocka_unit_test(a_pause_leaves_nothing_open_and_nothing_undurable),
         cmocka_unit_test(a_waiter_wakes_within_milliseconds),
         cmocka_unit_test(a_wait_says_when_its_time_is_over),

@@ -6,7 +6,7 @@
  *     reader.next:p50=retry     one call in 50, by chance (the seed is settable), fails as a lost connection would
  *     changes.open:1=refused
  * The name is facet.function, "*" is any. Kinds: retry, refused, conflict, lost, resource; cut (as retry, but the call
- * took effect). A retry or cut breaks the session: what was open on it rolls back, every later call on it fails.
+ * took effect); hang (until the calling thread's own token is asked). A retry or cut breaks the session: what was open on it rolls back, every later call on it fails.
  * Thread-safe.
  */
 #ifndef GW_STORE_FAULT_FAULT_H

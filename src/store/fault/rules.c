@@ -1,5 +1,7 @@
 #include "store/fault/rules.h"
 
+#include "base/cancel.h"
+
 void fault_rules_init(struct fault_rules *rules)
 {
     *rules = (struct fault_rules){.random = 1};
@@ -17,7 +19,8 @@ static bool kind_parse(const char *text, size_t len, enum fault_kind *out)
         const char *name;
         enum fault_kind kind;
     } kinds[] = {{"retry", FAULT_RETRY}, {"refused", FAULT_REFUSED},   {"conflict", FAULT_CONFLICT},
-                 {"lost", FAULT_LOST},   {"resource", FAULT_RESOURCE}, {"cut", FAULT_CUT}};
+                 {"lost", FAULT_LOST},   {"resource", FAULT_RESOURCE}, {"cut", FAULT_CUT},
+                 {"hang", FAULT_HANG}};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strlen(kinds[i].name) == len && strncmp(kinds[i].name, text, len) == 0) {
             *out = kinds[i].kind;
@@ -91,6 +94,11 @@ bool fault_fail(enum fault_kind kind, const char *name, struct gw_error *err)
         [FAULT_NONE] = GW_ERR_BUG,          [FAULT_RETRY] = GW_ERR_RETRY,        [FAULT_REFUSED] = GW_ERR_REFUSED,
         [FAULT_CONFLICT] = GW_ERR_CONFLICT, [FAULT_LOST] = GW_ERR_LOST_POSITION, [FAULT_RESOURCE] = GW_ERR_RESOURCE,
         [FAULT_CUT] = GW_ERR_RETRY};
+    if (kind == FAULT_HANG) {
+        while (!gw_cancel_wait(gw_cancel_own(), 1000))
+            continue;
+        return gw_cancel_fail(gw_cancel_own(), err);
+    }
     return gw_fail(err, kinds[kind], "%s: a fault was injected%s", name,
                    kind == FAULT_CUT ? " after it took effect" : "");
 }

@@ -7,7 +7,16 @@
 #include <pthread.h>
 #include <stdint.h>
 
-enum fault_kind { FAULT_NONE, FAULT_RETRY, FAULT_REFUSED, FAULT_CONFLICT, FAULT_LOST, FAULT_RESOURCE, FAULT_CUT };
+enum fault_kind {
+    FAULT_NONE,
+    FAULT_RETRY,
+    FAULT_REFUSED,
+    FAULT_CONFLICT,
+    FAULT_LOST,
+    FAULT_RESOURCE,
+    FAULT_CUT,
+    FAULT_HANG
+};
 
 struct fault_rule {
     char name[48];

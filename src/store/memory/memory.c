@@ -187,6 +187,8 @@ bool mem_session_check(struct mem_store *store, uint64_t generation, struct gw_e
 {
     if (gw_cancel_asked(store->cancel))
         return gw_cancel_fail(store->cancel, err);
+    if (gw_cancel_asked(gw_cancel_own()))
+        return gw_cancel_fail(gw_cancel_own(), err);
     if (generation == store->server->generation)
         return true;
     gw_fail(err, GW_ERR_RETRY, "the connection was lost");

@@ -253,7 +253,7 @@ static bool read_answers(struct gw_pg_writer *w, struct outcome *outcome, const 
     struct gw_pg_apply *a = w->apply;
     size_t at = 0;
     for (;;) {
-        PGresult *r;
+        PGresult *r = NULL;
         if (!next_answer(w, &r, err))
             return false;
         if (!r && at++ <= a->entry_count)

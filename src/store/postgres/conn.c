@@ -69,6 +69,14 @@ static void trim(char *text)
         text[--len] = 0;
 }
 
+/* The token that was asked: the store's, or that of the thread itself. NULL: neither. */
+static const struct gw_cancel *asked(const struct gw_pg_store *store)
+{
+    if (gw_cancel_asked(store->cancel))
+        return store->cancel;
+    return gw_cancel_asked(gw_cancel_own()) ? gw_cancel_own() : NULL;
+}
+
 bool gw_pg_fail(struct gw_pg_store *store, PGconn *conn, const PGresult *result, const char *doing,
                 struct gw_error *err)
 {
@@ -78,8 +86,8 @@ bool gw_pg_fail(struct gw_pg_store *store, PGconn *conn, const PGresult *result,
     const char *hint = hint_for(state);
     bool lost = PQstatus(conn) == CONNECTION_BAD;
 
-    if (gw_cancel_asked(store->cancel) && (lost || starts(state, "57014")))
-        return gw_cancel_fail(store->cancel, err);
+    if (asked(store) && (lost || starts(state, "57014")))
+        return gw_cancel_fail(asked(store), err);
     if (!primary) {
         gw_autofree char *text = gw_strdup(PQerrorMessage(conn));
         trim(text);
@@ -134,23 +142,30 @@ static void cancel_query(PGconn *conn)
         pthread_detach(thread);
 }
 
-/* Polls the socket and the cancel token. events: POLLIN, POLLOUT. */
+static int fd_of(const struct gw_cancel *cancel)
+{
+    return cancel ? cancel->fd : -1;
+}
+
+/* Polls the socket and the cancel tokens. events: POLLIN, POLLOUT. */
 static bool poll_socket(struct gw_pg_store *store, PGconn *conn, short events, int timeout_ms, bool *ready,
                         struct gw_error *err)
 {
-    struct pollfd fds[2] = {{.fd = PQsocket(conn), .events = events},
-                            {.fd = store->cancel ? store->cancel->fd : -1, .events = POLLIN}};
+    struct pollfd fds[3] = {{.fd = PQsocket(conn), .events = events},
+                            {.fd = fd_of(store->cancel), .events = POLLIN},
+                            {.fd = fd_of(gw_cancel_own()), .events = POLLIN}};
     int64_t deadline_us = timeout_ms < 0 ? 0 : gw_mono_us() + (int64_t)timeout_ms * 1000;
 
     *ready = false;
     for (;;) {
-        if (gw_cancel_asked(store->cancel)) {
+        const struct gw_cancel *stop = asked(store);
+        if (stop) {
             cancel_query(conn);
-            return gw_cancel_fail(store->cancel, err);
+            return gw_cancel_fail(stop, err);
         }
         if (fds[0].fd < 0)
             return gw_pg_fail(store, conn, NULL, "waiting for the server", err);
-        int got = poll(fds, 2, timeout_ms < 0 ? -1 : gw_left_ms(deadline_us));
+        int got = poll(fds, 3, timeout_ms < 0 ? -1 : gw_left_ms(deadline_us));
         if (got < 0 && errno != EINTR)
             return gw_fail_errno(err, errno, "cannot wait for a connection");
         if (got > 0 && fds[0].revents) {
@@ -291,8 +306,8 @@ bool gw_pg_connect(struct gw_pg_store *store, enum gw_pg_purpose purpose, const 
     char name[64];
     gw_autobuf struct gw_buf password = {0};
 
-    if (gw_cancel_asked(store->cancel))
-        return gw_cancel_fail(store->cancel, err);
+    if (asked(store))
+        return gw_cancel_fail(asked(store), err);
     if (store->password_command && !gw_pg_password(store, &password, err))
         return false;
     snprintf(name, sizeof name, "godwit %s", what);

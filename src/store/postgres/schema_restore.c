@@ -342,12 +342,13 @@ static bool make_in_order(struct gw_pg_store *store, PGconn *conn, const struct 
     return true;
 }
 
-/* A commit that waits for the disk, and with it for all before it. */
+/* A commit that waits for the disk, and with it for all before it. The setting at the commit counts: not one that is
+ * taken back in the same message, which is one transaction. */
 static bool make_durable(struct gw_pg_store *store, PGconn *conn, struct gw_error *err)
 {
     return gw_pg_exec(store, conn,
-                      "SET synchronous_commit = on; INSERT INTO godwit.restored (entry) VALUES ('(a step ended)')"
-                      " ON CONFLICT (entry) DO UPDATE SET at = clock_timestamp(); SET synchronous_commit = off",
+                      "BEGIN; SET LOCAL synchronous_commit = on; INSERT INTO godwit.restored (entry)"
+                      " VALUES ('(a step ended)') ON CONFLICT (entry) DO UPDATE SET at = clock_timestamp(); COMMIT",
                       err);
 }
 
