@@ -158,16 +158,17 @@ def test_the_second_ctrl_c_does_not_wait_and_leaves_nothing_either(demo):
     run.note_data_directories()
     worker = run.worker()
     os.kill(worker, signal.SIGSTOP)  # it is busy with something: the first one alone would be waited out
+    wait_until(lambda: status_of(worker, "State").startswith("T"), 10, "the worker to stand")
     run.process.send_signal(signal.SIGINT)
-    wait_until(lambda: pending(worker), 10, "the first signal to be passed on")
+    wait_until(lambda: int(status_of(worker, "ShdPnd"), 16) & 1 << (signal.SIGINT - 1), 10, "the first one to arrive")
     run.process.send_signal(signal.SIGINT)
     assert run.process.wait(GONE_S) == 5
     run.assert_nothing_left()
 
 
-def pending(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return any(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("ShdPnd"))
+def status_of(pid, field):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(field + ":"))
 
 
 def kill_9(run, who):
