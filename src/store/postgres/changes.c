@@ -140,7 +140,8 @@ bool gw_pg_slot_look(struct gw_pg_store *store, PGconn *conn, struct gw_pg_slot 
     gw_buf_addf(&sql,
                 "SELECT coalesce(wal_status, ''), active_pid, confirmed_flush_lsn,"
                 " pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, %s, safe_wal_size,"
-                " pg_current_wal_flush_lsn() FROM pg_replication_slots WHERE slot_name = $1",
+                " pg_current_wal_flush_lsn() FROM pg_replication_slots"
+                " WHERE slot_name = $1 AND database = current_database()",
                 reason);
     if (!gw_pg_query(store, conn, gw_buf_text(&sql), 1, params, &r, err))
         return false;
@@ -156,7 +157,8 @@ bool gw_pg_slot_free_up(struct gw_pg_store *store, PGconn *conn, bool end_any, i
 {
     /* A session left behind by a cut network would hold the slot until the server gives it up. */
     const char *end_ours = "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_replication_slots s"
-                           " ON s.active_pid = a.pid WHERE s.slot_name = $1 AND a.usename = session_user"
+                           " ON s.active_pid = a.pid WHERE s.slot_name = $1 AND s.database = current_database()"
+                           " AND a.usename = session_user"
                            " AND ($2 = '' OR a.application_name = $2)";
     char mine[64];
     snprintf(mine, sizeof mine, "godwit %s", gw_pg_stream_name());
@@ -332,6 +334,25 @@ static bool take_barrier(struct gw_pg_store *store, PGconn *conn, char barrier[2
     return true;
 }
 
+/* A slot of that name which is not ours is somebody's place in a log: it is never taken nor dropped. */
+static bool check_name_is_free(struct gw_pg_store *store, PGconn *conn, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf database = {0};
+    const char *params[1] = {store->slot};
+    bool found;
+    if (!gw_pg_query_text(store, conn,
+                          "SELECT coalesce('database ' || database, 'the whole server')"
+                          " FROM pg_replication_slots WHERE slot_name = $1",
+                          1, params, &database, &found, err))
+        return false;
+    if (!found)
+        return true;
+    gw_fail(err, GW_ERR_CONFLICT, "there is a replication slot %s already, of %s", store->slot,
+            gw_buf_text(&database));
+    gw_error_hint(err, "it is not this migration's: give this one another name, or drop the slot if nobody reads it");
+    return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
+}
+
 static bool prepare_slot(struct gw_pg_store *store, PGconn *conn, uint64_t *start_lsn, struct gw_error *err)
 {
     struct gw_pg_slot slot;
@@ -340,7 +361,7 @@ static bool prepare_slot(struct gw_pg_store *store, PGconn *conn, uint64_t *star
     if (slot.lost)
         return gw_pg_lost(store, err, "the server invalidated the slot %s (%s)", store->slot, slot.why_lost);
     if (!slot.exists)
-        return make_slot(store, start_lsn, err);
+        return check_name_is_free(store, conn, err) && make_slot(store, start_lsn, err);
     *start_lsn = slot.confirmed_lsn;
     return true;
 }
@@ -514,8 +535,9 @@ static bool drop_slot(struct gw_pg_store *store, PGconn *conn, struct gw_error *
         return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
     }
     if (!gw_pg_query(store, conn,
-                     "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", 1,
-                     params, &r, err))
+                     "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+                     " WHERE slot_name = $1 AND database = current_database()",
+                     1, params, &r, err))
         return false;
     PQclear(r);
     return true;

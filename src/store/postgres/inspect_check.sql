@@ -27,7 +27,17 @@ SELECT 'blocks' AS severity, true AS way_back,
            AS fix
 FROM pg_settings s, (SELECT count(*) AS used FROM pg_replication_slots) u
 WHERE s.name = 'max_replication_slots' AND s.setting::int - u.used < 1
-  AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = current_setting('godwit.slot'))
+  AND NOT EXISTS (SELECT FROM pg_replication_slots
+                  WHERE slot_name = current_setting('godwit.slot') AND database = current_database())
+
+--: slot-taken
+SELECT 'blocks' AS severity, true AS way_back, slot_name AS name,
+       format('there is a replication slot {} already, of %s: godwit needs the name for its own',
+              coalesce('database ' || database, 'the whole server')) AS what,
+       format('another name for this migration; or SELECT pg_drop_replication_slot(%L); if nobody reads it', slot_name)
+           AS fix
+FROM pg_replication_slots
+WHERE slot_name = current_setting('godwit.slot') AND database IS DISTINCT FROM current_database()
 
 --: wal-senders
 SELECT 'blocks' AS severity, true AS way_back,

@@ -13,10 +13,12 @@
 
 static const char *const schemes[] = {"postgresql", "postgres", NULL};
 
-/* A slot's name is [a-z0-9_], 63 bytes. Names that only differ in what is replaced or cut get a hash. */
-static void make_name(const char *migration, enum gw_side side, char out[64])
+/* A slot's name is [a-z0-9_], 63 bytes. Slots are of the whole server: the database's number keeps apart migrations of
+ * one name in two databases, and stays when the database is renamed. Names that only differ in what is replaced or cut
+ * get a hash. */
+static void make_name(const char *migration, unsigned database, enum gw_side side, char out[64])
 {
-    char clean[40];
+    char clean[39];
     size_t len = 0;
     bool exact = true;
     for (const char *p = migration; *p && len < sizeof clean - 1; p++) {
@@ -28,10 +30,10 @@ static void make_name(const char *migration, enum gw_side side, char out[64])
     clean[len] = 0;
     exact = exact && strlen(migration) == len;
     if (exact)
-        snprintf(out, 64, "godwit_%s_%s", clean, gw_side_name(side));
+        snprintf(out, 64, "godwit_%s_%u_%s", clean, database, gw_side_name(side));
     else
-        snprintf(out, 64, "godwit_%.30s_%08x_%s", clean,
-                 (unsigned)(gw_hash64(migration, strlen(migration), 0) & 0xffffffffu), gw_side_name(side));
+        snprintf(out, 64, "godwit_%.29s_%08x_%u_%s", clean,
+                 (unsigned)(gw_hash64(migration, strlen(migration), 0) & 0xffffffffu), database, gw_side_name(side));
 }
 
 static bool may_be_replica(struct gw_pg_store *store, PGconn *conn)
@@ -84,7 +86,7 @@ static bool learn_identity(struct gw_pg_store *store, PGconn *conn, struct gw_er
     }
     if (!gw_pg_query(store, conn,
                      "SELECT current_setting('server_version'), pg_is_in_recovery(), session_user,"
-                     " current_database()",
+                     " current_database(), (SELECT oid FROM pg_database WHERE datname = current_database())",
                      0, NULL, &r, err))
         return false;
     snprintf(id->product, sizeof id->product, "PostgreSQL %s", PQgetvalue(r, 0, 0));
@@ -92,6 +94,8 @@ static bool learn_identity(struct gw_pg_store *store, PGconn *conn, struct gw_er
     snprintf(id->user, sizeof id->user, "%s", PQgetvalue(r, 0, 2));
     snprintf(store->session_user, sizeof store->session_user, "%s", PQgetvalue(r, 0, 2));
     snprintf(id->database, sizeof id->database, "%s", PQgetvalue(r, 0, 3));
+    make_name(store->migration, (unsigned)strtoul(PQgetvalue(r, 0, 4), NULL, 10), store->base.side, store->slot);
+    memcpy(store->publication, store->slot, sizeof store->slot);
     PQclear(r);
     learn_server(store, conn, id);
     id->capabilities = gw_store_postgres.capabilities;
@@ -131,8 +135,6 @@ static bool pg_open(const struct gw_store_options *options, struct gw_store **ou
     store->cancel = options->cancel;
     store->pool = gw_pg_pool_new();
     pthread_mutex_init(&store->manifest_lock, NULL);
-    make_name(options->migration, options->side, store->slot);
-    memcpy(store->publication, store->slot, sizeof store->slot);
     if (!gw_pg_connect(store, GW_PG_PLAIN, "control", &conn, err)) {
         pg_close(&store->base);
         return false;

@@ -24,7 +24,7 @@ struct gw_pg_store {
     char *bindir;
     char *migration;
     struct gw_cancel *cancel;
-    char slot[64];        /* "godwit_<migration>_<side>", [a-z0-9_], at most 63 bytes */
+    char slot[64];        /* "godwit_<migration>_<database oid>_<side>", [a-z0-9_], at most 63 bytes */
     char publication[64]; /* the same */
     char session_user[64];
     struct gw_pg_pool *pool;
