@@ -135,17 +135,31 @@ class TwoSides(threading.Thread):
         assert not self.is_alive()
 
 
+NO_ANSWER = "no answer: "
+
+
 def writable(database):
-    """What the application is told when it writes there: True, or the refusal."""
-    connection = database.connect("app")
+    """What the application is told when it writes there: True, or the refusal. NO_ANSWER... when the server is away."""
+    connection = None
     try:
+        connection = database.connect("app")
         with connection.cursor() as cursor:
             cursor.execute(TwoSides.PROBE)
         return True
     except psycopg2.Error as refused:
-        return str(refused).strip()
+        away = connection is None or connection.closed
+        return (NO_ANSWER if away else "") + str(refused).strip()
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
+
+
+def answer_of(database):
+    """writable(), asked again while the server is away."""
+    def asked():
+        answer = writable(database)
+        return None if str(answer).startswith(NO_ANSWER) else answer
+    return wait_until(asked, 20, f"{database.name} to answer")
 
 
 class Report:
@@ -442,7 +456,7 @@ class Round:
         sides = {"blue": self.blue, "green": self.green}
         other = "green" if target == "blue" else "blue"
         wait_until(lambda: writable(sides[target]) is True, 10, f"{target} to take writes")
-        refusal = writable(sides[other])
+        refusal = answer_of(sides[other])
         if refusal is True or "godwit" not in refusal:
             raise Failed(f"{other} is not fenced: {refusal}")
 
@@ -479,8 +493,9 @@ class Round:
             left = leftovers(side)
             if left:
                 raise Failed(f"left behind on {side.name}: {left}\n" + "\n".join(self.log))
-            if writable(side) is not True:
-                raise Failed(f"{side.name} is still fenced: {writable(side)}")
+            answer = answer_of(side)
+            if answer is not True:
+                raise Failed(f"{side.name} is still fenced: {answer}")
 
     def close(self):
         self.m.close()
