@@ -32,13 +32,9 @@ static bool make(struct gw_journey *journey, json_t **plan, struct gw_error *err
     return gw_plan_make(&options, plan, err);
 }
 
-static int show(struct gw_cli *cli, json_t *plan, const char *break_glass)
+static int show(struct gw_cli *cli, json_t *plan)
 {
     int code = gw_plan_is_safe(plan) ? GW_EXIT_YES : GW_EXIT_NO;
-    if (break_glass) {
-        fputs(json_string_value(json_object_get(json_object_get(plan, "break_glass"), break_glass)), stdout);
-        return GW_EXIT_YES;
-    }
     if (cli->json) {
         json_object_set_new(plan, "exit", json_integer(code));
         gw_cli_print_json(json_incref(plan));
@@ -48,6 +44,41 @@ static int show(struct gw_cli *cli, json_t *plan, const char *break_glass)
     gw_plan_print(plan, &text);
     fputs(gw_buf_text(&text), stdout);
     return code;
+}
+
+/* The last resort works when nothing else does: it asks this side alone, and goes by the file where that is away, too. */
+static bool write_break_glass(struct gw_journey *journey, enum gw_side side, struct gw_buf *out, struct gw_error *err)
+{
+    const struct gw_migration_side *settings = &journey->store->side[side];
+    const struct gw_store_options options = {
+        .url = settings->url, .migration = journey->migration.name, .side = side};
+    const struct gw_store_type *type;
+    struct gw_error why;
+    if (!gw_store_type_for(settings->url, &type, err))
+        return false;
+    if (!type->inspect || !type->inspect->break_glass)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, "the engine %s has no script to remove godwit by hand", type->name);
+    if (!gw_journey_connect_side(journey, side, &why)) {
+        if (why.kind == GW_ERR_CANCELLED) {
+            *err = why;
+            return false;
+        }
+        gw_warn("%s cannot be asked, the script is made by the migration file: %s", gw_side_name(side), why.message);
+    }
+    return type->inspect->break_glass(&options, journey->sides[side], out, err);
+}
+
+static int break_glass_of(struct gw_cli *cli, struct gw_journey *journey, enum gw_side side)
+{
+    gw_autobuf struct gw_buf script = {0};
+    struct gw_error err;
+    if (!write_break_glass(journey, side, &script, &err))
+        return gw_cli_fail(cli, &err);
+    if (cli->json)
+        gw_cli_print_json(json_pack("{s:o}", gw_side_name(side), gw_json_text(gw_buf_text(&script))));
+    else
+        fputs(gw_buf_text(&script), stdout);
+    return GW_EXIT_YES;
 }
 
 static int run(struct gw_cli *cli, const struct gw_command *command)
@@ -70,9 +101,12 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     }
     if (!gw_journey_open(cli->file, cli->cancel, &journey, &err))
         return gw_cli_fail(cli, &err);
-    bool fine = make(journey, &plan, &err);
+    if (break_glass)
+        code = break_glass_of(cli, journey, strcmp(break_glass, "green") == 0 ? GW_GREEN : GW_BLUE);
+    else
+        code = make(journey, &plan, &err) ? show(cli, plan) : gw_cli_fail(cli, &err);
     gw_journey_close(journey);
-    return fine ? show(cli, plan, break_glass) : gw_cli_fail(cli, &err);
+    return code;
 }
 
 const struct gw_command gw_command_plan = {

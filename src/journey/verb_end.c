@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/json.h"
 #include "journey/enforce.h"
 #include "journey/streams.h"
 #include "journey/verbs.h"
@@ -75,14 +76,56 @@ static bool remove_old_journal(struct gw_journey *journey, struct gw_error *err)
     return gw_remove_tree(other, err);
 }
 
+/* Both are tried, and what cannot be cleaned now is named: a side that is gone must not keep the other from being free.
+ * *left: bits of the sides where something of ours may be. */
+static bool clean_sides(struct gw_journey *journey, enum gw_side first, unsigned *left, struct gw_error *err)
+{
+    const enum gw_side order[2] = {first, gw_side_other(first)};
+    *left = 0;
+    for (int i = 0; i < 2; i++) {
+        struct gw_error why;
+        if (gw_journey_connect_side(journey, order[i], &why) && clean_side(journey, order[i], &why))
+            continue;
+        if (why.kind == GW_ERR_CANCELLED) {
+            *err = why;
+            return false;
+        }
+        gw_log_error(&why);
+        *left |= 1u << order[i];
+    }
+    return true;
+}
+
+/* A no that may be tried again: the journal stays in the stage that removes. */
+static int say_what_is_left(struct gw_journey *journey, enum gw_verb verb, unsigned left, json_t **result,
+                            struct gw_error *err)
+{
+    gw_autojson json_t *names = json_array();
+    for (int side = 0; side < 2; side++)
+        if (left & (1u << side))
+            json_array_append_new(names, json_string(gw_side_name((enum gw_side)side)));
+    const bool both = left == 3;
+    const char *name = both ? "both sides" : gw_side_name(left & (1u << GW_BLUE) ? GW_BLUE : GW_GREEN);
+    if (!both)
+        gw_journey_say(journey, "nothing of godwit is left on %s",
+                       gw_side_name(left & (1u << GW_BLUE) ? GW_GREEN : GW_BLUE));
+    *result = json_pack("{s:b, s:O}", "nothing_left", 0, "left", names);
+    (void)!gw_fail(err, GW_ERR_CONFLICT, "%s could not be cleaned: what godwit made there is there still", name);
+    (void)!gw_error_hint(err,
+                         "godwit %s again once it answers, or the SQL of godwit plan --break-glass SIDE; gone for good: "
+                         "delete the folder %s",
+                         gw_verb_name(verb), journey->folder);
+    return (int)gw_error_exit(err);
+}
+
 static bool end_migration(struct gw_journey *journey, enum gw_stage during, enum gw_stage end, enum gw_side first,
-                          struct gw_error *err)
+                          unsigned *left, struct gw_error *err)
 {
     gw_streams_stop(journey);
-    if (!gw_journey_enter(journey, during, err))
+    if (!gw_journey_enter(journey, during, err) || !clean_sides(journey, first, left, err))
         return false;
-    if (!clean_side(journey, first, err) || !clean_side(journey, gw_side_other(first), err))
-        return false;
+    if (*left)
+        return true;
     GW_CRASH_POINT("end.before_journal");
     return replace_journal(journey, end, err);
 }
@@ -105,21 +148,49 @@ static bool complete_side(struct gw_journey *journey, enum gw_side side, bool mu
     return gw_error_hint(err, "repair the rows, or drop the foreign keys; then godwit finish again");
 }
 
-static bool begin(struct gw_journey *journey, enum gw_verb verb, struct gw_error *err)
+/* What each side says of itself. */
+struct said {
+    bool asked, home;
+    struct gw_owner owner;
+    struct gw_error why; /* when it could not be asked */
+};
+
+static bool ask_side(struct gw_journey *journey, enum gw_side side, struct said *said, struct gw_error *err)
 {
-    return gw_journey_open_state(journey, GW_JOURNAL_WORK, err) && gw_journey_allows(journey, verb, err) &&
-           gw_journey_connect(journey, err);
+    *said = (struct said){0};
+    said->asked = gw_journey_connect_side(journey, side, &said->why) &&
+                  journey->sides[side]->type->ownership->get(journey->sides[side], &said->owner, &said->home, &said->why);
+    if (!said->asked && said->why.kind == GW_ERR_CANCELLED) {
+        *err = said->why;
+        return false;
+    }
+    return true;
 }
 
-static bool has_home(struct gw_journey *journey, bool *home, struct gw_error *err)
+/* Neither side is needed to begin with; gone are those that do not answer. */
+static bool begin(struct gw_journey *journey, enum gw_verb verb, struct said said[2], struct gw_error *err)
 {
-    struct gw_owner owner;
-    bool blue, green;
-    if (!journey->sides[GW_BLUE]->type->ownership->get(journey->sides[GW_BLUE], &owner, &blue, err) ||
-        !journey->sides[GW_GREEN]->type->ownership->get(journey->sides[GW_GREEN], &owner, &green, err))
+    if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) || !gw_journey_allows(journey, verb, err) ||
+        !ask_side(journey, GW_BLUE, &said[GW_BLUE], err) || !ask_side(journey, GW_GREEN, &said[GW_GREEN], err))
         return false;
-    *home = blue && green;
-    return true;
+    if (said[GW_BLUE].asked && said[GW_GREEN].asked)
+        return gw_journey_connect(journey, err); /* refuses two that are one */
+    if (said[GW_BLUE].asked || said[GW_GREEN].asked)
+        return true;
+    *err = said[GW_BLUE].why;
+    return false;
+}
+
+/* The old owner's row is flipped first, so a side that calls itself the owner is the owner, and of two rows the newer
+ * one counts. `stays` is to be the owner; a side that is clean already says nothing. */
+static bool owns(const struct said said[2], enum gw_side stays)
+{
+    const struct said *own = &said[stays], *other = &said[gw_side_other(stays)];
+    if (own->home && own->owner.owner != stays)
+        return false;
+    if (!other->home || other->owner.owner == stays)
+        return true;
+    return own->home && own->owner.epoch > other->owner.epoch;
 }
 
 static int aborted_already(struct gw_journey *journey, json_t **result, struct gw_error *err)
@@ -131,42 +202,44 @@ static int aborted_already(struct gw_journey *journey, json_t **result, struct g
     return GW_EXIT_YES;
 }
 
-int gw_verb_abort(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
+static int abort_it(struct gw_journey *journey, const struct said said[2], json_t **result, struct gw_error *err)
 {
-    (void)arguments;
-    enum gw_side owner;
-    bool home, torn;
-    enum gw_stage stage;
-    if (!begin(journey, GW_VERB_ABORT, err) || !gw_journey_stage(journey, &stage, err) ||
-        !has_home(journey, &home, err))
-        return (int)gw_error_exit(err);
-    if (stage == GW_STAGE_ABORTED)
-        return aborted_already(journey, result, err);
-    if (home && !gw_journey_owner(journey, &owner, &torn, err))
-        return (int)gw_error_exit(err);
-    if (home && (owner != GW_BLUE || torn)) {
+    unsigned left;
+    if (!owns(said, GW_BLUE)) {
         (void)!gw_fail(err, GW_ERR_CONFLICT, "green owns the data: aborting now would lose what was written there");
         (void)!gw_error_hint(err, "godwit rollback first, then godwit abort");
         return (int)gw_error_exit(err);
     }
-    if ((home && !complete_side(journey, GW_BLUE, false, err)) ||
-        !end_migration(journey, GW_STAGE_ABORT, GW_STAGE_ABORTED, GW_BLUE, err))
+    if ((said[GW_BLUE].home && !complete_side(journey, GW_BLUE, false, err)) ||
+        !end_migration(journey, GW_STAGE_ABORT, GW_STAGE_ABORTED, GW_BLUE, &left, err))
         return (int)gw_error_exit(err);
+    if (left)
+        return say_what_is_left(journey, GW_VERB_ABORT, left, result, err);
     gw_journey_say(journey, "aborted: nothing of godwit is left on blue or green; blue owns its data as before");
     gw_journey_say(journey, "the tables copied to green are still there; drop them before another try");
     *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "blue");
     return GW_EXIT_YES;
 }
 
-/* The retention period counts from the last flip, by the journal. */
-static bool retention_over(struct gw_journey *journey, struct gw_error *err)
+int gw_verb_abort(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
 {
-    char stage[32];
-    int64_t since_us;
-    if (!gw_state_stage(journey->state, stage, &since_us, err))
-        return false;
-    int64_t left_us = since_us + journey->store->retain_ms * 1000 - gw_wall_us();
-    if (left_us <= 0 || strcmp(stage, gw_stage_info(GW_STAGE_RETAIN)->name) != 0)
+    (void)arguments;
+    struct said said[2];
+    enum gw_stage stage;
+    if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) || !gw_journey_stage(journey, &stage, err))
+        return (int)gw_error_exit(err);
+    if (stage == GW_STAGE_ABORTED)
+        return aborted_already(journey, result, err);
+    if (!begin(journey, GW_VERB_ABORT, said, err))
+        return (int)gw_error_exit(err);
+    return abort_it(journey, said, result, err);
+}
+
+/* Counted from the last change of owner by green's own clock: neither a rehearsal nor this machine's clock moves it. */
+static bool retention_over(struct gw_journey *journey, const struct said *green, struct gw_error *err)
+{
+    int64_t left_us = journey->store->retain_ms * 1000 - green->owner.owned_for_us;
+    if (!green->home || left_us <= 0)
         return true;
     char text[16];
     gw_format_duration(left_us, text);
@@ -177,30 +250,50 @@ static bool retention_over(struct gw_journey *journey, struct gw_error *err)
     return gw_error_hint(err, "to give the way back up now: godwit finish --now");
 }
 
+/* green stays in service: it has to answer, and to be the owner by what the sides say, whatever the journal says. */
+static bool may_finish(struct gw_journey *journey, const json_t *arguments, const struct said said[2],
+                       struct gw_error *err)
+{
+    if (!said[GW_GREEN].asked) {
+        *err = said[GW_GREEN].why;
+        return false;
+    }
+    if (!owns(said, GW_GREEN)) {
+        (void)!gw_fail(err, GW_ERR_CONFLICT, "blue owns the data, by what the sides say; this journal is not theirs");
+        return gw_error_hint(err, "move %s away and godwit adopt rebuilds it", journey->folder);
+    }
+    if (!json_is_true(json_object_get(arguments, "now")) && !retention_over(journey, &said[GW_GREEN], err))
+        return false;
+    if (json_is_true(json_object_get(arguments, "no_archive")))
+        return true;
+    (void)!gw_fail(err, GW_ERR_UNSUPPORTED, "this version cannot archive blue before it lets go of it");
+    return gw_error_hint(err, "make a backup of blue yourself, then: godwit finish --no-archive");
+}
+
+static int finished_already(struct gw_journey *journey, json_t **result, struct gw_error *err)
+{
+    if (!remove_old_journal(journey, err))
+        return (int)gw_error_exit(err);
+    gw_journey_say(journey, "finished already: nothing of godwit is left");
+    *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "green");
+    return GW_EXIT_YES;
+}
+
 int gw_verb_finish(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
 {
-    if (!begin(journey, GW_VERB_FINISH, err))
-        return (int)gw_error_exit(err);
+    struct said said[2];
     enum gw_stage stage;
-    if (!gw_journey_stage(journey, &stage, err))
+    unsigned left;
+    if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) || !gw_journey_stage(journey, &stage, err))
         return (int)gw_error_exit(err);
-    if (stage == GW_STAGE_FINISHED) {
-        if (!remove_old_journal(journey, err))
-            return (int)gw_error_exit(err);
-        gw_journey_say(journey, "finished already: nothing of godwit is left");
-        *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "green");
-        return GW_EXIT_YES;
-    }
-    if (!json_is_true(json_object_get(arguments, "now")) && !retention_over(journey, err))
+    if (stage == GW_STAGE_FINISHED)
+        return finished_already(journey, result, err);
+    if (!begin(journey, GW_VERB_FINISH, said, err) || !may_finish(journey, arguments, said, err) ||
+        (said[GW_GREEN].home && !complete_side(journey, GW_GREEN, true, err)) ||
+        !end_migration(journey, GW_STAGE_FINISH, GW_STAGE_FINISHED, GW_GREEN, &left, err))
         return (int)gw_error_exit(err);
-    if (!json_is_true(json_object_get(arguments, "no_archive"))) {
-        (void)!gw_fail(err, GW_ERR_UNSUPPORTED, "this version cannot archive blue before it lets go of it");
-        (void)!gw_error_hint(err, "make a backup of blue yourself, then: godwit finish --no-archive");
-        return (int)gw_error_exit(err);
-    }
-    if (!complete_side(journey, GW_GREEN, true, err) ||
-        !end_migration(journey, GW_STAGE_FINISH, GW_STAGE_FINISHED, GW_GREEN, err))
-        return (int)gw_error_exit(err);
+    if (left)
+        return say_what_is_left(journey, GW_VERB_FINISH, left, result, err);
     gw_journey_say(journey, "finished: green is on its own, nothing of godwit is left on either side");
     *result = json_pack("{s:b, s:s}", "nothing_left", 1, "owner", "green");
     return GW_EXIT_YES;

@@ -89,6 +89,12 @@ struct gw_catalog_facet {
      * (defaults, indexes, constraints, views, functions, triggers that are not ours); equal text = nothing changed. */
     GW_MUST_CHECK bool (*fingerprint)(struct gw_store *, const struct gw_filter *, struct gw_buf *out,
                                       struct gw_error *);
+    /* Whether it is worth taking the fingerprint anew, at a fraction of its cost. `seen` is empty at the first look;
+     * *moved at a later one: something was written where definitions are kept (which may be none that counts). `making`
+     * gets one line for each session that makes or changes definitions in a transaction that has not ended: what it
+     * does is not seen yet. May be NULL. */
+    GW_MUST_CHECK bool (*glance)(struct gw_store *, struct gw_buf *seen, bool *moved, struct gw_buf *making,
+                                 struct gw_error *);
 };
 
 /* ---- inspect: check and audit ---------------------------------------------------------------------------------- */
@@ -134,6 +140,10 @@ struct gw_inspect_facet {
     /* plan: {"objects":[{"side","what","sql","undo"}...], "break_glass":"..."}: every object and setting we will make on
      * this side, and the script that removes them by hand, to be run by the engine's own client. */
     GW_MUST_CHECK bool (*footprint)(struct gw_store *, const struct gw_schema *, json_t **out, struct gw_error *);
+    /* That script alone, for a side that may be out of reach: then there is no store (called by the type), and the
+     * script finds out itself what is there. May be NULL. */
+    GW_MUST_CHECK bool (*break_glass)(const struct gw_store_options *, struct gw_store *, struct gw_buf *out,
+                                      struct gw_error *);
     /* Median of n empty round trips in us, and bytes per second of a bulk read of about `sample_bytes`. */
     GW_MUST_CHECK bool (*probe)(struct gw_store *, int round_trips, int64_t sample_bytes, int64_t *round_trip_us,
                                 int64_t *bytes_per_second, struct gw_error *);
@@ -212,9 +222,15 @@ struct gw_writer_facet {
     GW_MUST_CHECK bool (*apply)(struct gw_writer *, const struct gw_part *, uint64_t *touched, struct gw_error *);
     GW_MUST_CHECK bool (*truncate)(struct gw_writer *, const struct gw_collection *const *, size_t count,
                                    struct gw_error *);
-    /* Deletes the rows of a range (a TRUNCATE met while only some chunks had not seen it). */
+    /* Deletes the rows of a range (a TRUNCATE met while only some chunks had not seen it), in this side's own order of
+     * keys: only where that is provably the source's (scan->key_order). */
     GW_MUST_CHECK bool (*delete_range)(struct gw_writer *, const struct gw_collection *, const struct gw_range *,
                                        struct gw_error *);
+    /* The keys of all rows of a collection with a key, as the open transaction began to see them; at most `most` a call,
+     * from the beginning when `first`. *keys: the key columns in key order, borrowed until the next call. *count 0: no
+     * more. Rows may be applied in between. */
+    GW_MUST_CHECK bool (*list_keys)(struct gw_writer *, const struct gw_collection *, bool first, size_t most,
+                                    const struct gw_row **keys, size_t *count, struct gw_error *);
     /* Notes in `seen` that a signal arrived through apply. */
     GW_MUST_CHECK bool (*note_signal)(struct gw_writer *, const char *token, struct gw_error *);
     GW_MUST_CHECK bool (*savepoint)(struct gw_writer *, struct gw_error *);   /* one level */
@@ -245,7 +261,8 @@ struct gw_changes_facet {
     GW_MUST_CHECK bool (*settled)(struct gw_store *, const char *barrier, bool *settled, struct gw_buf *who,
                                   struct gw_error *);
     /* From after `from` (order 0: from the start). GW_ERR_LOST_POSITION when the log no longer has it. GW_ERR_CONFLICT
-     * when another process reads it. The schema is borrowed for the stream's life. */
+     * when another process reads it, GW_ERR_RETRY when that shows no life and will be ended by the source. The schema is
+     * borrowed for the stream's life. */
     GW_MUST_CHECK bool (*open)(struct gw_store *, const struct gw_schema *, const struct gw_position *from,
                                struct gw_stream **out, struct gw_error *);
     void (*close)(struct gw_stream *);
@@ -310,6 +327,7 @@ struct gw_owner {
     uint64_t epoch; /* grows by one at every flip */
     char migration[64];
     char migration_id[40]; /* random, made at the first install: another migration of the same name is not ours */
+    int64_t owned_for_us;  /* since the owner changed last, by the side's own clock (get only) */
 };
 struct gw_ownership_facet {
     /* Makes the home (idempotent) with owner blue, epoch 1, if it is not there. */
@@ -334,12 +352,15 @@ struct gw_fence_facet {
      * ours writes. *at: a position behind everything committed before. Idempotent. */
     GW_MUST_CHECK bool (*raise)(struct gw_store *, const struct gw_schema *, int lock_timeout_ms,
                                 struct gw_position *at, struct gw_error *);
-    GW_MUST_CHECK bool (*lower)(struct gw_store *, struct gw_error *); /* idempotent */
+    /* Idempotent. GW_ERR_CONFLICT, and it stays up, where the side's own owner row names the other side; a change of
+     * that row which is under way is waited for (GW_ERR_RETRY when it does not end). */
+    GW_MUST_CHECK bool (*lower)(struct gw_store *, struct gw_error *);
     GW_MUST_CHECK bool (*is_raised)(struct gw_store *, bool *raised, struct gw_error *);
     /* A write probe as a session that is not ours would write, always undone: *held says whether it was stopped. */
     GW_MUST_CHECK bool (*prove)(struct gw_store *, const struct gw_schema *, bool *held, struct gw_buf *how,
                                 struct gw_error *);
-    /* Triggers of ours that are missing or disabled: the fence would not hold there; one line each. */
+    /* Where the fence would not hold: triggers of ours that are missing or disabled, and whoever writes past triggers;
+     * one line each. */
     GW_MUST_CHECK bool (*holes)(struct gw_store *, const struct gw_schema *, struct gw_buf *lines, struct gw_error *);
 };
 
@@ -374,6 +395,9 @@ struct gw_schema_facet {
     GW_MUST_CHECK bool (*analyze)(struct gw_store *target, const struct gw_schema *, int jobs, struct gw_error *);
     /* Sets every sequence on `to` to where it stands on `from`: never behind what was handed out. */
     GW_MUST_CHECK bool (*sync_sequences)(struct gw_store *from, struct gw_store *to, size_t *count, struct gw_error *);
+    /* What sync_sequences would not find on `to`, one line each. May be NULL. */
+    GW_MUST_CHECK bool (*missing_sequences)(struct gw_store *from, struct gw_store *to, struct gw_buf *lines,
+                                            struct gw_error *);
 
     /* A side that follows must not answer our changes: triggers and rules that fire for a replica, too, and without
      * GW_CAN_REPLICA_ROLE every foreign key, trigger and rule, are off it. What is off stands in the side's home, so any

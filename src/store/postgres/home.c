@@ -35,12 +35,16 @@ static bool read_owner(struct gw_pg_store *store, PGconn *conn, struct gw_owner 
         return false;
     if (!there)
         return true;
-    if (!gw_pg_query(store, conn, "SELECT owner, epoch, migration, migration_id FROM godwit.owner", 0, NULL, &r, err))
+    if (!gw_pg_query(store, conn,
+                     "SELECT owner, epoch, migration, migration_id,"
+                     " (extract(epoch FROM clock_timestamp() - changed_at) * 1e6)::bigint FROM godwit.owner",
+                     0, NULL, &r, err))
         return false;
     if (PQntuples(r) > 0) {
         *installed = true;
         *owner = (struct gw_owner){.owner = strcmp(PQgetvalue(r, 0, 0), "green") == 0 ? GW_GREEN : GW_BLUE,
-                                   .epoch = strtoull(PQgetvalue(r, 0, 1), NULL, 10)};
+                                   .epoch = strtoull(PQgetvalue(r, 0, 1), NULL, 10),
+                                   .owned_for_us = strtoll(PQgetvalue(r, 0, 4), NULL, 10)};
         snprintf(owner->migration, sizeof owner->migration, "%s", PQgetvalue(r, 0, 2));
         snprintf(owner->migration_id, sizeof owner->migration_id, "%s", PQgetvalue(r, 0, 3));
     }
@@ -136,13 +140,14 @@ static bool compare_and_set(struct gw_store *base, const struct gw_owner *expect
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     gw_buf_addf(&sql,
-                "UPDATE godwit.owner SET owner = '%s', epoch = epoch + 1, changed_at = clock_timestamp()"
+                "UPDATE godwit.owner SET owner = '%s', epoch = epoch + 1,"
+                " changed_at = CASE WHEN owner = '%s' THEN changed_at ELSE clock_timestamp() END"
                 " WHERE owner = '%s' AND epoch = %" PRIu64 " AND migration_id = ",
-                gw_side_name(owner), gw_side_name(expected->owner), expected->epoch);
+                gw_side_name(owner), gw_side_name(owner), gw_side_name(expected->owner), expected->epoch);
     gw_pg_add_literal(&sql, expected->migration_id);
     gw_buf_adds(&sql, " RETURNING epoch");
     /* synchronous_commit is the database's own default otherwise, and may be off. */
-    bool fine = gw_pg_exec(store, conn, "BEGIN; SET LOCAL synchronous_commit = on", err) &&
+    bool fine = gw_pg_exec(store, conn, "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 2000", err) &&
                 gw_pg_query(store, conn, gw_buf_text(&sql), 0, NULL, &r, err);
     bool changed = fine && PQntuples(r) == 1;
     PQclear(r);
@@ -224,7 +229,8 @@ static bool leftovers(struct gw_store *base, struct gw_buf *lines, struct gw_err
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     bool fine =
-        add_rows(store, conn, "SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE slot_name = $1",
+        add_rows(store, conn, "SELECT 'replication slot ' || slot_name FROM pg_replication_slots"
+                 " WHERE slot_name = $1 AND database = current_database()",
                  store->slot, lines, err) &&
         add_rows(store, conn, "SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = $1",
                  store->publication, lines, err) &&

@@ -392,6 +392,7 @@ const struct gw_inspect_facet gw_pg_inspect = {
     .grants_for = gw_pg_inspect_grants_for,
     .inventory = gw_pg_inspect_inventory,
     .footprint = gw_pg_inspect_footprint,
+    .break_glass = gw_pg_inspect_break_glass,
     .probe = probe,
     .probe_write = probe_write,
 };

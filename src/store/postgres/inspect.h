@@ -44,6 +44,9 @@ enum gw_pg_flavour {
 };
 GW_MUST_CHECK bool gw_pg_flavour(struct gw_pg_store *, PGconn *, enum gw_pg_flavour *, struct gw_error *);
 
+/* Our role and the database, of the store or, without one, as far as the address says it. Owned. */
+void gw_pg_inspect_who(const char *url, struct gw_store *store, char **user, char **database);
+
 /* The facet's members, a file each. */
 GW_MUST_CHECK bool gw_pg_inspect_check(struct gw_store *, const struct gw_filter *, struct gw_findings *,
                                        struct gw_error *);
@@ -52,6 +55,8 @@ GW_MUST_CHECK bool gw_pg_inspect_pair(struct gw_store *blue, struct gw_store *gr
 GW_MUST_CHECK bool gw_pg_inspect_grants_for(const struct gw_grants_ask *, struct gw_buf *sql, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_inspect_inventory(struct gw_store *, const struct gw_filter *, json_t **out,
                                            struct gw_error *);
+GW_MUST_CHECK bool gw_pg_inspect_break_glass(const struct gw_store_options *, struct gw_store *, struct gw_buf *out,
+                                             struct gw_error *);
 GW_MUST_CHECK bool gw_pg_inspect_footprint(struct gw_store *, const struct gw_schema *, json_t **out,
                                            struct gw_error *);
 

@@ -181,22 +181,46 @@ static void add_sessions(struct footprint *f)
 
 /* ---- by hand --------------------------------------------------------------------------------------------------------- */
 
-static void add_break_glass_log(struct gw_pg_store *store, struct gw_buf *out)
+/* Needs no server to be written: a database holds one migration at most, so what is ours is known by its form. */
+struct glass {
+    enum gw_side side;
+    const char *migration, *database, *user; /* "": not known */
+    struct gw_buf *out;
+};
+
+/* As make_name in postgres.c writes them. */
+static void add_our_name(const struct glass *g, const char *column)
 {
-    gw_buf_addf(out,
-                "\n-- 1. The slot, which is what fills the disk; whoever reads it is ended first.\n"
-                "DO $godwit$ BEGIN\n"
-                "    FOR attempt IN 1..100 LOOP\n"
-                "        PERFORM pg_terminate_backend(active_pid) FROM pg_replication_slots\n"
-                "            WHERE slot_name = '%s' AND active_pid IS NOT NULL;\n"
-                "        EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '%s' AND active);\n"
-                "        PERFORM pg_sleep(0.1);\n"
-                "    END LOOP;\n"
-                "    PERFORM pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '%s';\n"
-                "END $godwit$;\n"
-                "\n-- 2. The publication.\n"
-                "DROP PUBLICATION IF EXISTS \"%s\";\n",
-                store->slot, store->slot, store->slot, store->publication);
+    gw_buf_addf(g->out, "%s ~ '^godwit_[a-z0-9_]+_%s$'", column, gw_side_name(g->side));
+}
+
+static void add_our_slot(const struct glass *g)
+{
+    gw_buf_adds(g->out, "database = current_database() AND ");
+    add_our_name(g, "slot_name");
+}
+
+static void add_break_glass_log(const struct glass *g)
+{
+    gw_buf_adds(g->out, "\n-- 1. The slot, which is what fills the disk; whoever reads it is ended first.\n"
+                        "DO $godwit$ BEGIN\n"
+                        "    FOR attempt IN 1..100 LOOP\n"
+                        "        PERFORM pg_terminate_backend(active_pid) FROM pg_replication_slots\n"
+                        "            WHERE active AND ");
+    add_our_slot(g);
+    gw_buf_adds(g->out, ";\n        EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE active AND ");
+    add_our_slot(g);
+    gw_buf_adds(g->out, ");\n"
+                        "        PERFORM pg_sleep(0.1);\n"
+                        "    END LOOP;\n"
+                        "    PERFORM pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n        WHERE ");
+    add_our_slot(g);
+    gw_buf_adds(g->out, ";\n"
+                        "END $godwit$;\n"
+                        "\n-- 2. The publication.\n"
+                        "SELECT format('DROP PUBLICATION %I', pubname) FROM pg_publication\n    WHERE ");
+    add_our_name(g, "pubname");
+    gw_buf_adds(g->out, " \\gexec\n");
 }
 
 static void add_break_glass_fence(struct gw_buf *out)
@@ -232,9 +256,9 @@ static void add_break_glass_loose(struct gw_buf *out)
         "\\endif\n");
 }
 
-static void add_break_glass_home(struct gw_pg_store *store, struct gw_buf *out)
+static void add_break_glass_home(struct gw_buf *out)
 {
-    gw_buf_addf(
+    gw_buf_adds(
         out,
         "\n-- 5. Replica identities as they were, and the schema they are written down in: both or none.\n"
         "DO $godwit$ DECLARE was record; is_left boolean := false; BEGIN\n"
@@ -252,36 +276,55 @@ static void add_break_glass_home(struct gw_pg_store *store, struct gw_buf *out)
         "            ' jsonb_each_text(json::jsonb) j WHERE note.name = ''replica-identity'''\n"
         "        LOOP\n"
         "            IF to_regclass(was.name) IS NOT NULL THEN\n"
-        "                EXECUTE format('ALTER TABLE %%s REPLICA IDENTITY %%s', was.name, was.clause);\n"
+        "                EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', was.name, was.clause);\n"
         "            END IF;\n"
         "        END LOOP;\n"
         "    END IF;\n"
         "    DROP SCHEMA IF EXISTS godwit CASCADE;\n"
-        "END $godwit$;\n"
-        "\n-- 6. What is left of godwit (no rows: nothing).\n"
-        "SELECT 'slot ' || slot_name AS left_behind FROM pg_replication_slots WHERE slot_name = '%s'\n"
-        "UNION ALL SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = '%s'\n"
-        "UNION ALL SELECT 'trigger on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'godwit_fence'\n"
-        "UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'godwit';\n",
-        store->slot, store->publication);
+        "END $godwit$;\n");
 }
 
-static void write_break_glass(struct gw_pg_store *store, struct gw_buf *out)
+static void add_break_glass_proof(const struct glass *g)
+{
+    gw_buf_adds(g->out, "\n-- 6. What is left of godwit (no rows: nothing).\n"
+                        "SELECT 'slot ' || slot_name AS left_behind FROM pg_replication_slots\n    WHERE ");
+    add_our_slot(g);
+    gw_buf_adds(g->out, "\nUNION ALL SELECT 'publication ' || pubname FROM pg_publication WHERE ");
+    add_our_name(g, "pubname");
+    gw_buf_adds(g->out,
+                "\nUNION ALL SELECT 'trigger on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'godwit_fence'\n"
+                "UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'godwit';\n");
+}
+
+static void write_break_glass(const struct glass *g)
 {
     gw_autobuf struct gw_buf database = {0};
-    gw_pg_add_ident(&database, store->base.identity.database);
+    gw_pg_add_ident(&database, g->database);
     gw_buf_addf(
-        out,
+        g->out,
         "-- Break glass: removes what godwit made on %s for the migration %s, without godwit.\n"
         "-- Stop every godwit first. Run it by psql in database %s, as %s or a superuser. It may be run again.\n"
         "-- The application's tables stay as they are. What was not moved yet is not moved any more.\n"
         "SET lock_timeout = '2s';\n"
         "SET client_min_messages = warning;\n",
-        gw_side_name(store->base.side), store->migration, gw_buf_text(&database), store->session_user);
-    add_break_glass_log(store, out);
-    add_break_glass_loose(out);
-    add_break_glass_fence(out);
-    add_break_glass_home(store, out);
+        gw_side_name(g->side), g->migration, gw_buf_text(&database), g->user);
+    add_break_glass_log(g);
+    add_break_glass_loose(g->out);
+    add_break_glass_fence(g->out);
+    add_break_glass_home(g->out);
+    add_break_glass_proof(g);
+}
+
+bool gw_pg_inspect_break_glass(const struct gw_store_options *options, struct gw_store *store, struct gw_buf *out,
+                               struct gw_error *err)
+{
+    (void)err;
+    gw_autofree char *user = NULL, *database = NULL;
+    gw_pg_inspect_who(options->url, store, &user, &database);
+    const struct glass glass = {
+        .side = options->side, .migration = options->migration, .database = database, .user = user, .out = out};
+    write_break_glass(&glass);
+    return true;
 }
 
 bool gw_pg_inspect_footprint(struct gw_store *base, const struct gw_schema *schema, json_t **out, struct gw_error *err)
@@ -305,7 +348,12 @@ bool gw_pg_inspect_footprint(struct gw_store *base, const struct gw_schema *sche
         json_decref(f.objects);
         return false;
     }
-    write_break_glass(f.store, &script);
+    const struct glass glass = {.side = base->side,
+                                .migration = f.store->migration,
+                                .database = base->identity.database,
+                                .user = f.store->session_user,
+                                .out = &script};
+    write_break_glass(&glass);
     *out = json_pack("{s:o, s:o}", "objects", f.objects, "break_glass", gw_json_text(gw_buf_text(&script)));
     return true;
 }

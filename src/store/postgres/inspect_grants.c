@@ -54,24 +54,29 @@ static char *url_part(const char *url, const char *keyword)
     return value;
 }
 
+void gw_pg_inspect_who(const char *url, struct gw_store *store, char **user, char **database)
+{
+    if (store) {
+        *user = gw_strdup(gw_pg_store_of(store)->session_user);
+        *database = gw_strdup(store->identity.database);
+        return;
+    }
+    *user = url_part(url, "user");
+    *database = url_part(url, "dbname");
+    if (!*user)
+        *user = gw_strdup("godwit");
+    if (!*database)
+        *database = gw_strdup(*user);
+}
+
 static bool script_open(const struct gw_grants_ask *ask, struct script *s, struct gw_error *err)
 {
     gw_autobuf struct gw_buf ident = {0}, literal = {0};
     s->side = ask->options->side;
     s->store = ask->store ? gw_pg_store_of(ask->store) : NULL;
     s->other = ask->other && ask->other->type == &gw_store_postgres ? gw_pg_store_of(ask->other) : NULL;
-    if (s->store) {
-        s->role = gw_strdup(s->store->session_user);
-        s->database = gw_strdup(ask->store->identity.database);
-        s->version = ask->store->identity.version;
-    } else {
-        s->role = url_part(ask->options->url, "user");
-        s->database = url_part(ask->options->url, "dbname");
-    }
-    if (!s->role)
-        s->role = gw_strdup("godwit");
-    if (!s->database)
-        s->database = gw_strdup(s->role);
+    gw_pg_inspect_who(ask->options->url, ask->store, &s->role, &s->database);
+    s->version = ask->store ? ask->store->identity.version : 0;
     gw_pg_add_ident(&ident, s->role);
     gw_pg_add_literal(&literal, s->role);
     s->role_ident = gw_buf_detach(&ident);
