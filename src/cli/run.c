@@ -1,19 +1,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "journey/runner.h"
-
-#include <stdio.h>
-
-static void draw(const char *line, double done, void *arg)
-{
-    (void)arg;
-    char text[512];
-    if (done >= 0)
-        snprintf(text, sizeof text, "%3.0f%%  %s", done * 100, line);
-    else
-        snprintf(text, sizeof text, "%s", line);
-    gw_log_status_line(text);
-}
 
 static int run(struct gw_cli *cli, const struct gw_command *command)
 {
@@ -24,7 +12,7 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
         return code;
     if (!gw_journey_open(cli->file, cli->cancel, &journey, &err))
         return gw_cli_fail(cli, &err);
-    journey->progress = gw_log_is_terminal() ? draw : NULL;
+    gw_cli_show_progress(journey);
     gw_error_clear(&err);
     code = gw_runner_main(journey, &err);
     gw_log_status_line(NULL);

@@ -1,27 +1,11 @@
 #include "cli/verb.h"
 
 #include "base/log.h"
+#include "cli/progress.h"
 #include "io/json.h"
 #include "journey/runner.h"
 
 #include <stdio.h>
-
-static void draw_progress(const char *line, double done, void *arg)
-{
-    (void)arg;
-    enum { CELLS = 24 };
-    char bar[CELLS + 3] = "";
-    if (done >= 0) {
-        int full = (int)(done * CELLS);
-        bar[0] = '[';
-        for (int i = 0; i < CELLS; i++)
-            bar[i + 1] = i < full ? '#' : '.';
-        bar[CELLS + 1] = ']';
-    }
-    char text[512];
-    snprintf(text, sizeof text, "%s %s", bar, line);
-    gw_log_status_line(text);
-}
 
 static int answer(struct gw_cli *cli, struct gw_cli_verb *verb, int code, json_t *result,
                   const struct gw_error *failure)
@@ -56,7 +40,7 @@ static int ask_or_work(struct gw_cli *cli, struct gw_journey *journey, struct gw
         return gw_cli_fail(cli, &err);
     if (alive)
         return answer(cli, verb, code, result, &failure);
-    journey->progress = gw_log_is_terminal() ? draw_progress : NULL;
+    gw_cli_show_progress(journey);
     code = verb->work(journey, verb->arguments, &result, &failure);
     return answer(cli, verb, code, result, &failure);
 }

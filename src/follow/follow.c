@@ -334,6 +334,12 @@ static bool wait_hopeless(struct gw_follow *f, struct gw_error *err)
         gw_fail(err, GW_ERR_CANCELLED, "the follower (%s) is stopping", f->stream);
         return true;
     }
+    /* The error itself says what to do; by now it may have been followed by another one. */
+    if (f->status.block == GW_FOLLOW_FAILED && strcmp(f->status.error.message, f->status.blocked) == 0) {
+        *err = f->status.error;
+        gw_error_prefix(err, "the follower (%s) stands still", f->stream);
+        return true;
+    }
     if (f->status.block == GW_FOLLOW_SCHEMA || f->status.block == GW_FOLLOW_FAILED) {
         gw_fail(err, GW_ERR_CONFLICT, "the follower (%s) stands still: %s", f->stream, f->status.blocked);
         return true;

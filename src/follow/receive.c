@@ -234,13 +234,11 @@ void *follow_receive(void *arg)
             continue;
         }
         receiver_close(&r);
-        /* While our predecessor's session lingers, the log is "read by another process": that passes, too. */
-        bool passing = follow_passing(err.kind) || (opening && err.kind == GW_ERR_CONFLICT);
         if (follow_receiving_over(f))
             break;
         gw_error_prefix(&err, "receiving changes (%s)", f->stream);
         follow_note_error(f, &err);
-        if (!passing) {
+        if (!follow_passing(err.kind)) {
             follow_block(f, GW_FOLLOW_FAILED, err.message);
             break;
         }

@@ -29,7 +29,8 @@ struct gw_journey {
     struct gw_store *sides[2];    /* NULL until gw_journey_connect */
     struct gw_schema schema;      /* as planned; count 0 before the plan is kept */
     struct gw_gate *gate;         /* NULL until gw_journey_open_gate */
-    pthread_mutex_t lock;         /* guards follows[] against a status that is being taken */
+    pthread_mutex_t lock;         /* guards follows[] and the first read of schema against a status */
+    struct gw_guard *guard;       /* beside the followers; NULL before the first */
     struct gw_follow *follows[2]; /* by the side they read: [GW_BLUE] is blue>green */
     void (*progress)(const char *line, double done, void *arg); /* may be NULL; done 0..1, below 0 unknown */
     void *progress_arg;

@@ -20,6 +20,9 @@ struct load {
     struct gw_store *blue, *green;
     char *work_dir;
     struct gw_copy_report *report;
+    struct gw_cancel stop; /* of the rows: the operator's, or that there is no use in going on, as failure says */
+    bool failed;
+    struct gw_error failure;
 };
 
 /* ---- the plan that is kept: which collections, with which shape ---- */
@@ -161,9 +164,24 @@ static bool create_schema(struct load *load, struct gw_error *err)
                                              err);
 }
 
+/* Rows whose changes are lost are of no use. */
+static void stop_in_vain(struct load *load)
+{
+    struct gw_cancel *cancel = load->journey->cancel;
+    if (load->failed)
+        return;
+    if (gw_cancel_asked(cancel))
+        gw_cancel_ask(&load->stop, atomic_load(&cancel->asked));
+    load->failed = gw_streams_failed(load->journey, GW_BLUE, &load->failure);
+    if (load->failed)
+        gw_cancel_ask(&load->stop, 1);
+}
+
 static void on_copy_progress(const struct gw_copy_progress *progress, void *arg)
 {
-    struct gw_journey *journey = arg;
+    struct load *load = arg;
+    struct gw_journey *journey = load->journey;
+    stop_in_vain(load);
     char bytes[16], rate[16];
     gw_format_bytes((int64_t)progress->bytes, bytes);
     gw_format_bytes((int64_t)progress->bytes_per_second, rate);
@@ -194,10 +212,15 @@ static bool copy_rows(struct load *load, struct gw_error *err)
                                       .index_jobs = settings->index_jobs,
                                       .chunk_rows = settings->chunk_rows,
                                       .chunk_bytes = settings->chunk_bytes,
-                                      .cancel = journey->cancel,
+                                      .cancel = &load->stop,
                                       .progress = on_copy_progress,
-                                      .progress_arg = journey};
+                                      .progress_arg = load};
+    if (!gw_cancel_init(&load->stop, err))
+        return false;
     bool ok = gw_copy_rows(&options, load->report, err);
+    gw_cancel_release(&load->stop);
+    if (!ok && load->failed)
+        *err = load->failure;
     gw_log_status_line(NULL);
     char bytes[16], took[16];
     gw_format_bytes((int64_t)load->report->bytes, bytes);
@@ -355,7 +378,8 @@ static bool load_everything(struct load *load, int64_t run, struct gw_error *err
         return false;
     bool ok = do_all(load, run, complete, sizeof complete / sizeof *complete, err);
     gw_follow_resume_apply(journey->follows[GW_BLUE]);
-    return ok && gw_streams_start(journey, err) && gw_journey_enter(journey, GW_STAGE_FOLLOW, err);
+    return ok && gw_streams_start(journey, err) && !gw_streams_failed(journey, GW_BLUE, err) &&
+           gw_journey_enter(journey, GW_STAGE_FOLLOW, err);
 }
 
 /* An interrupted load leaves its run open; the same run goes on. */

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEND_MS = 2000, REQUEST_MS = 2000, POLL_MS = 250, GUARD_US = 5000000 };
+enum { SEND_MS = 2000, REQUEST_MS = 2000, POLL_MS = 250 };
 
-/* A verb is worked on a thread of its own, so that status and the guards go on. One at a time. */
+/* A verb is worked on a thread of its own, so that status goes on. One at a time. */
 struct work {
     struct gw_unix_connection client;
     pthread_t thread;
@@ -36,8 +36,7 @@ struct runner {
     struct work work;
     struct gw_enforcer *enforcer; /* beside us while no verb is worked */
     bool enforce_due;
-    int64_t guarded_us;
-    bool over;          /* aborted or finished: nothing left to run for */
+    bool over;          /* aborted or finished, or as far as it went: nothing left to run for */
     atomic_bool failed; /* its own first work failed for good: `failure` says how */
     struct gw_error failure;
 };
@@ -109,7 +108,8 @@ static void reap_work(struct runner *runner, bool wait)
     struct gw_error err;
     enum gw_stage stage;
     if (gw_journey_stage(runner->journey, &stage, &err))
-        runner->over = stage == GW_STAGE_FINISHED || stage == GW_STAGE_ABORTED;
+        runner->over = stage == GW_STAGE_FINISHED || stage == GW_STAGE_ABORTED || stage == GW_STAGE_FINISH ||
+                       stage == GW_STAGE_ABORT; /* nothing is followed any more, even where something is left */
 }
 
 static void answer_and_close(struct gw_unix_connection *client, json_t *message)
@@ -130,6 +130,13 @@ static void answer_status(struct runner *runner, struct gw_unix_connection *clie
 {
     struct gw_error err;
     json_t *status = NULL;
+    const struct work *work = &runner->work;
+    if (atomic_load(&work->running) && (work->verb == gw_verb_abort || work->verb == gw_verb_finish)) {
+        enum gw_stage stage = work->verb == gw_verb_abort ? GW_STAGE_ABORT : GW_STAGE_FINISH;
+        answer_and_close(client,
+                         json_pack("{s:i, s:o}", "exit", 0, "result", gw_status_ending(runner->journey, stage)));
+        return;
+    }
     if (!gw_status_take(runner->journey, &status, &err)) {
         refuse(client, &err);
         return;
@@ -191,17 +198,6 @@ static void take_request(struct runner *runner, struct gw_unix_connection *clien
     }
 }
 
-static void guard(struct runner *runner)
-{
-    struct gw_error err;
-    bool dropped;
-    if (gw_mono_us() - runner->guarded_us < GUARD_US || atomic_load(&runner->work.running))
-        return;
-    runner->guarded_us = gw_mono_us();
-    if (!gw_streams_guard(runner->journey, &dropped, &err))
-        gw_warn("the disk guard could not look: %s", err.message);
-}
-
 /* After each verb: it may have left something to take off or to validate. */
 static void enforce(struct runner *runner)
 {
@@ -228,7 +224,6 @@ static void serve(struct runner *runner)
                 take_request(runner, &client);
         }
         reap_work(runner, false);
-        guard(runner);
         enforce(runner);
     }
     gw_enforcer_stop(runner->enforcer);
@@ -254,7 +249,7 @@ static void verify_once(struct gw_journey *journey)
         gw_log_error(&err);
 }
 
-/* The runner's own first work: the load, the first verify. Status and the guards are served beside it. */
+/* The runner's own first work: the load, the first verify. Status is served beside it. */
 static void *go_ahead(void *arg)
 {
     struct runner *runner = arg;
@@ -289,7 +284,7 @@ static bool start_ahead(struct runner *runner, struct gw_error *err)
 
 int gw_runner_main(struct gw_journey *journey, struct gw_error *err)
 {
-    struct runner runner = {.journey = journey, .guarded_us = gw_mono_us(), .work.client.fd = -1};
+    struct runner runner = {.journey = journey, .work.client.fd = -1};
     pthread_mutex_init(&runner.work.send_lock, NULL);
     gw_autofree char *path = gw_asprintf("%s/runner.sock", journey->folder);
     if (!take_the_journey(journey, err) || !gw_unix_listen(path, &runner.listener, err))

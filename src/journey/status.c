@@ -207,6 +207,15 @@ bool gw_status_take(struct gw_journey *journey, json_t **out, struct gw_error *e
     return true;
 }
 
+json_t *gw_status_ending(struct gw_journey *journey, enum gw_stage stage)
+{
+    const struct gw_stage_info *info = gw_stage_info(stage);
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:[], s:[], s:[]}", "migration", journey->migration.name, "stage",
+                     info->name, "meaning", info->meaning, "since_us", (json_int_t)0, "owner",
+                     stage == GW_STAGE_FINISH ? "green" : "blue", "runner_pid", gw_state_runner_pid(journey->folder),
+                     "streams", "retained", "blocks");
+}
+
 bool gw_status_blocked(const json_t *status)
 {
     return json_array_size(json_object_get(status, "blocks")) > 0;
@@ -225,12 +234,19 @@ static json_int_t number_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* The clock may have been set back meanwhile. */
+static int64_t since_wall_us(int64_t at_us)
+{
+    int64_t passed_us = gw_wall_us() - at_us;
+    return passed_us > 0 ? passed_us : 0;
+}
+
 static void print_head(const json_t *status, struct gw_buf *out)
 {
     char since[16] = "";
     const char *owner = text_of(status, "owner");
     if (number_of(status, "since_us"))
-        gw_format_duration(gw_wall_us() - number_of(status, "since_us"), since);
+        gw_format_duration(since_wall_us(number_of(status, "since_us")), since);
     gw_buf_addf(out, "%s   stage %s   owner %s", text_of(status, "migration"), text_of(status, "stage"),
                 !strcmp(owner, "blue")    ? "BLUE"
                 : !strcmp(owner, "green") ? "GREEN"
@@ -282,7 +298,7 @@ static void print_verdict(const json_t *status, struct gw_buf *out)
                 text_of(verdict, "verdict"), number_of(verdict, "equal"), number_of(verdict, "tables"));
     if (at) {
         char age[16];
-        gw_format_duration(gw_wall_us() - at, age);
+        gw_format_duration(since_wall_us(at), age);
         gw_buf_addf(out, ", %s old", age);
     }
     gw_buf_adds(out, ")\n");

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "journey/enforce.h"
+#include "journey/guard.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool 
     if (!gw_follow_start(&options, &follow, err))
         return gw_error_prefix(err, "following %s", gw_stream_name(source));
     publish(journey, source, follow);
-    return true;
+    return journey->guard || gw_guard_start(journey, &journey->guard, err);
 }
 
 void gw_streams_release(struct gw_journey *journey, enum gw_side source)
@@ -113,6 +114,8 @@ void gw_streams_stop_one(struct gw_journey *journey, enum gw_side source)
 
 void gw_streams_stop(struct gw_journey *journey)
 {
+    gw_guard_stop(journey->guard);
+    journey->guard = NULL;
     gw_streams_stop_one(journey, GW_BLUE);
     gw_streams_stop_one(journey, GW_GREEN);
 }
@@ -136,7 +139,33 @@ bool gw_streams_healthy(struct gw_journey *journey, struct gw_error *err)
     return true;
 }
 
-static bool guard_one(struct gw_journey *journey, enum gw_side side, bool *dropped, struct gw_error *err)
+bool gw_streams_failed(struct gw_journey *journey, enum gw_side source, struct gw_error *why)
+{
+    struct gw_follow_status status = {0};
+    pthread_mutex_lock(&journey->lock);
+    if (journey->follows[source])
+        gw_follow_status(journey->follows[source], &status);
+    pthread_mutex_unlock(&journey->lock);
+    if (status.block != GW_FOLLOW_FAILED)
+        return false;
+    *why = status.error;
+    if (why->kind == GW_ERR_NONE || strcmp(why->message, status.blocked) != 0)
+        (void)!gw_fail(why, GW_ERR_LOST_POSITION, "%s", status.blocked);
+    return true;
+}
+
+/* False when there is none, or none any more. */
+static bool give_up(struct gw_journey *journey, enum gw_side side, const struct gw_error *why)
+{
+    pthread_mutex_lock(&journey->lock);
+    bool follows = journey->follows[side] != NULL;
+    if (follows)
+        gw_follow_give_up(journey->follows[side], why);
+    pthread_mutex_unlock(&journey->lock);
+    return follows;
+}
+
+static bool guard_one(struct gw_journey *journey, enum gw_side side, enum gw_stage stage, struct gw_error *err)
 {
     int64_t limit = journey->store->follow.wal_limit_bytes;
     struct gw_store *store = journey->sides[side];
@@ -148,35 +177,66 @@ static bool guard_one(struct gw_journey *journey, enum gw_side side, bool *dropp
     char kept[16], allowed[16];
     gw_format_bytes(retained.bytes, kept);
     gw_format_bytes(limit, allowed);
-    gw_streams_stop_one(journey, side);
+    struct gw_error why = {0};
+    gw_fail(
+        &why, GW_ERR_LOST_POSITION,
+        "disk guard: %s kept %s of its change log for godwit, over the limit of %s (follow.wal_limit); our place in "
+        "it was given up so that %s does not fill its disk. The direction %s is lost: %s",
+        gw_side_name(side), kept, allowed, gw_side_name(side), gw_stream_name(side),
+        stage == GW_STAGE_RETAIN ? "there is no way back any more, only godwit finish"
+                                 : "godwit abort, and begin again with room");
+    if (!give_up(journey, side, &why))
+        return true;
     if (!store->type->changes->drop(store, err))
         return false;
-    *dropped = true;
-    gw_journey_say(journey,
-                   "disk guard: %s kept %s of its change log for godwit, over the limit of %s (follow.wal_limit); our "
-                   "place in it was given up so that %s does not fill its disk. The direction %s is lost: %s",
-                   gw_side_name(side), kept, allowed, gw_side_name(side), gw_stream_name(side),
-                   "godwit abort, and begin again with room");
+    gw_journey_say(journey, "%s", why.message);
     return gw_state_put(journey->state, side == GW_BLUE ? "lost.blue" : "lost.green", json_true(), err);
 }
 
-bool gw_streams_guard(struct gw_journey *journey, bool *dropped, struct gw_error *err)
+static bool followed(struct gw_journey *journey, enum gw_side side)
 {
-    *dropped = false;
+    pthread_mutex_lock(&journey->lock);
+    bool yes = journey->follows[side] != NULL;
+    pthread_mutex_unlock(&journey->lock);
+    return yes;
+}
+
+bool gw_streams_guard(struct gw_journey *journey, struct gw_error *err)
+{
+    enum gw_stage stage;
+    if (!gw_journey_stage(journey, &stage, err))
+        return false;
+    if (stage != GW_STAGE_COPY && stage != GW_STAGE_FOLLOW && stage != GW_STAGE_RETAIN)
+        return true;
     for (int side = 0; side < 2; side++) {
-        if (journey->follows[side] && !guard_one(journey, (enum gw_side)side, dropped, err))
+        if (followed(journey, (enum gw_side)side) && !guard_one(journey, (enum gw_side)side, stage, err))
             return false;
     }
     return true;
 }
 
-void gw_streams_convergence(const struct gw_follow_status *status, struct gw_buf *out)
+static void add_rate(struct gw_buf *out, double rate)
 {
-    if (status->caught_up || status->lag_rows < 1000 || status->seconds_left >= 0)
+    char digits[32];
+    int len = snprintf(digits, sizeof digits, "%.0f", rate);
+    for (int i = 0; i < len; i++) {
+        if (i && (len - i) % 3 == 0)
+            gw_buf_addc(out, ',');
+        gw_buf_addc(out, digits[i]);
+    }
+}
+
+void gw_streams_convergence(const struct gw_follow_status *status, enum gw_side source, struct gw_buf *out)
+{
+    const char *target = gw_side_name(gw_side_other(source));
+    if (!status->applying || status->caught_up || status->lag_rows < 1000 || status->seconds_left >= 0)
         return;
-    gw_buf_addf(
-        out,
-        "source %.0f rows/s, apply %.0f: never. Give green more CPU and faster disk, drop indexes on green that "
-        "can be made after the move, or raise follow.batch_rows",
-        status->source_rows_per_second, status->apply_rows_per_second);
+    gw_buf_adds(out, "source ");
+    add_rate(out, status->source_rows_per_second);
+    gw_buf_adds(out, " rows/s, apply ");
+    add_rate(out, status->apply_rows_per_second);
+    gw_buf_addf(out,
+                ": never. Give %s more CPU and faster disk, drop indexes on %s that can be made after the move, or raise "
+                "follow.batch_rows",
+                target, target);
 }

@@ -478,13 +478,42 @@ static bool may_be_binary(const struct gw_pg_store *store, const struct gw_schem
     return true;
 }
 
+/* When the reader of the slot answered last, by its own clock; "" when it never did. */
+static bool last_answer(struct gw_pg_store *store, PGconn *conn, int pid, struct gw_buf *out, struct gw_error *err)
+{
+    gw_autofree char *text = gw_asprintf("%d", pid);
+    const char *params[1] = {text};
+    return gw_pg_query_text(store, conn, "SELECT reply_time::text FROM pg_stat_replication WHERE pid = $1", 1, params,
+                            out, NULL, err);
+}
+
+/* A session that answers belongs to a godwit that lives. One that does not was left behind by a machine or a network
+ * that is gone: the server ends it by itself before long (wal_sender_timeout). */
+static bool wait_alone(struct gw_pg_store *store, PGconn *conn, int reader, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf before = {0}, after = {0};
+    int pid;
+    if (!last_answer(store, conn, reader, &before, err) ||
+        !gw_pg_slot_free_up(store, conn, false, SLOT_PATIENCE_MS, &pid, err))
+        return false;
+    if (!pid)
+        return true;
+    if (!last_answer(store, conn, pid, &after, err))
+        return false;
+    bool alive = pid == reader && strcmp(gw_buf_text(&before), gw_buf_text(&after)) != 0;
+    gw_fail(err, alive ? GW_ERR_CONFLICT : GW_ERR_RETRY,
+            "the change log of %s is being read by another session (pid %d on the server)",
+            gw_side_name(store->base.side), pid);
+    gw_error_hint(err, "another godwit runs this migration: stop it, or let it do the work");
+    return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
+}
+
 /* The server would begin at what was acknowledged last without a word, whatever it is asked for. */
 static bool check_slot(struct gw_stream *s, PGconn *conn, const struct gw_position *from, struct gw_error *err)
 {
     struct gw_pg_store *store = s->store;
     struct gw_pg_slot slot;
     struct gw_position at;
-    int pid;
     if (!gw_pg_slot_look(store, conn, &slot, err))
         return false;
     if (!slot.exists)
@@ -500,14 +529,7 @@ static bool check_slot(struct gw_stream *s, PGconn *conn, const struct gw_positi
     if (from->order > slot.end_lsn)
         return gw_pg_lost(store, err, "the log ends at %s, before our %s: the server was restored or failed over",
                           at.text, from->text);
-    if (!gw_pg_slot_free_up(store, conn, false, SLOT_PATIENCE_MS, &pid, err))
-        return false;
-    if (!pid)
-        return true;
-    gw_fail(err, GW_ERR_CONFLICT, "the change log of %s is being read by another session (pid %d on the server)",
-            gw_side_name(store->base.side), pid);
-    gw_error_hint(err, "another godwit runs this migration: stop it, or let it do the work");
-    return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
+    return wait_alone(store, conn, slot.active_pid, err);
 }
 
 /* A table taken out of the publication would be missing in the stream without a word. One that was renamed or dropped is

@@ -135,6 +135,10 @@ static bool run_dump(struct gw_pg_store *store, const char *const *argv, const c
         (strstr(err->detail, "lock timeout") || strstr(err->detail, "connection to server") ||
          strstr(err->detail, "terminating connection")))
         err->kind = GW_ERR_RETRY;
+    if (!fine && strstr(err->detail, "permission denied")) {
+        err->kind = GW_ERR_REFUSED;
+        gw_error_hint(err, "run the script that \"godwit check --grants\" prints for this side");
+    }
     explicit_bzero(secret, strlen(secret));
     gw_process_result_release(&result);
     return fine || gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
