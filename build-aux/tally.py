@@ -3,8 +3,9 @@
 
 Reads in DIRECTORY: *.json (meson's testlog.json: cmocka cases are counted, not programs), *.xml (JUnit, from pytest),
 *.lint (lines "ok NAME", "FAIL NAME", "skip NAME") and *.broken (a suite that could not be built or run: one failure).
-Writes DIRECTORY/tally, prints "N passed, N failed, N skipped" (unless GODWIT_TALLY=quiet) and exits 1 when anything
-failed or nothing ran.
+Every case counts once, also one that fails and then fails again while it is cleaned up.
+Writes DIRECTORY/tally ("passed failed skipped") and DIRECTORY/failed (a name a line), prints both (unless
+GODWIT_TALLY=quiet) and exits 1 when anything failed or nothing ran.
 """
 import json
 import os
@@ -13,52 +14,53 @@ import re
 import sys
 import xml.etree.ElementTree as xml
 
-CASES = re.compile(r"\[\s*(PASSED|FAILED|SKIPPED)\s*\]\s+(\d+) test\(s\)")
-OUTCOME = {"PASSED": 0, "FAILED": 1, "SKIPPED": 2}
+OUTCOMES = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}
+CASE = re.compile(r"^\[\s*(OK|FAILED|SKIPPED)\s*\] (\w+)\s*$", re.M)
 SKIPPED_PROGRAM = 77
+WORST = ("failed", "skipped", "passed")
+
+
+def add(cases, name, outcome):
+    """The worst outcome of a case is its outcome."""
+    cases[name] = min(cases.get(name, outcome), outcome, key=WORST.index)
 
 
 def from_meson(path):
-    total = [0, 0, 0]
+    cases = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         test = json.loads(line)
-        counts = [0, 0, 0]
-        output = test.get("stdout", "") + "\n" + test.get("stderr", "")
-        for outcome, number in CASES.findall(output):
-            counts[OUTCOME[outcome]] += int(number)
-        if test["result"] in ("OK", "EXPECTEDFAIL"):
-            counts[0] += 0 if any(counts) else 1
-        elif test["result"] == "SKIP" or test.get("returncode") == SKIPPED_PROGRAM:
-            counts[2] += 0 if any(counts) else 1
-        else:
-            counts[1] = max(counts[1], 1)
-            print(f"failed: {path.stem}: {test['name']} ({test['result']})")
-        total = [a + b for a, b in zip(total, counts)]
-    return total
+        found = {}
+        for outcome, name in CASE.findall(test.get("stdout", "") + "\n" + test.get("stderr", "")):
+            add(found, name, OUTCOMES[outcome])
+        program = f"{path.stem}: {test['name'].split(' / ')[-1]}"
+        if test["result"] == "SKIP" or test.get("returncode") == SKIPPED_PROGRAM:
+            found = found or {"": "skipped"}
+        elif test["result"] in ("OK", "EXPECTEDFAIL"):
+            found = found or {"": "passed"}
+        elif "failed" not in found.values():
+            found[f"({test['result'].lower()})"] = "failed"
+        for name, outcome in found.items():
+            add(cases, f"{program} {name}".rstrip(), outcome)
+    return cases
 
 
 def from_junit(path):
-    total = [0, 0, 0]
-    for suite in xml.parse(path).getroot().iter("testsuite"):
-        number = {k: int(suite.get(k, 0)) for k in ("tests", "failures", "errors", "skipped")}
-        bad = number["failures"] + number["errors"]
-        total[0] += max(number["tests"] - bad - number["skipped"], 0)
-        total[1] += bad
-        total[2] += number["skipped"]
-        for case in suite.iter("testcase"):
-            if case.find("failure") is not None or case.find("error") is not None:
-                print(f"failed: {case.get('classname')}::{case.get('name')}")
-    return total
+    cases = {}
+    for case in xml.parse(path).getroot().iter("testcase"):
+        bad = case.find("failure") is not None or case.find("error") is not None
+        outcome = "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
+        add(cases, f"{case.get('classname')}::{case.get('name')}", outcome)
+    return cases
 
 
 def from_lint(path):
-    words = [line.split(" ", 1)[0] for line in path.read_text().splitlines()]
-    return [words.count("ok"), words.count("FAIL"), words.count("skip")]
+    outcomes = {"ok": "passed", "FAIL": "failed", "skip": "skipped"}
+    lines = [line.split(" ", 1) for line in path.read_text().splitlines()]
+    return {f"lint: {name}": outcomes[word] for word, name in lines if word in outcomes}
 
 
 def from_broken(path):
-    print(f"failed: {path.stem} could not be built or run")
-    return [0, 1, 0]
+    return {f"{path.stem} could not be built or run": "failed"}
 
 
 READERS = {".json": from_meson, ".xml": from_junit, ".lint": from_lint, ".broken": from_broken}
@@ -66,21 +68,25 @@ READERS = {".json": from_meson, ".xml": from_junit, ".lint": from_lint, ".broken
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    total = [0, 0, 0]
+    cases = {}
     for path in sorted(folder.iterdir()):
         reader = READERS.get(path.suffix)
         if reader is None:
             continue
         try:
-            counts = reader(path)
+            found = reader(path)
         except (OSError, ValueError, KeyError, xml.ParseError) as error:
-            print(f"failed: {path} is not readable: {error}")
-            counts = [0, 1, 0]
-        total = [a + b for a, b in zip(total, counts)]
-    line = "{} passed, {} failed, {} skipped".format(*total)
+            found = {f"{path} is not readable: {error}": "failed"}
+        for name, outcome in found.items():
+            add(cases, name, outcome)
+    total = [list(cases.values()).count(outcome) for outcome in ("passed", "failed", "skipped")]
+    failed = sorted(name for name, outcome in cases.items() if outcome == "failed")
     (folder / "tally").write_text("{} {} {}\n".format(*total))
+    (folder / "failed").write_text("".join(f"{name}\n" for name in failed))
     if os.environ.get("GODWIT_TALLY") != "quiet":
-        print(line)
+        for name in failed:
+            print(f"failed: {name}")
+        print("{} passed, {} failed, {} skipped".format(*total))
     if total[1] or not total[0]:
         sys.exit(1)
 

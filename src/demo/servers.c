@@ -151,8 +151,9 @@ static bool start_postgres(struct gw_demo_servers *servers, int side, struct gw_
     const char *start[] = {postgres, "-D", data, NULL};
     if (gw_cancel_asked(servers->cancel))
         return gw_cancel_fail(servers->cancel, err);
-    return gw_demo_free_port(&servers->ports[side], err) && gw_demo_place_folder(servers->place, name, err) &&
-           gw_demo_run(servers->place, init, err) && write_settings(servers, side, err) &&
+    /* The port last: what is free now may not be so after initdb. */
+    return gw_demo_place_folder(servers->place, name, err) && gw_demo_run(servers->place, init, err) &&
+           gw_demo_free_port(&servers->ports[side], err) && write_settings(servers, side, err) &&
            gw_demo_spawn(servers->place, start, "QUIT", &servers->postgres[side], err);
 }
 

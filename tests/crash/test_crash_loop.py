@@ -16,6 +16,7 @@ SECONDS = float(os.environ.get("GODWIT_CRASH_SECONDS", "60"))
 SEED = int(os.environ.get("GODWIT_CRASH_SEED", "20240229"))
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_killed_at_every_point_and_resumed_nothing_is_lost(servers, capsys):
     points = loop.crash_points(require_binary())

@@ -18,6 +18,8 @@ import yaml
 from godwit_support import binary, roles
 from godwit_support.waiting import pace, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 def driver_program():
     given = os.environ.get("GODWIT_GATE_DRIVER")

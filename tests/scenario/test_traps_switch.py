@@ -36,6 +36,7 @@ def said(result):
 
 # --- the controller dies while traffic is parked ---
 
+@pytest.mark.alone
 @pytest.mark.parametrize("point", ["gate.park.parked", "postgres.fence.before_commit", "switch.before_flip",
                                    "switch.between_flips", "gate.point.before_ini", "gate.unpark.before_resume"])
 def test_the_controller_killed_while_parked_clients_go_on_within_two_seconds(loaded, new_writers, point):
@@ -99,6 +100,7 @@ def test_an_older_snapshot_and_every_way_around_meet_the_fence(loaded):
     compare.assert_equal(blue, green)
 
 
+@pytest.mark.alone
 def test_a_writer_that_does_not_end_undoes_the_switch_within_the_budget(loaded, new_writers):
     m, blue, green, bouncer = loaded
     around = blue.connect("app", autocommit=False, application_name="long-report")

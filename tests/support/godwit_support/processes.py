@@ -1,6 +1,7 @@
 """Child processes as an unprivileged user, none of which outlives the test run."""
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -46,10 +47,25 @@ def remove_tree(path):
     shutil.rmtree(path, ignore_errors=True)
 
 
+# Below the ports that the kernel gives to outgoing connections: none of those can take one before its server binds it.
+PORTS = (15000, 32000)
+_claims = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of this process alone, as long as it lives: claimed by a name that the kernel gives to one only."""
+    for port in random.SystemRandom().sample(range(*PORTS), 500):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0godwit-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
+    raise RuntimeError(f"no free port between {PORTS[0]} and {PORTS[1]}")
 
 
 def server_env():

