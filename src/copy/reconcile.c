@@ -187,7 +187,8 @@ static bool settle_status(struct copy_run *run, uint32_t id, struct gw_error *er
     collection->status = status;
     run->chunks_known += count;
     run->chunks_loaded += collection->loaded;
-    run->waiting += count - collection->loaded;
+    collection->waiting = (int64_t)(count - collection->loaded);
+    run->waiting += collection->waiting;
     gw_chunks_free(chunks, count);
     return status == journal || gw_state_set_load_status(run->options.state, id, status, err);
 }

@@ -14,6 +14,7 @@
 struct copy_collection {
     enum gw_load_status status;
     uint64_t chunks, loaded;
+    int64_t waiting; /* chunks neither leased nor loaded; below 0 when one was leased before it was counted */
     double bytes_per_row, us_per_row; /* as measured, 0 unknown */
     bool finishing;                   /* a thread journals that it is loaded */
     bool key_taken;                   /* a key builder is at it */
@@ -34,7 +35,7 @@ struct copy_run {
     bool split_done;
     bool connected;   /* a session could be opened: from now on "unreachable" may pass */
     unsigned threads; /* still running */
-    uint64_t waiting; /* chunks neither leased nor loaded */
+    int64_t waiting; /* of all collections */
     uint64_t chunks_known, chunks_loaded, rows, bytes; /* all runs */
     struct gw_copy_report report;
 };

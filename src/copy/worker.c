@@ -192,12 +192,14 @@ static bool worker_lease(struct copy_worker *worker, struct gw_chunk *chunk, boo
             return false;
         worker->lease_until_us = gw_mono_us() + (int64_t)COPY_LEASE_MS * 1000;
         pthread_mutex_lock(&run->lock);
-        if (*got && run->waiting > 0)
+        if (*got) {
             run->waiting--;
+            run->collections[chunk->collection].waiting--;
+        }
         bool finished = run->split_done && run->chunks_loaded >= run->chunks_known;
         if (*got)
             pthread_cond_broadcast(&run->changed);
-        else if (!finished && run->waiting == 0)
+        else if (!finished && run->waiting <= 0)
             copy_run_wait(run, 200);
         pthread_mutex_unlock(&run->lock);
         if (*got || finished)

@@ -72,13 +72,16 @@ UPDATE collection SET load_status = ?2 WHERE id = ?1
 INSERT INTO chunk (collection, low, high) VALUES (?1, ?2, ?3)
 
 -- :chunk_next
--- CROSS JOIN fixes the order of the loops to that of the result, by collection_longest and chunk_to_load: it stops at
--- the first row.
+-- From the collection that the fewest workers are at, the longest of several. chunk_to_load holds the few chunks that
+-- the splitter is ahead.
+WITH waiting AS (
+    SELECT collection, count(*) FILTER (WHERE leased) AS workers, min(id) FILTER (WHERE NOT leased) AS first
+      FROM (SELECT id, collection, lease_worker IS NOT NULL AND lease_boot IS ?1 AND lease_mono_us > ?2 AS leased
+              FROM chunk WHERE loaded = 0)
+     GROUP BY collection)
 SELECT chunk.id, chunk.collection, chunk.low, chunk.high, chunk.loaded, chunk.mark, chunk.rows, chunk.bytes
-  FROM collection CROSS JOIN chunk ON chunk.collection = collection.id
- WHERE chunk.loaded = 0
-   AND (chunk.lease_worker IS NULL OR chunk.lease_boot IS NOT ?1 OR chunk.lease_mono_us <= ?2)
- ORDER BY collection.estimated_bytes DESC, collection.id, chunk.id
+  FROM waiting JOIN collection ON collection.id = waiting.collection JOIN chunk ON chunk.id = waiting.first
+ ORDER BY waiting.workers, collection.estimated_bytes DESC, collection.id
  LIMIT 1
 
 -- :chunk_lease

@@ -66,6 +66,35 @@ static void chunks_tile_the_key_space(void **state)
     }
 }
 
+/* Cut one behind the other, the first chunk of the second would come behind the last of the first. */
+static void collections_are_cut_in_turn(void **state)
+{
+    (void)state;
+    struct world *w = world_with_accounts("turn", 60);
+    struct gw_memory_tx *tx = gw_memory_begin(w->blue_server);
+    for (int i = 0; i < 60; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%d", i);
+        world_sql(gw_memory_insert(tx, "word", ROW(id, "w")));
+    }
+    gw_memory_commit(tx);
+    w->chunk_rows = 4;
+    assert_int_equal(world_copy(w).rows, 120);
+    uint64_t first[2], last[2];
+    static const char *const tables[] = {"account", "word"};
+    for (int i = 0; i < 2; i++) {
+        struct gw_chunk *chunks = NULL;
+        size_t count = 0;
+        WORLD_OK(gw_state_chunks(w->state, world_collection(w, tables[i])->id, &chunks, &count, &err));
+        assert_true(count >= 10);
+        first[i] = chunks[0].id;
+        last[i] = chunks[count - 1].id;
+        gw_chunks_free(chunks, count);
+    }
+    assert_true(first[0] < last[1] && first[1] < last[0]);
+    end_equal(w);
+}
+
 static void rows_outside_the_first_minimum_and_maximum_are_copied(void **state)
 {
     (void)state;
@@ -340,6 +369,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_tile_the_key_space),
+        cmocka_unit_test(collections_are_cut_in_turn),
         cmocka_unit_test(rows_outside_the_first_minimum_and_maximum_are_copied),
         cmocka_unit_test(an_error_in_a_chunk_is_not_its_end),
         cmocka_unit_test(a_lost_commit_acknowledgement_loads_nothing_twice),

@@ -17,6 +17,8 @@ struct gw_pg_spread {
     double per_row; /* key distance from row to row */
 };
 
+#define GW_PG_SPREADS 16
+
 struct gw_pg_reader {
     struct gw_pg_store *store;
     PGconn *conn;
@@ -29,7 +31,7 @@ struct gw_pg_reader {
     struct gw_pg_slices *slices;
     struct gw_arena arena; /* refetch: the row's values */
     PGresult *refetched;
-    struct gw_pg_spread spread;
+    struct gw_pg_spread spreads[GW_PG_SPREADS]; /* by hash: several tables are cut in turn */
 };
 
 static inline struct gw_pg_reader *gw_pg_reader_of(struct gw_reader *reader)

@@ -23,13 +23,14 @@ static uint64_t table_hash(const struct gw_collection *c)
     return gw_hash64(c->name, strlen(c->name), gw_hash64(c->space, strlen(c->space), 1));
 }
 
-static bool learn_spread(struct gw_pg_reader *r, const struct gw_collection *c, struct gw_error *err)
+static bool learn_spread(struct gw_pg_reader *r, const struct gw_collection *c, struct gw_pg_spread **out,
+                         struct gw_error *err)
 {
-    struct gw_pg_spread *s = &r->spread;
     gw_autobuf struct gw_buf sql = {0};
     gw_autobuf struct gw_buf key = {0};
     PGresult *result;
     uint64_t table = table_hash(c);
+    struct gw_pg_spread *s = *out = &r->spreads[table % GW_PG_SPREADS];
     if (s->table == table)
         return true;
     *s = (struct gw_pg_spread){.table = table};
@@ -114,10 +115,11 @@ bool gw_pg_reader_split(struct gw_reader *reader, const struct gw_collection *c,
     *last = true;
     if (c->key_kind == GW_KEY_NONE || rows <= 0)
         return true;
-    if (!learn_spread(r, c, err))
+    struct gw_pg_spread *spread;
+    if (!learn_spread(r, c, &spread, err))
         return false;
-    if (r->spread.dense) {
-        interpolate(&r->spread, low, rows, next, last);
+    if (spread->dense) {
+        interpolate(spread, low, rows, next, last);
         return true;
     }
     return walk(r, c, low, rows, next, last, err);
