@@ -4,6 +4,7 @@
 #include "follow/batch.h"
 
 #define NET_NONE UINT32_MAX
+#define TRUNCATE_KEYS 5000 /* of the target at a time */
 
 enum net_state {
     NET_INSERT, /* was not there, is there */
@@ -345,6 +346,113 @@ static bool out_moved(struct net_out *out, const struct follow_op *op, struct gw
     return out_part(out, GW_CHANGE_UPDATE, op->collection, 1, err);
 }
 
+/* ---- TRUNCATE in mid-copy ---- */
+
+struct truncation {
+    struct follow_join *join;
+    const struct follow_op *op;
+    const struct gw_collection *collection;
+    struct gw_store *target;
+    struct gw_writer *writer;
+};
+
+static bool read_order(struct gw_store *store, const struct gw_collection *collection, struct gw_buf *name,
+                       struct gw_error *err)
+{
+    struct gw_scan *scan = NULL;
+    if (!store->type->scan->open(store, &scan, err))
+        return false;
+    bool ok = store->type->scan->key_order(scan, collection, name, err);
+    store->type->scan->close(scan);
+    return ok;
+}
+
+/* Is a range of the source's keys the same rows on the target? Only what is proven counts. */
+static bool same_order(const struct truncation *t, bool *same, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf source = {0}, target = {0};
+    struct gw_store *from = t->join->source;
+    *same = false;
+    if (!from->type->scan || !from->type->scan->key_order || from->type != t->target->type)
+        return true;
+    if (!read_order(from, t->collection, &source, err) || !read_order(t->target, t->collection, &target, err))
+        return false;
+    *same = strcmp(gw_buf_text(&source), gw_buf_text(&target)) == 0;
+    return true;
+}
+
+static bool delete_ranges(const struct truncation *t, struct gw_error *err)
+{
+    const struct follow_map *map = &t->join->maps[t->op->collection];
+    for (size_t c = 0; c < map->count; c++)
+        if (!gw_mark_saw(&map->chunks[c].mark, t->op->transaction) &&
+            !t->target->type->writer->delete_range(t->writer, t->collection, &map->chunks[c].range, err))
+            return false;
+    return true;
+}
+
+static struct gw_row key_as_columns(const struct gw_collection *collection, const struct gw_row *key,
+                                    struct gw_value *room)
+{
+    for (size_t c = 0; c < collection->column_count; c++)
+        room[c] = (struct gw_value){.kind = GW_VALUE_ABSENT};
+    for (size_t k = 0; k < collection->key_count; k++)
+        room[collection->key[k]] = key->values[k];
+    return (struct gw_row){.count = (uint32_t)collection->column_count, .values = room};
+}
+
+/* Of these keys of the target deletes those whose chunk did not see the TRUNCATE, as the source places them. */
+static bool delete_located(const struct truncation *t, const struct gw_row *keys, size_t count, struct gw_error *err)
+{
+    const struct follow_map *map = &t->join->maps[t->op->collection];
+    struct gw_store *source = t->join->source;
+    size_t columns = t->collection->column_count, gone = 0;
+    uint64_t touched = 0;
+    uint32_t *chunks = gw_calloc(count, sizeof *chunks);
+    struct gw_row *rows = gw_calloc(count, sizeof *rows);
+    struct gw_value *values = gw_calloc(count * columns, sizeof *values);
+    bool ok =
+        source->type->changes->locate(source, t->collection, map->bounds, map->count - 1, keys, count, chunks, err);
+    for (size_t i = 0; ok && i < count; i++) {
+        if (chunks[i] >= map->count)
+            ok = gw_fail(err, GW_ERR_BUG, "key located in chunk %u of %zu", chunks[i], map->count);
+        else if (!gw_mark_saw(&map->chunks[chunks[i]].mark, t->op->transaction)) {
+            rows[gone] = key_as_columns(t->collection, &keys[i], &values[gone * columns]);
+            gone++;
+        }
+    }
+    struct gw_part part = {.kind = GW_CHANGE_DELETE, .collection = t->collection, .count = gone, .keys = rows};
+    ok = ok && (gone == 0 || t->target->type->writer->apply(t->writer, &part, &touched, err));
+    if (ok && touched != gone)
+        ok = gw_fail(err, GW_ERR_CONFLICT, "%llu of %zu rows of %s were deleted for a TRUNCATE",
+                     (unsigned long long)touched, gone, gw_collection_label(t->collection));
+    free(chunks);
+    free(rows);
+    free(values);
+    return ok;
+}
+
+static bool delete_by_key(const struct truncation *t, struct gw_error *err)
+{
+    for (bool first = true;; first = false) {
+        const struct gw_row *keys = NULL;
+        size_t count = 0;
+        if (!t->target->type->writer->list_keys(t->writer, t->collection, first, TRUNCATE_KEYS, &keys, &count, err))
+            return false;
+        if (count == 0)
+            return true;
+        if (!delete_located(t, keys, count, err))
+            return false;
+    }
+}
+
+/* Some chunks saw it and some did not. */
+static bool truncate_part(const struct truncation *t, struct gw_error *err)
+{
+    bool same = false;
+    return same_order(t, &same, err) && (same ? delete_ranges(t, err) : delete_by_key(t, err));
+}
+
 bool follow_truncate(struct follow_join *join, const struct follow_op *ops, size_t count, struct gw_store *target,
                      struct gw_writer *writer, struct gw_error *err)
 {
@@ -352,14 +460,16 @@ bool follow_truncate(struct follow_join *join, const struct follow_op *ops, size
     size_t whole_count = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
-        const struct gw_collection *collection = &join->schema->collections[ops[i].collection];
+        struct truncation t = {.join = join,
+                               .op = &ops[i],
+                               .collection = &join->schema->collections[ops[i].collection],
+                               .target = target,
+                               .writer = writer};
         enum follow_verdict verdict = follow_join_whole(join, ops[i].collection, ops[i].transaction, ops[i].order);
         if (verdict == FOLLOW_APPLY)
-            whole[whole_count++] = collection;
-        const struct follow_map *map = verdict == FOLLOW_UNKNOWN ? &join->maps[ops[i].collection] : NULL;
-        for (size_t c = 0; ok && map && c < map->count; c++)
-            if (!gw_mark_saw(&map->chunks[c].mark, ops[i].transaction))
-                ok = target->type->writer->delete_range(writer, collection, &map->chunks[c].range, err);
+            whole[whole_count++] = t.collection;
+        else if (verdict == FOLLOW_UNKNOWN)
+            ok = truncate_part(&t, err);
     }
     if (ok && whole_count > 0)
         ok = target->type->writer->truncate(writer, whole, whole_count, err);

@@ -786,6 +786,37 @@ static void a_conflict_is_a_conflict_and_a_savepoint_mends_it(struct pair *p)
     assert_green(p, "item", "1|once|\\N\n2|after it|\\N\n");
 }
 
+/* Lists all keys, two at a time, deleting each two before the next are asked for; rolled back. */
+static size_t deleted_by_listed_keys(struct pair *p, struct gw_writer *writer)
+{
+    struct gw_error err = {0};
+    const struct gw_writer_facet *writing = type_of(p, 1)->writer;
+    struct gw_position at = somewhere(p);
+    size_t all = 0, count = 0;
+    MUST(writing->begin(writer, &at, &err));
+    apply_insert(p, writer, ROW("12", "of the open transaction", NULL));
+    do {
+        const struct gw_row *keys = NULL;
+        uint64_t touched = 0;
+        struct gw_row rows[2];
+        struct gw_value room[2][3] = {{{.kind = GW_VALUE_ABSENT}}};
+        MUST(writing->list_keys(writer, collection(p, "item"), all == 0, 2, &keys, &count, &err));
+        for (size_t i = 0; i < count; i++) {
+            for (size_t c = 0; c < 3; c++)
+                room[i][c] = c == 0 ? keys[i].values[0] : (struct gw_value){.kind = GW_VALUE_ABSENT};
+            rows[i] = (struct gw_row){.count = 3, .values = room[i]};
+        }
+        struct gw_part part = {
+            .kind = GW_CHANGE_DELETE, .collection = collection(p, "item"), .count = count, .keys = rows};
+        if (count > 0)
+            MUST(writing->apply(writer, &part, &touched, &err));
+        assert_int_equal(touched, count);
+        all += count;
+    } while (count > 0);
+    writing->rollback(writer);
+    return all;
+}
+
 static void truncate_and_ranges_empty_what_they_name(struct pair *p)
 {
     struct gw_error err = {0};
@@ -802,6 +833,7 @@ static void truncate_and_ranges_empty_what_they_name(struct pair *p)
     MUST(writing->delete_range(writer, collection(p, "item"), &range, &err));
     MUST(writing->commit(writer, true, &err));
     assert_green(p, "item", "11|v|\\N\n8|v|\\N\n");
+    assert_int_equal(deleted_by_listed_keys(p, writer), 3);
     const struct gw_collection *both[] = {collection(p, "item"), collection(p, "loose")};
     MUST(writing->begin(writer, &at, &err));
     MUST(writing->truncate(writer, both, 2, &err));

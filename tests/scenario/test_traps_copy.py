@@ -665,3 +665,18 @@ def test_what_is_not_on_disk_is_never_acknowledged(pair, migration):
         assert died.rc == -9, f"{point}: {died}"
     traps.catch_up(m)
     compare.assert_equal(blue, green)
+
+
+def test_truncate_in_mid_copy_where_the_sides_sort_text_differently(servers, new_database, migration):
+    """Which rows a chunk held only the source's order tells: under another collation other keys lie in its range."""
+    blue = new_database(servers[0], "LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'")
+    green = new_database(servers[1], "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'")
+    blue.owner_sql("CREATE TABLE words (k text PRIMARY KEY, v int)")
+    fill = ("INSERT INTO words SELECT w || i, i FROM unnest(ARRAY['a-b', 'aB', 'ab', 'A', '_z', 'é', 'E', ' ']) w,"
+            " generate_series(1, 30) i")
+    blue.owner_sql(fill)
+    m = migration(blue, green, copy={"jobs": 1, "chunk_rows": 40})
+    held = traps.Held(m, "copy.chunk.after_commit", "copy").wait()
+    blue.owner_sql("TRUNCATE words; " + fill + "; DELETE FROM words WHERE v > 20")
+    held.end()
+    compare.assert_equal(blue, green)

@@ -249,6 +249,26 @@ static void truncate_empties_the_ranges_that_did_not_see_it(void **state)
     end_equal(w);
 }
 
+static void truncate_finds_its_rows_as_the_source_orders_them(void **state)
+{
+    (void)state;
+    struct world *w = world_ready("collations");
+    gw_memory_sort_backwards(w->green_server, "setting");
+    static const char *const names[] = {"a", "c", "e", "g", "i"};
+    for (int i = 0; i < 5; i++)
+        world_insert(w->blue_server, "setting", ROW(names[i], names[i], "old"));
+    hand_load(w, "setting", NULL, "d");
+    struct gw_memory_tx *tx = gw_memory_begin(w->blue_server);
+    world_sql(gw_memory_truncate(tx, "setting"));
+    gw_memory_commit(tx);
+    for (int i = 1; i < 5; i++)
+        world_insert(w->blue_server, "setting", ROW(names[i], names[i], "new"));
+    hand_load(w, "setting", "d", NULL); /* has seen it; on green these keys come before "d" */
+    world_finish_load(w);
+    assert_int_equal(gw_memory_rows(w->green_server, "setting"), 4);
+    end_equal(w);
+}
+
 static void keys_are_located_in_the_order_of_the_source(void **state)
 {
     (void)state;
@@ -362,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_row_read_again_is_gone_when_the_collection_is_emptied),
         cmocka_unit_test(a_row_read_again_keeps_deciding_after_a_restart),
         cmocka_unit_test(truncate_empties_the_ranges_that_did_not_see_it),
+        cmocka_unit_test(truncate_finds_its_rows_as_the_source_orders_them),
         cmocka_unit_test(keys_are_located_in_the_order_of_the_source),
         cmocka_unit_test(a_unique_value_that_moved_between_chunks_fits_after_the_marks),
         cmocka_unit_test(unchanged_large_values_survive),

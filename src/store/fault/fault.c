@@ -179,6 +179,13 @@ static bool writer_delete_range(struct gw_writer *session, const struct gw_colle
                        type->writer->delete_range(session->inner, collection, range, err));
 }
 
+static bool writer_list_keys(struct gw_writer *session, const struct gw_collection *collection, bool first, size_t most,
+                             const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    FAULT_SESSION_CALL(session, writer, "writer.list_keys",
+                       type->writer->list_keys(session->inner, collection, first, most, keys, count, err));
+}
+
 static bool writer_note_signal(struct gw_writer *session, const char *token, struct gw_error *err)
 {
     FAULT_SESSION_CALL(session, writer, "writer.note_signal", type->writer->note_signal(session->inner, token, err));
@@ -601,6 +608,7 @@ static const struct gw_writer_facet fault_writer = {
     .apply = writer_apply,
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
+    .list_keys = writer_list_keys,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

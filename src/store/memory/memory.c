@@ -287,6 +287,13 @@ void gw_memory_commit(struct gw_memory_tx *tx)
     gw_memory_make_visible(tx);
 }
 
+void gw_memory_sort_backwards(struct gw_memory *server, const char *name)
+{
+    pthread_mutex_lock(&server->lock);
+    mem_table_find(server, NULL, name)->backwards = true;
+    pthread_mutex_unlock(&server->lock);
+}
+
 void gw_memory_alter(struct gw_memory *server, const char *name, const char *how)
 {
     pthread_mutex_lock(&server->lock);

@@ -41,6 +41,9 @@ void gw_memory_chaos(struct gw_memory *server, uint64_t seed, unsigned permille)
 void gw_memory_create_table(struct gw_memory *server, const char *name, const struct gw_memory_column *columns,
                             size_t count);
 
+/* Text sorts the other way round in this table from here on, as under another collation. */
+void gw_memory_sort_backwards(struct gw_memory *server, const char *table);
+
 /* ---- an application's writer ---- */
 enum gw_memory_result {
     GW_MEMORY_DONE,

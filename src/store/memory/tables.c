@@ -64,7 +64,7 @@ static bool key_equal(const struct mem_table *table, char *const *values, const 
     return true;
 }
 
-/* The order of the source: numbers for bigint, bytes for text. */
+/* The server's order of keys: numbers for bigint, bytes for text, or those backwards. */
 int mem_compare(const struct mem_table *table, const char *const *key, char *const *bound, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -73,7 +73,7 @@ int mem_compare(const struct mem_table *table, const char *const *key, char *con
             long long a = strtoll(key[i], NULL, 10), b = strtoll(bound[i], NULL, 10);
             order = a < b ? -1 : a > b;
         } else {
-            order = strcmp(key[i], bound[i]);
+            order = table->backwards ? strcmp(bound[i], key[i]) : strcmp(key[i], bound[i]);
         }
         if (order != 0)
             return order;
@@ -164,6 +164,11 @@ static enum mem_liveness version_liveness(const struct gw_memory *server, const 
         return MEM_DEAD;
     enum mem_tx_status status = mem_status(server, version->xmax);
     return status == MEM_ABORTED ? MEM_LIVE : status == MEM_COMMITTED ? MEM_DEAD : MEM_PENDING;
+}
+
+bool mem_live(const struct gw_memory_tx *tx, const struct mem_table *table, uint32_t version)
+{
+    return version_liveness(tx->server, &table->versions[version], tx->xid) == MEM_LIVE;
 }
 
 static enum gw_memory_result find_live(const struct gw_memory_tx *tx, const struct mem_table *table,

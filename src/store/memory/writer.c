@@ -14,6 +14,10 @@ struct gw_writer {
     struct mem_table *table; /* of the chunk */
     uint64_t chunk_rows;
     struct gw_arena arena;
+    uint32_t listed; /* versions of the table whose keys are being listed */
+    struct gw_row *keys;
+    size_t keys_capacity;
+    struct gw_arena keys_arena;
 };
 
 static bool writer_open(struct gw_store *base, const char *stream, struct gw_writer **out, struct gw_error *err)
@@ -53,6 +57,8 @@ static void writer_close(struct gw_writer *writer)
         return;
     writer_rollback(writer);
     gw_arena_release(&writer->arena);
+    gw_arena_release(&writer->keys_arena);
+    free(writer->keys);
     free(writer);
 }
 
@@ -381,6 +387,34 @@ static bool writer_delete_range(struct gw_writer *writer, const struct gw_collec
     return ok;
 }
 
+static bool writer_list_keys(struct gw_writer *writer, const struct gw_collection *collection, bool first, size_t most,
+                             const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    struct gw_memory *server = writer->store->server;
+    mem_chaos(server);
+    *count = 0;
+    gw_arena_reset(&writer->keys_arena);
+    pthread_mutex_lock(&server->lock);
+    bool ok = writer_check(writer, true, err);
+    struct mem_table *table = mem_table_find(server, collection->space, collection->name);
+    writer->listed = first ? 0 : writer->listed;
+    for (; ok && writer->listed < table->count && *count < most; writer->listed++) {
+        if (!mem_live(writer->tx, table, writer->listed))
+            continue;
+        const char *key[MEM_MAX_COLUMNS];
+        mem_key_of(table, table->versions[writer->listed].values, key);
+        struct gw_value room[MEM_MAX_COLUMNS];
+        for (size_t k = 0; k < collection->key_count; k++)
+            room[k] = gw_value_text(key[k]);
+        writer->keys = gw_grow(writer->keys, &writer->keys_capacity, *count, sizeof *writer->keys);
+        writer->keys[(*count)++] = gw_row_copy(
+            &writer->keys_arena, &(struct gw_row){.count = (uint32_t)collection->key_count, .values = room});
+    }
+    pthread_mutex_unlock(&server->lock);
+    *keys = writer->keys;
+    return ok;
+}
+
 static bool writer_note_signal(struct gw_writer *writer, const char *token, struct gw_error *err)
 {
     struct gw_memory *server = writer->store->server;
@@ -431,6 +465,7 @@ const struct gw_writer_facet mem_writer = {
     .apply = writer_apply,
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
+    .list_keys = writer_list_keys,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

@@ -161,7 +161,7 @@ bool gw_pg_apply_truncate(struct gw_writer *writer, const struct gw_collection *
     return delete_all(w, collections, count, err);
 }
 
-/* In the order of the target's own collation, which `check` compares with the source's. */
+/* In the order of this side's own collation: the caller knows that it is the source's. */
 bool gw_pg_apply_delete_range(struct gw_writer *writer, const struct gw_collection *collection,
                               const struct gw_range *range, struct gw_error *err)
 {
@@ -178,6 +178,55 @@ bool gw_pg_apply_delete_range(struct gw_writer *writer, const struct gw_collecti
     gw_pg_add_range(&sql, collection, range);
     return gw_pg_pipe_open(w, err) && gw_pg_pipe_sql(w, gw_buf_text(&sql), false, err) &&
            gw_pg_pipe_close(w, &unused, "deleting a range", err);
+}
+
+static bool declare_keys(struct gw_pg_writer *w, const struct gw_collection *collection, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    gw_buf_adds(&sql, "DECLARE godwit_keys NO SCROLL CURSOR FOR SELECT ");
+    gw_pg_add_key(&sql, collection, "");
+    gw_buf_adds(&sql, " FROM ONLY ");
+    gw_pg_add_table(&sql, collection);
+    return gw_pg_exec(w->store, w->conn, gw_buf_text(&sql), err);
+}
+
+/* The rows of `listed` as keys. */
+static void take_keys(struct gw_pg_apply *a, size_t key_count)
+{
+    size_t count = (size_t)PQntuples(a->listed);
+    a->keys = gw_grow(a->keys, &a->keys_capacity, count, sizeof *a->keys);
+    a->key_values = gw_grow(a->key_values, &a->key_values_capacity, count * key_count, sizeof *a->key_values);
+    for (size_t i = 0; i < count; i++) {
+        struct gw_value *values = &a->key_values[i * key_count];
+        for (size_t k = 0; k < key_count; k++)
+            values[k] = (struct gw_value){.kind = GW_VALUE_TEXT,
+                                          .len = (uint32_t)PQgetlength(a->listed, (int)i, (int)k),
+                                          .bytes = (const void *)PQgetvalue(a->listed, (int)i, (int)k)};
+        a->keys[i] = (struct gw_row){.count = (uint32_t)key_count, .values = values};
+    }
+}
+
+/* The cursor keeps the snapshot it was opened with, whatever is deleted meanwhile. */
+bool gw_pg_apply_list_keys(struct gw_writer *writer, const struct gw_collection *collection, bool first, size_t most,
+                           const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    struct gw_pg_writer *w = gw_pg_writer_of(writer);
+    char sql[64];
+    *count = 0;
+    if (!w->in_transaction)
+        return fail_outside(err);
+    PQclear(w->apply->listed);
+    w->apply->listed = NULL;
+    snprintf(sql, sizeof sql, "FETCH %zu FROM godwit_keys", most);
+    if (!gw_pg_pipe_drain(w, err) || (first && !declare_keys(w, collection, err)) ||
+        !gw_pg_query(w->store, w->conn, sql, 0, NULL, &w->apply->listed, err)) {
+        w->failed = w->failed || PQstatus(w->conn) != CONNECTION_OK;
+        return false;
+    }
+    take_keys(w->apply, collection->key_count);
+    *keys = w->apply->keys;
+    *count = (size_t)PQntuples(w->apply->listed);
+    return *count > 0 || gw_pg_exec(w->store, w->conn, "CLOSE godwit_keys", err);
 }
 
 /* ---- position and release ---------------------------------------------------------------------------------------- */
@@ -230,6 +279,9 @@ void gw_pg_apply_release(struct gw_pg_writer *w)
     free(a->statements);
     gw_pg_targets_forget(a);
     free(a->targets);
+    PQclear(a->listed);
+    free(a->keys);
+    free(a->key_values);
     gw_buf_release(&a->sql);
     for (size_t i = 0; i < a->array_count; i++)
         gw_buf_release(&a->arrays[i]);

@@ -83,6 +83,11 @@ struct gw_pg_apply {
     size_t target_count, target_capacity;
     uint64_t next_target;
 
+    PGresult *listed; /* keys handed out by list_keys point into it */
+    struct gw_row *keys;
+    struct gw_value *key_values;
+    size_t keys_capacity, key_values_capacity;
+
     struct gw_buf sql;
     struct gw_buf *arrays; /* one a parameter */
     size_t array_count;
