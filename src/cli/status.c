@@ -1,6 +1,5 @@
 #include "journey/status.h"
 #include "base/buf.h"
-#include "base/log.h"
 #include "cli/commands.h"
 #include "io/json.h"
 #include "journey/runner.h"
@@ -15,7 +14,7 @@ static bool take(struct gw_journey *journey, json_t **status, struct gw_error *e
 {
     bool alive;
     int code;
-    struct gw_error failure, unreachable;
+    struct gw_error failure;
     if (!gw_runner_ask(journey, "status", NULL, &alive, &code, status, &failure, err))
         return false;
     if (alive && failure.kind == GW_ERR_NONE)
@@ -24,11 +23,7 @@ static bool take(struct gw_journey *journey, json_t **status, struct gw_error *e
         *err = failure;
         return false;
     }
-    if (!gw_journey_open_state(journey, GW_JOURNAL_READ, err))
-        return false;
-    if (journey->state && !gw_journey_connect(journey, &unreachable))
-        gw_warn("a side cannot be asked: %s", unreachable.message);
-    return gw_status_take(journey, status, err);
+    return gw_journey_open_state(journey, GW_JOURNAL_READ, err) && gw_status_take(journey, status, err);
 }
 
 static int show_once(struct gw_cli *cli, bool clear, bool check)

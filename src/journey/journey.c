@@ -147,7 +147,11 @@ bool gw_journey_allows(struct gw_journey *journey, enum gw_verb verb, struct gw_
 
 bool gw_journey_read_schema(struct gw_journey *journey, struct gw_error *err)
 {
-    return journey->schema.count > 0 || gw_state_schema(journey->state, &journey->schema, err);
+    /* A status may be taken on another thread while the load reads it for the first time. */
+    pthread_mutex_lock(&journey->lock);
+    bool ok = journey->schema.count > 0 || gw_state_schema(journey->state, &journey->schema, err);
+    pthread_mutex_unlock(&journey->lock);
+    return ok;
 }
 
 bool gw_journey_is_done(struct gw_journey *journey, const char *step, bool *done, struct gw_error *err)

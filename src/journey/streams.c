@@ -215,13 +215,28 @@ bool gw_streams_guard(struct gw_journey *journey, struct gw_error *err)
     return true;
 }
 
-void gw_streams_convergence(const struct gw_follow_status *status, struct gw_buf *out)
+static void add_rate(struct gw_buf *out, double rate)
 {
-    if (status->caught_up || status->lag_rows < 1000 || status->seconds_left >= 0)
+    char digits[32];
+    int len = snprintf(digits, sizeof digits, "%.0f", rate);
+    for (int i = 0; i < len; i++) {
+        if (i && (len - i) % 3 == 0)
+            gw_buf_addc(out, ',');
+        gw_buf_addc(out, digits[i]);
+    }
+}
+
+void gw_streams_convergence(const struct gw_follow_status *status, enum gw_side source, struct gw_buf *out)
+{
+    const char *target = gw_side_name(gw_side_other(source));
+    if (!status->applying || status->caught_up || status->lag_rows < 1000 || status->seconds_left >= 0)
         return;
-    gw_buf_addf(
-        out,
-        "source %.0f rows/s, apply %.0f: never. Give green more CPU and faster disk, drop indexes on green that "
-        "can be made after the move, or raise follow.batch_rows",
-        status->source_rows_per_second, status->apply_rows_per_second);
+    gw_buf_adds(out, "source ");
+    add_rate(out, status->source_rows_per_second);
+    gw_buf_adds(out, " rows/s, apply ");
+    add_rate(out, status->apply_rows_per_second);
+    gw_buf_addf(out,
+                ": never. Give %s more CPU and faster disk, drop indexes on %s that can be made after the move, or raise "
+                "follow.batch_rows",
+                target, target);
 }

@@ -30,7 +30,8 @@ bool gw_streams_failed(struct gw_journey *, enum gw_side source, struct gw_error
  * migration ends: those are short and mind their own. Any thread. */
 GW_MUST_CHECK bool gw_streams_guard(struct gw_journey *, struct gw_error *);
 
-/* "source 9000 rows/s, apply 7000: never; do this", or "" when it converges. */
-void gw_streams_convergence(const struct gw_follow_status *, struct gw_buf *out);
+/* "source 9,000 rows/s, apply 7,000: never; do this", or "" when it converges. Only of an applier that applies: one that
+ * is held back or stands still has another reason. */
+void gw_streams_convergence(const struct gw_follow_status *, enum gw_side source, struct gw_buf *out);
 
 #endif

@@ -47,7 +47,7 @@ static void say_progress(struct gw_journey *journey, enum gw_side owner)
     struct gw_follow_status status;
     gw_follow_status(journey->follows[owner], &status);
     gw_autobuf struct gw_buf never = {0};
-    gw_streams_convergence(&status, &never);
+    gw_streams_convergence(&status, owner, &never);
     gw_journey_progress(journey, -1, "follow %s  lag %.1f s, %lld bytes, %lld rows  %s", gw_stream_name(owner),
                         (double)status.lag_us / 1e6, (long long)status.lag_bytes, (long long)status.lag_rows,
                         never.len          ? gw_buf_text(&never)

@@ -41,7 +41,7 @@ static void add_lag(struct gw_journey *journey, enum gw_side from, struct gw_buf
         gw_buf_addf(lines, "%s lags %.1f s behind, switch.max_lag is %.1f s\n", gw_stream_name(from),
                     (double)status.lag_us / 1e6, (double)limit_us / 1e6);
     gw_autobuf struct gw_buf never = {0};
-    gw_streams_convergence(&status, &never);
+    gw_streams_convergence(&status, from, &never);
     if (never.len)
         gw_buf_addf(lines, "%s\n", gw_buf_text(&never));
 }

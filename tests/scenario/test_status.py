@@ -1,0 +1,157 @@
+"""status: what blocks the next change of owner, the way back as it is, and what to do next."""
+import json
+import os
+import pty
+import re
+import subprocess
+import time
+
+from godwit_support import traps, writers
+from godwit_support.pgbouncer import ADMIN, ADMIN_PASSWORD
+from godwit_support.runner import clean_env
+from godwit_support.waiting import wait_until
+
+
+def loaded(pair, migration, **kwargs):
+    blue, green = pair
+    writers.create_tables(blue, rows=50)
+    m = migration(blue, green, **kwargs)
+    traps.load(m)
+    return blue, green, m
+
+
+def test_a_new_migration_has_nothing_to_go_back_from(pair, migration):
+    m = migration(*pair)
+    status = m.status()
+    assert status["stage"] == "new" and "go_back" not in status
+    assert "go back" not in m.run("status", "--check").stdout
+
+
+def test_what_blocks_the_switch_is_named_and_next_is_what_helps(pair, migration):
+    blue, _, m = loaded(pair, migration)
+    status = m.status()
+    assert "never compared" in traps.blocks(m) and status["next"] == "godwit run"
+    assert m.run("status", "--check", expect=1).stdout.count("blocks switch:") == 1
+    runner = m.popen("run")
+    wait_until(lambda: m.status()["verdict"]["verdict"] == "equal" and not m.status()["blocks"], 60, "nothing to block")
+    m.run("status", "--check")
+    assert m.status()["next"] == "godwit switch --rehearse"
+    back = m.status()["go_back"]
+    assert back["possible"] and back["loses_rows"] == 0 and 0 < back["takes_us"] < 60e6
+    runner.stop()
+
+
+def test_after_a_rehearsal_the_switch_is_next(pair, migration):
+    _, _, m = loaded(pair, migration)
+    runner = m.popen("run")
+    wait_until(lambda: m.status()["next"] == "godwit switch --rehearse", 60, "the runner to be ready")
+    m.run("switch", "--rehearse", "--ignore-sessions")
+    wait_until(lambda: m.status()["next"] == "godwit switch", 20, "the switch to be next")
+    runner.stop()
+
+
+def test_figures_stand_beside_their_limits(pair, migration):
+    _, _, m = loaded(pair, migration, follow={"spool_limit": "7GB", "wal_limit": "3GB"})
+    runner = m.popen("run")
+    wait_until(lambda: len(m.status()["streams"]) == 2, 60, "both directions")
+    text = m.run("status").stdout
+    assert re.search(r"blue>green +lag .*spool .* of 7\.0 GB", text), text
+    assert re.search(r"blue +keeps .* of its change log for us, guard at 3\.0 GB", text), text
+    assert m.status()["spool_limit_bytes"] == 7 * 10**9
+    assert {r["guard_bytes"] for r in m.status()["retained"]} == {3 * 10**9}
+    runner.stop()
+
+
+def test_sessions_around_the_gate_block(pair, migration, new_pgbouncer):
+    blue, green = pair
+    bouncer = new_pgbouncer(blue)
+    gate = {"type": "pgbouncer", "database": "app", "ini": str(bouncer.ini()),
+            "admin": f"postgresql://{ADMIN}:{ADMIN_PASSWORD}@127.0.0.1:{bouncer.port}/pgbouncer"}
+    _, _, m = loaded(pair, migration, gate=gate)
+    m.run("verify")
+    assert m.status()["blocks"] == []
+    around = blue.connect("app", application_name="cron")
+    wait_until(lambda: "1 session bypasses the gate" in traps.blocks(m), 10, "the session to be named")
+    assert "app@" in traps.blocks(m) and "cron" in traps.blocks(m)
+    around.close()
+    wait_until(lambda: m.status()["blocks"] == [], 10, "nobody to be around")
+    bouncer.remove()
+    assert "gate" in traps.blocks(m)
+
+
+def test_after_the_switch_the_way_back_and_the_end_of_the_period_are_named(pair, migration):
+    _, green, m = loaded(pair, migration, retain="30d")
+    m.run("verify")
+    traps.to_green(m)
+    status = m.status()
+    assert status["go_back"]["command"] == "godwit rollback" and status["go_back"]["possible"]
+    assert "a pause like the last one" in status["go_back"]["takes"], status["go_back"]
+    assert status["next"] == "godwit run" and "ageing" in traps.blocks(m)
+    runner = m.popen("run")
+    wait_until(lambda: m.status()["next"].startswith("godwit rollback, or godwit finish in 29d")
+               or m.status()["next"].startswith("godwit rollback, or godwit finish in 30d"), 30, m.status()["next"])
+    green.sql("UPDATE godwit.owner SET changed_at = now() - interval '31 days'", user="godwit")
+    assert m.status()["next"] == "godwit finish"
+    runner.stop()
+
+
+def test_a_way_back_that_is_lost_is_said_to_be_none(pair, migration):
+    _, green, m = loaded(pair, migration)
+    m.run("verify")
+    traps.to_green(m)
+    green.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()")
+    status = m.status()
+    assert status["go_back"]["possible"] is False and status["go_back"]["loses_rows"] is None
+    assert "rollback is impossible" in traps.blocks(m) and status["next"] == "godwit finish --now"
+    text = m.run("status", "--check", expect=1).stdout
+    assert "go back    NONE" in text and "loses 0 rows" not in text
+
+
+def test_watch_shows_again_until_it_is_stopped(pair, migration):
+    _, _, m = loaded(pair, migration)
+    watch = m.popen("status", "--watch", "--json")
+    wait_until(lambda: watch.stdout.count('"stage": "follow"') >= 2, 20, "two looks")
+    result = watch.stop(expect=None)
+    decoder, text, seen = json.JSONDecoder(), result.stdout, 0
+    while text.strip():
+        _, end = decoder.raw_decode(text.lstrip())
+        text, seen = text.lstrip()[end:], seen + 1
+    assert seen >= 2
+
+
+def on_a_terminal(m, *args, **env):
+    """What a command writes when its output is a terminal."""
+    master, slave = pty.openpty()
+    settings = clean_env(m.directory, {**m.env, "TERM": "xterm", **env})
+    if "NO_COLOR" not in env:
+        del settings["NO_COLOR"]
+    process = subprocess.Popen([m.program, *args], cwd=m.directory, env=settings, stdin=slave, stdout=slave,
+                               stderr=slave, start_new_session=True)
+    os.close(slave)
+    text, deadline = b"", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            part = os.read(master, 65536)
+        except OSError:  # nobody has the other end any more
+            break
+        if not part:
+            break
+        text += part
+    os.close(master)
+    return process.wait(10), text.decode(errors="replace")
+
+
+def test_a_terminal_gets_a_bar_and_colours_and_no_color_is_respected(pair, migration):
+    blue, green = pair
+    writers.create_tables(blue, rows=50)
+    blue.owner_sql("CREATE TABLE many AS SELECT i AS id, repeat('x', 200) AS t FROM generate_series(1, 200000) i;"
+                   "ALTER TABLE many ADD PRIMARY KEY (id); ANALYZE many")
+    m = migration(blue, green)
+    code, text = on_a_terminal(m, "copy")
+    assert code == 0 and re.search(r"\[#*\.*\] ", text), text[-2000:]
+    assert "rows" in text and "/s" in text
+    red = "\033[31m"
+    code, text = on_a_terminal(m, "finish", "--yes")
+    assert code == 1 and red in text
+    code, text = on_a_terminal(m, "finish", "--yes", NO_COLOR="1")
+    assert code == 1 and "error:" in text and not re.search("\033\\[[0-9;]*m", text), text
