@@ -555,7 +555,8 @@ static void write_account(struct writer *writer, struct gw_memory_tx *tx)
         if (writer->truncates && rng_below(&writer->rng, 40) == 0) {
             gw_memory_truncate(tx, "account");
             break;
-        } /* fall through */
+        }
+        __attribute__((fallthrough));
     default:
         gw_memory_update(tx, "account", key,
                          (const char *[]){gw_memory_keep, writer_value(writer, a, false), gw_memory_keep});
