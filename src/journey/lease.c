@@ -244,8 +244,8 @@ bool gw_lease_take(const char *folder, const char *migration_file, int lease_ms,
     return true;
 }
 
-/* Writes our record with a new state and deadline, unless somebody has taken over. */
-static bool put(struct gw_lease *lease, enum gw_lease_state state, struct gw_error *err)
+/* Writes our record with a new state and a deadline `ms` from now, unless somebody has taken over. */
+static bool put(struct gw_lease *lease, enum gw_lease_state state, int ms, struct gw_error *err)
 {
     struct gw_lease_record now;
     int lock;
@@ -259,7 +259,7 @@ static bool put(struct gw_lease *lease, enum gw_lease_state state, struct gw_err
     }
     if (ok) {
         lease->record.state = state;
-        lease->record.deadline_us = gw_mono_us() + (int64_t)lease->record.lease_ms * 1000;
+        lease->record.deadline_us = gw_mono_us() + (int64_t)ms * 1000;
         ok = gw_lease_write(lease->folder, &lease->record, err);
     }
     gw_lease_unlock(lock);
@@ -268,7 +268,7 @@ static bool put(struct gw_lease *lease, enum gw_lease_state state, struct gw_err
 
 bool gw_lease_renew(struct gw_lease *lease, struct gw_error *err)
 {
-    if (!put(lease, GW_LEASE_HELD, err))
+    if (!put(lease, GW_LEASE_HELD, lease->record.lease_ms, err))
         return false;
     struct pollfd watchdog = {.fd = lease->watchdog, .events = POLLIN};
     if (lease->watchdog >= 0 && poll(&watchdog, 1, 0) > 0) {
@@ -279,13 +279,23 @@ bool gw_lease_renew(struct gw_lease *lease, struct gw_error *err)
     return true;
 }
 
-void gw_lease_release(struct gw_lease *lease)
+static void end(struct gw_lease *lease, enum gw_lease_state state)
 {
     struct gw_error err;
-    if (!put(lease, GW_LEASE_RELEASED, &err))
+    if (!put(lease, state, 0, &err))
         gw_debug("lease: %s", err.message);
     if (lease->watchdog >= 0)
         close(lease->watchdog);
     free(lease->folder);
     free(lease);
+}
+
+void gw_lease_leave(struct gw_lease *lease)
+{
+    end(lease, GW_LEASE_HELD);
+}
+
+void gw_lease_release(struct gw_lease *lease)
+{
+    end(lease, GW_LEASE_RELEASED);
 }

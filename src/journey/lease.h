@@ -26,6 +26,8 @@ GW_MUST_CHECK bool gw_lease_take(const char *folder, const char *migration_file,
 /* Another lease_ms from now. GW_ERR_CONFLICT when the watchdog has taken over: undo, and do not flip. GW_ERR_RETRY when
  * the watchdog itself is gone. */
 GW_MUST_CHECK bool gw_lease_renew(struct gw_lease *lease, struct gw_error *err);
+/* Not all could be undone, and nobody renews it any more: the watchdog takes over at once. Frees the lease. */
+void gw_lease_leave(struct gw_lease *lease);
 /* Traffic flows: the watchdog may go. Frees the lease. */
 void gw_lease_release(struct gw_lease *lease);
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/json.h"
+#include "journey/definitions.h"
 #include "journey/enforce.h"
 #include "journey/lease.h"
 #include "journey/load.h"
@@ -19,6 +20,7 @@ enum { RECEIVING_MS = 10000 };
 struct change_of_owner {
     struct gw_journey *journey;
     struct gw_lease *lease;
+    struct gw_buf definitions; /* what a glance at the owner's saw when they were compared */
     bool unverified;
     bool leased;
 };
@@ -95,21 +97,33 @@ static bool add_verdicts(struct gw_journey *journey, struct gw_buf *lines, struc
     return true;
 }
 
-static bool add_ddl(struct gw_journey *journey, enum gw_side from, struct gw_buf *lines, struct gw_error *err)
+/* A glance first: what comes behind it is seen by the next one. */
+static bool add_ddl(struct change_of_owner *change, enum gw_side from, struct gw_buf *lines, struct gw_error *err)
 {
-    const char *fact = from == GW_BLUE ? "fingerprint.blue" : "fingerprint.green";
-    struct gw_store *store = journey->sides[from];
-    gw_autojson json_t *kept = NULL;
-    gw_autobuf struct gw_buf now = {0};
-    if (!gw_state_get(journey->state, fact, &kept, err) ||
-        !store->type->catalog->fingerprint(store, &journey->store->filter, &now, err))
+    struct gw_store *store = change->journey->sides[from];
+    gw_autobuf struct gw_buf making = {0};
+    bool changed;
+    gw_buf_clear(&change->definitions);
+    if ((store->type->catalog->glance &&
+         !store->type->catalog->glance(store, &change->definitions, &changed, &making, err)) ||
+        !gw_definitions_compare(change->journey, from, &changed, err))
         return false;
-    if (kept && strcmp(json_string_value(kept), gw_buf_text(&now)) != 0)
-        gw_buf_addf(lines,
-                    "definitions on %s changed (DDL) since it was loaded; they did not come along. Make the same "
-                    "change on %s, or godwit abort and begin again\n",
-                    gw_side_name(from), gw_side_name(gw_side_other(from)));
+    if (changed)
+        gw_buf_addf(lines, "definitions on %s changed (DDL) and did not come along to %s. %s\n", gw_side_name(from),
+                    gw_side_name(gw_side_other(from)), gw_definitions_way_on(from));
     return true;
+}
+
+static bool definitions(void *arg, enum gw_side from, bool *changed, struct gw_buf *making, struct gw_error *err)
+{
+    struct change_of_owner *change = arg;
+    struct gw_store *store = change->journey->sides[from];
+    bool moved = true;
+    *changed = false;
+    if (store->type->catalog->glance &&
+        !store->type->catalog->glance(store, &change->definitions, &moved, making, err))
+        return false;
+    return !moved || gw_definitions_compare(change->journey, from, changed, err);
 }
 
 static bool blockers(void *arg, enum gw_side from, struct gw_buf *lines, struct gw_error *err)
@@ -119,7 +133,7 @@ static bool blockers(void *arg, enum gw_side from, struct gw_buf *lines, struct 
     add_lag(journey, from, lines);
     add_blocked(journey, lines);
     return add_quarantine(journey, lines, err) && (change->unverified || add_verdicts(journey, lines, err)) &&
-           add_ddl(journey, from, lines, err);
+           add_ddl(change, from, lines, err);
 }
 
 static bool hold(void *arg, enum gw_side source, struct gw_error *err)
@@ -153,6 +167,15 @@ static void lease_release(void *arg)
     struct change_of_owner *change = arg;
     if (change->leased)
         gw_lease_release(change->lease);
+    change->leased = false;
+    change->lease = NULL;
+}
+
+static void lease_leave(void *arg)
+{
+    struct change_of_owner *change = arg;
+    if (change->leased)
+        gw_lease_leave(change->lease);
     change->leased = false;
     change->lease = NULL;
 }
@@ -194,6 +217,8 @@ static struct gw_switch_options options_of(struct change_of_owner *change, const
                                                 .lease_take = lease_take,
                                                 .lease_renew = lease_renew,
                                                 .lease_release = lease_release,
+                                                .lease_leave = lease_leave,
+                                                .definitions = definitions,
                                                 .hold = hold,
                                                 .release = release,
                                                 .owner_changed = owner_changed,
@@ -206,13 +231,38 @@ static struct gw_switch_options options_of(struct change_of_owner *change, const
                                       .rehearse = json_is_true(json_object_get(arguments, "rehearse"))};
 }
 
-static bool keep_fingerprint(struct gw_journey *journey, enum gw_side owner, struct gw_error *err)
+/* ---- the pause to expect ---- */
+
+static const char *pause_fact(enum gw_side from)
 {
-    gw_autobuf struct gw_buf print = {0};
-    if (!journey->sides[owner]->type->catalog->fingerprint(journey->sides[owner], &journey->store->filter, &print, err))
+    return from == GW_BLUE ? "pause.blue" : "pause.green";
+}
+
+static void keep_pause(struct gw_journey *journey, const struct gw_switch_options *options,
+                       const struct gw_switch_result *done)
+{
+    gw_autojson json_t *value = json_pack("{s:I, s:b}", "us", (json_int_t)done->pause_us, "rehearsed",
+                                          options->rehearse);
+    struct gw_error err;
+    if (!gw_state_put(journey->state, pause_fact(options->from), value, &err))
+        gw_warn("the journal could not be written: %s", err.message);
+}
+
+/* What the last one took, where it took longer than what can be measured beforehand. */
+static bool expect_pause(struct gw_journey *journey, enum gw_side from, int *predicted_ms, const char **how,
+                         struct gw_error *err)
+{
+    gw_autojson json_t *last = NULL;
+    if (!gw_state_get(journey->state, pause_fact(from), &last, err))
         return false;
-    gw_autojson json_t *value = gw_json_text(gw_buf_text(&print));
-    return gw_state_put(journey->state, owner == GW_BLUE ? "fingerprint.blue" : "fingerprint.green", value, err);
+    int64_t last_ms = (json_integer_value(json_object_get(last, "us")) + 999) / 1000;
+    *how = last ? "more than the last one took" : "the least, by round trips; a rehearsal says more";
+    if (last_ms >= *predicted_ms) {
+        *predicted_ms = (int)last_ms;
+        *how = json_is_true(json_object_get(last, "rehearsed")) ? "the last rehearsal took that"
+                                                                : "the last one took that";
+    }
+    return true;
 }
 
 static json_t *lines_json(const struct gw_buf *lines)
@@ -242,12 +292,12 @@ static json_t *result_json(const struct gw_switch_options *options, const struct
 }
 
 static void say_preflight(struct gw_journey *journey, const struct gw_switch_options *options,
-                          const struct gw_buf *blocking, int predicted_ms)
+                          const struct gw_buf *blocking, int predicted_ms, const char *how)
 {
     if (blocking->len)
         gw_journey_say(journey, "what blocks:\n%s", gw_buf_text(blocking));
     else
-        gw_journey_say(journey, "nothing blocks; expected pause %d ms, budget %d ms", predicted_ms,
+        gw_journey_say(journey, "nothing blocks; expected pause %d ms (%s), budget %d ms", predicted_ms, how,
                        options->pause_budget_ms);
     if (!journey->gate->type->parks)
         gw_journey_say(journey,
@@ -282,13 +332,19 @@ static int after_switch(struct gw_journey *journey, const struct gw_switch_optio
     gw_journey_say(journey, "switched: %s owns the data now (epoch %llu), the pause was %.0f ms; %s follows",
                    gw_side_name(owner), (unsigned long long)done->epoch, (double)done->pause_us / 1e3,
                    gw_side_name(options->from));
-    if (!keep_fingerprint(journey, owner, err) ||
+    if (!gw_definitions_keep(journey, owner, err) ||
         !gw_journey_enter(journey, owner == GW_GREEN ? GW_STAGE_RETAIN : GW_STAGE_FOLLOW, err))
         return (int)gw_error_exit(err);
     struct gw_error why;
     if (!gw_enforce_follower(journey, owner, &why)) /* the owner has changed all the same */
         gw_warn("%s does not follow yet, godwit run goes on with it: %s", gw_side_name(options->from), why.message);
     return GW_EXIT_YES;
+}
+
+/* What a switch left half done: the owner as the sides say, and the followers here as it demands. */
+static bool bring_to_one(struct gw_journey *journey, struct gw_error *err)
+{
+    return gw_verbs_recover(journey, err) && gw_streams_start(journey, err);
 }
 
 static int flip_held(struct gw_journey *journey, const struct gw_switch_options *options, int predicted_ms,
@@ -299,9 +355,13 @@ static int flip_held(struct gw_journey *journey, const struct gw_switch_options 
         return (int)gw_error_exit(err);
     bool ok = gw_switch_run(options, &done, err);
     *result = result_json(options, &done, predicted_ms);
-    if (ok)
+    if (ok) {
+        keep_pause(journey, options, &done);
         return after_switch(journey, options, &done, err);
-    int code = (int)gw_error_exit(err);
+    }
+    /* A missed budget or a lock not had in time is "no", not "unreachable". */
+    bool is_no = err->kind == GW_ERR_RETRY && !done.flipped && !done.in_doubt;
+    int code = is_no ? GW_EXIT_NO : (int)gw_error_exit(err);
     struct gw_error ignored;
     if (done.undone &&
         !gw_journey_enter(journey, options->from == GW_BLUE ? GW_STAGE_FOLLOW : GW_STAGE_RETAIN, &ignored))
@@ -309,8 +369,9 @@ static int flip_held(struct gw_journey *journey, const struct gw_switch_options 
     if (done.undone)
         gw_journey_say(journey, "called off: everything is undone, %s owns the data as before",
                        gw_side_name(options->from));
-    /* A missed budget or a lock not had in time is "no", not "unreachable". */
-    return done.undone && err->kind == GW_ERR_RETRY ? GW_EXIT_NO : code;
+    else if (!bring_to_one(journey, &ignored)) /* the watchdog tries it, too; the next command again */
+        gw_log_error(&ignored);
+    return code;
 }
 
 /* A signal in the middle must neither stop the undoing nor what comes after the flip. */
@@ -323,6 +384,30 @@ static int flip(struct gw_journey *journey, const struct gw_switch_options *opti
     return code;
 }
 
+static int decide_and_flip(struct change_of_owner *change, const json_t *arguments, enum gw_side from, json_t **result,
+                           struct gw_error *err)
+{
+    struct gw_journey *journey = change->journey;
+    struct gw_switch_options options = options_of(change, arguments, from);
+    gw_autobuf struct gw_buf blocking = {0};
+    int predicted_ms;
+    const char *how;
+    bool caught_up;
+    if (!gw_follow_wait_caught_up(journey->follows[from], options.pause_budget_ms, &caught_up, err) ||
+        !gw_switch_preflight(&options, &blocking, &predicted_ms, err) ||
+        !expect_pause(journey, from, &predicted_ms, &how, err))
+        return (int)gw_error_exit(err);
+    gw_error_clear(err); /* what a probe was refused on the way is no failure of ours */
+    say_preflight(journey, &options, &blocking, predicted_ms, how);
+    if (json_is_true(json_object_get(arguments, "dry_run")))
+        return dry_run(journey, &options, &blocking, predicted_ms, result);
+    if (blocking.len) {
+        *result = json_pack("{s:o}", "blocks", lines_json(&blocking));
+        return GW_EXIT_NO;
+    }
+    return flip(journey, &options, predicted_ms, result, err);
+}
+
 static int change_owner(struct gw_journey *journey, enum gw_side from, enum gw_verb verb, const json_t *arguments,
                         json_t **result, struct gw_error *err)
 {
@@ -333,24 +418,11 @@ static int change_owner(struct gw_journey *journey, enum gw_side from, enum gw_v
         !gw_journey_open_gate(journey, err) || !gw_load_run(journey, &ignored, err) ||
         !gw_streams_wait_receiving(journey, RECEIVING_MS, err))
         return (int)gw_error_exit(err);
-    struct gw_switch_options options = options_of(&change, arguments, from);
-    gw_autobuf struct gw_buf blocking = {0};
-    int predicted_ms;
-    bool caught_up;
-    if (!gw_follow_wait_caught_up(journey->follows[from], options.pause_budget_ms, &caught_up, err) ||
-        !gw_switch_preflight(&options, &blocking, &predicted_ms, err))
-        return (int)gw_error_exit(err);
-    gw_error_clear(err); /* what a probe was refused on the way is no failure of ours */
-    say_preflight(journey, &options, &blocking, predicted_ms);
-    if (json_is_true(json_object_get(arguments, "dry_run")))
-        return dry_run(journey, &options, &blocking, predicted_ms, result);
-    if (blocking.len) {
-        *result = json_pack("{s:o}", "blocks", lines_json(&blocking));
-        return GW_EXIT_NO;
-    }
-    return flip(journey, &options, predicted_ms, result, err);
+    int code = decide_and_flip(&change, arguments, from, result, err);
+    lease_leave(&change);
+    gw_buf_release(&change.definitions);
+    return code;
 }
-
 int gw_verb_switch(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
 {
     return change_owner(journey, GW_BLUE, GW_VERB_SWITCH, arguments, result, err);
@@ -361,21 +433,47 @@ int gw_verb_rollback(struct gw_journey *journey, const json_t *arguments, json_t
     return change_owner(journey, GW_GREEN, GW_VERB_ROLLBACK, arguments, result, err);
 }
 
+/* The journal is in a switch, or the sides say otherwise than it does: a flip was torn, or one came to light later. */
+static bool is_astray(struct gw_journey *journey, enum gw_stage stage, bool *astray, struct gw_error *err)
+{
+    *astray = stage == GW_STAGE_SWITCH;
+    if (stage != GW_STAGE_FOLLOW && stage != GW_STAGE_RETAIN)
+        return true;
+    enum gw_side owner;
+    bool torn;
+    if (!gw_journey_connect(journey, err) || !gw_journey_owner(journey, &owner, &torn, err))
+        return false;
+    *astray = torn || owner != (stage == GW_STAGE_FOLLOW ? GW_BLUE : GW_GREEN);
+    return true;
+}
+
+/* Followers that run already: what they held back is let go when the streams are started. */
+static void tell_followers(struct gw_journey *journey, enum gw_side owner)
+{
+    for (int side = 0; side < 2; side++) {
+        if (journey->follows[side])
+            gw_follow_set_source_owns(journey->follows[side], side == (int)owner);
+    }
+}
+
 bool gw_verbs_recover(struct gw_journey *journey, struct gw_error *err)
 {
     enum gw_stage stage;
-    if (!gw_journey_stage(journey, &stage, err))
+    bool astray;
+    if (!gw_journey_stage(journey, &stage, err) || !is_astray(journey, stage, &astray, err))
         return false;
-    if (stage != GW_STAGE_SWITCH)
+    if (!astray)
         return true;
     if (!gw_journey_connect(journey, err) || !gw_journey_open_gate(journey, err) ||
-        !gw_journey_read_schema(journey, err))
+        !gw_journey_read_schema(journey, err) ||
+        (stage != GW_STAGE_SWITCH && !gw_journey_enter(journey, GW_STAGE_SWITCH, err)))
         return false;
     enum gw_side owner;
     gw_autobuf struct gw_buf done = {0};
     if (!gw_switch_recover(journey->sides, &journey->schema, journey->gate, &owner, &done, err))
         return gw_error_prefix(err, "resolving a switch that was cut off");
     gw_journey_say(journey, "a switch was cut off; %s owns the data. %s", gw_side_name(owner), gw_buf_text(&done));
-    return keep_fingerprint(journey, owner, err) &&
+    tell_followers(journey, owner);
+    return gw_definitions_keep_new(journey, owner, err) &&
            gw_journey_enter(journey, owner == GW_GREEN ? GW_STAGE_RETAIN : GW_STAGE_FOLLOW, err);
 }

@@ -18,6 +18,8 @@ struct gw_switch_run {
     struct gw_tighten *tighten; /* what puts foreign keys and triggers on the new owner; NULL: nothing is off */
     bool tighten_again;         /* it was lost after the flip */
     bool flipped;               /* the old owner's row says so: from here on only forward */
+    bool won;                   /* a flip in doubt was decided by raising the epoch: the old owner's row is ours */
+    bool left;                  /* not all was undone: the lease is left to the watchdog */
 };
 
 struct gw_switch_step {

@@ -140,18 +140,31 @@ static bool undo_from(struct gw_switch_run *run, size_t last, struct gw_error *e
             if (all)
                 *err = failure;
             all = false;
+            run->left = true;
         }
     }
     return all;
 }
 
+/* Who owns the data is not known: nothing is undone that would let anybody write. */
+static void leave(struct gw_switch_run *run)
+{
+    const struct gw_switch_hooks *hooks = &run->options->hooks;
+    if (hooks->lease_leave)
+        hooks->lease_leave(hooks->arg);
+}
+
 static bool call_off(struct gw_switch_run *run, size_t failed_step, struct gw_error *err)
 {
     struct gw_error undo_error;
+    if (run->left) {
+        leave(run);
+        return false;
+    }
     run->result->undone = undo_from(run, failed_step, &undo_error);
     if (!run->result->undone)
-        gw_error_detail(err, "and undoing it failed: %s; the watchdog lets traffic go on to %s when the lease ends",
-                        undo_error.message, gw_side_name(run->from->side));
+        gw_error_detail(err, "%s%sand undoing it failed: %s; the watchdog lets traffic go on", err->detail,
+                        err->detail[0] ? "; " : "", undo_error.message);
     return false;
 }
 

@@ -7,8 +7,10 @@
  * (gw_switch_recover), from any machine.
  *
  * Never two writable sides: the new side's fence is up from the end of its load and is lowered only after the old
- * side's is up and the old owner row has been flipped by compare-and-set on the epoch. A switcher that was frozen and
- * overtaken by the watchdog fails at that compare-and-set, because whoever undoes a switch raises the epoch.
+ * side's is up and the old owner row has been flipped by compare-and-set on the epoch. A switcher that calls off its own
+ * switch before it tried to flip leaves the epoch as it is. Whoever undoes another's switch (the watchdog, the next
+ * command) raises it first, and so does a switcher whose flip was not answered: then the old flip can not be committed
+ * any more, or it is there and is carried forward. A fence is lowered only where the side's own row names it.
  *
  * Threads: one thread calls; the appliers run in theirs.
  */
@@ -31,6 +33,12 @@ struct gw_switch_hooks { /* what the stage needs of the rest of the journey; all
     GW_MUST_CHECK bool (*lease_take)(void *arg, int lease_ms, struct gw_error *err);
     GW_MUST_CHECK bool (*lease_renew)(void *arg, struct gw_error *err);
     void (*lease_release)(void *arg);
+    /* It was taken and not all could be undone: nobody renews it any more, and the watchdog brings traffic back. */
+    void (*lease_leave)(void *arg);
+    /* Whether definitions on `from` changed since `blockers` looked, quick enough for the pause; `making`: sessions that
+     * change them in transactions that have not ended. May be NULL. */
+    GW_MUST_CHECK bool (*definitions)(void *arg, enum gw_side from, bool *changed, struct gw_buf *making,
+                                      struct gw_error *err);
     /* From here on nothing of this side's log is applied on the other, until it is released; out of the pause. A side
      * that has owned may carry what would act on our changes: whoever takes that off it releases after a flip; a switch
      * that is undone releases by itself. May be NULL. */
@@ -63,6 +71,7 @@ const char *gw_switch_step_name(size_t step); /* NULL behind the last */
 struct gw_switch_result {
     bool flipped;
     bool undone;                          /* it was called off and traffic goes on where it was */
+    bool in_doubt;                        /* the flip was asked for and never answered; gw_switch_recover finds out */
     int64_t pause_us;                     /* park asked to unpark done */
     int64_t step_us[GW_SWITCH_STEPS_MAX]; /* how long each step took, as gw_switch_step_name numbers them */
     uint64_t epoch;
@@ -75,7 +84,8 @@ GW_MUST_CHECK bool gw_switch_preflight(const struct gw_switch_options *, struct 
                                        struct gw_error *);
 /* The numbered steps in words, for --dry-run. */
 void gw_switch_describe(const struct gw_switch_options *, struct gw_buf *out);
-/* Does it. On false before the flip everything is undone (result->undone), and traffic flows where it was. */
+/* Does it. On false before the flip everything is undone, and traffic flows where it was (result->undone); what could
+ * not be undone is left to the watchdog, and to gw_switch_recover. */
 GW_MUST_CHECK bool gw_switch_run(const struct gw_switch_options *, struct gw_switch_result *, struct gw_error *);
 
 /* Who owns, from both sides' rows: the higher epoch wins. *torn: only one side was flipped. */

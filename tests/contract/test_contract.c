@@ -876,6 +876,17 @@ static void the_owner_changes_by_compare_and_set(struct pair *p)
     assert_string_equal(gw_buf_text(&json), "{\"a\": 2}");
 }
 
+static void own_row(struct pair *p, int side, enum gw_side owner)
+{
+    struct gw_error err = {0};
+    struct gw_owner row;
+    bool installed = false, done = false;
+    MUST(type_of(p, side)->ownership->get(p->store[side], &row, &installed, &err));
+    assert_true(installed);
+    MUST(type_of(p, side)->ownership->compare_and_set(p->store[side], &row, owner, &done, &err));
+    assert_true(done);
+}
+
 static void the_fence_stops_everybody_but_us(struct pair *p)
 {
     if (!(p->store[1]->identity.capabilities & GW_CAN_FENCE))
@@ -910,6 +921,12 @@ static void the_fence_stops_everybody_but_us(struct pair *p)
     type_of(p, 1)->writer->close(writer);
     MUST(fence->holes(p->store[1], &p->schema, &holes, &err));
     assert_string_equal(gw_buf_text(&holes), "");
+    own_row(p, 1, GW_BLUE);
+    assert_false(fence->lower(p->store[1], &err)); /* its row names the other side */
+    assert_int_equal(err.kind, GW_ERR_CONFLICT);
+    MUST(fence->is_raised(p->store[1], &raised, &err));
+    assert_true(raised);
+    own_row(p, 1, GW_GREEN);
     for (int i = 0; i < 2; i++)
         MUST(fence->lower(p->store[1], &err));
     write_one(p, 1, "item", ROW("4", "again", NULL));

@@ -251,6 +251,16 @@ static void a_canary_travels_the_way_back(void **state)
     end_equal(w);
 }
 
+static void flip_row(struct gw_store *store, enum gw_side owner)
+{
+    struct gw_owner row;
+    bool installed = false, done = false;
+    WORLD_OK(store->type->ownership->get(store, &row, &installed, &err));
+    assert_true(installed);
+    WORLD_OK(store->type->ownership->compare_and_set(store, &row, owner, &done, &err));
+    assert_true(done);
+}
+
 static void the_owner_can_change_and_change_again(void **state)
 {
     (void)state;
@@ -275,6 +285,8 @@ static void the_owner_can_change_and_change_again(void **state)
         world_catch_up(opened);
         gw_follow_set_source_owns(drained, false);
         gw_follow_set_source_owns(opened, true);
+        flip_row(old_store, new_store->side);
+        flip_row(new_store, new_store->side);
         WORLD_OK(new_store->type->fence->lower(new_store, &err));
         char id[8];
         snprintf(id, sizeof id, "%d", 10 + round);

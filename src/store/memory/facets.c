@@ -415,6 +415,9 @@ static bool fence_lower(struct gw_store *base, struct gw_error *err)
     struct gw_memory *server = mem_store_of(base)->server;
     pthread_mutex_lock(&server->lock);
     bool ok = mem_session_check(mem_store_of(base), server->generation, err);
+    if (ok && server->installed && server->owner.owner != base->side)
+        ok = gw_fail(err, GW_ERR_CONFLICT, "the fence on %s stays up: the row there names the other side",
+                     gw_side_name(base->side));
     if (ok)
         server->raised = false;
     pthread_mutex_unlock(&server->lock);

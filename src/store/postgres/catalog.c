@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "sql_embedded.h"
+#include "store/postgres/ddl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -217,4 +218,50 @@ static bool catalog_fingerprint(struct gw_store *base, const struct gw_filter *f
     return true;
 }
 
-const struct gw_catalog_facet gw_pg_catalog = {.list = catalog_list, .fingerprint = catalog_fingerprint};
+/* ---- glance ---------------------------------------------------------------------------------------------------- */
+
+/* Who makes a table holds its lock until the end of the transaction, before anybody else sees the table. */
+static const char making_sql[] =
+    "SELECT " GW_PG_SESSION_COLUMNS " FROM pg_stat_activity a WHERE a.datname = current_database()"
+    " AND a.backend_type = 'client backend' AND NOT (a.usename = session_user AND a.application_name LIKE 'godwit %')"
+    " AND a.pid IN (SELECT l.pid FROM pg_locks l WHERE l.locktype = 'relation' AND l.granted"
+    "   AND l.mode = 'AccessExclusiveLock' AND l.database = (SELECT oid FROM pg_database"
+    "   WHERE datname = current_database()) AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = l.relation"
+    "   AND c.relpersistence = 't')) ORDER BY a.xact_start";
+
+/* First who is at it, then what there is: whoever ended between the two is seen in the second. */
+static bool glance_with(struct gw_pg_store *store, PGconn *conn, struct gw_buf *seen, bool *moved,
+                        struct gw_buf *making, struct gw_error *err)
+{
+    PGresult *r;
+    if (!gw_pg_query(store, conn, making_sql, 0, NULL, &r, err))
+        return false;
+    gw_pg_add_sessions(making, r);
+    PQclear(r);
+    gw_autofree char *since = seen->len ? gw_strndup(gw_buf_text(seen), strcspn(gw_buf_text(seen), " ")) : NULL;
+    const char *param = since;
+    if (!gw_pg_query(store, conn, gw_sql_catalog_glance, 1, &param, &r, err))
+        return false;
+    gw_autobuf struct gw_buf now = {0};
+    gw_buf_addf(&now, "%s %s", PQgetvalue(r, 0, 0), PQgetvalue(r, 0, 1));
+    PQclear(r);
+    *moved = seen->len && strcmp(gw_buf_text(seen), gw_buf_text(&now)) != 0;
+    if (!seen->len)
+        gw_buf_adds(seen, gw_buf_text(&now));
+    return true;
+}
+
+static bool catalog_glance(struct gw_store *base, struct gw_buf *seen, bool *moved, struct gw_buf *making,
+                           struct gw_error *err)
+{
+    struct gw_pg_store *store = gw_pg_store_of(base);
+    PGconn *conn;
+    if (!gw_pg_borrow(store, &conn, err))
+        return false;
+    bool fine = glance_with(store, conn, seen, moved, making, err);
+    gw_pg_return(store, conn, !fine);
+    return fine;
+}
+
+const struct gw_catalog_facet gw_pg_catalog = {
+    .list = catalog_list, .fingerprint = catalog_fingerprint, .glance = catalog_glance};

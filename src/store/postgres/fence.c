@@ -5,7 +5,8 @@
  * write a signal; read the position; commit. Who waited for the lock runs its trigger after it and is stopped.
  *
  * What it does not stop: DDL, sequences, large objects, a superuser or table owner who drops or disables the trigger
- * (`holes` finds it), and whoever logs in as godwit's own role (the census of sessions names them).
+ * and the workers of a subscription, which fire no statement trigger (`holes` finds both), and whoever logs in as
+ * godwit's own role (the census of sessions names them).
  */
 #include "store/postgres/fence.h"
 
@@ -27,6 +28,8 @@
 #define PAUSE_MS 10
 /* Nobody may keep all tables locked for longer: a process that is frozen there would keep the application parked. */
 #define HOLD_MS 1000
+/* Another's change of the owner row ends sooner, unless its commit hangs. */
+#define OWNER_WAIT_MS 2000
 
 static bool list_tables(struct gw_pg_store *store, PGconn *conn, const struct gw_schema *schema, PGresult **out,
                         struct gw_error *err)
@@ -257,6 +260,28 @@ static bool has_home(struct gw_pg_store *store, PGconn *conn, bool *there, struc
     return gw_pg_query_text(store, conn, "SELECT to_regclass('godwit.fence')::text", 0, NULL, &text, there, err);
 }
 
+/* Where the owner row names this side, and nobody is changing that now: the row is locked before the flag is set. One
+ * message, for it is part of the pause. */
+static bool lower_with(struct gw_pg_store *store, PGconn *conn, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    PGresult *r;
+    const char *side = gw_side_name(store->base.side);
+    gw_buf_addf(&sql,
+                "SELECT set_config('synchronous_commit', 'local', true), set_config('lock_timeout', '%d', true);"
+                " SELECT setval('godwit.fence', 1) FROM (SELECT 1 FROM godwit.owner WHERE owner = '%s' FOR SHARE) o",
+                OWNER_WAIT_MS, side);
+    if (!gw_pg_query(store, conn, gw_buf_text(&sql), 0, NULL, &r, err))
+        return gw_error_prefix(err, "lowering the fence on %s", side);
+    bool lowered = PQntuples(r) == 1;
+    PQclear(r);
+    if (lowered)
+        return true;
+    gw_fail(err, GW_ERR_CONFLICT, "the fence on %s stays up: %s owns the data by the row there", side,
+            gw_side_name(gw_side_other(store->base.side)));
+    return gw_error_place(err, "%s %s", side, store->base.identity.address);
+}
+
 static bool lower(struct gw_store *base, struct gw_error *err)
 {
     struct gw_pg_store *store = gw_pg_store_of(base);
@@ -266,8 +291,7 @@ static bool lower(struct gw_store *base, struct gw_error *err)
         return false;
     bool fine = has_home(store, conn, &there, err);
     if (fine && there)
-        fine = gw_pg_exec(store, conn,
-                          "BEGIN; SET LOCAL synchronous_commit = local; SELECT setval('godwit.fence', 1); COMMIT", err);
+        fine = lower_with(store, conn, err);
     gw_pg_return(store, conn, !fine);
     return fine;
 }
@@ -353,6 +377,22 @@ static const char later_tables_sql[] =
     "   WHERE note.name = 'fence-tables')"
     " ORDER BY 1";
 
+/* Their workers apply as replica and row by row: no trigger of a statement fires. */
+static bool subscriptions(struct gw_pg_store *store, PGconn *conn, struct gw_buf *lines, struct gw_error *err)
+{
+    PGresult *r;
+    if (!gw_pg_query(store, conn,
+                     "SELECT format('%I', subname) FROM pg_subscription WHERE subenabled"
+                     " AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1",
+                     0, NULL, &r, err))
+        return false;
+    for (int row = 0; row < PQntuples(r); row++)
+        gw_buf_addf(lines, "subscription %s writes past it: ALTER SUBSCRIPTION %s DISABLE\n", PQgetvalue(r, row, 0),
+                    PQgetvalue(r, row, 0));
+    PQclear(r);
+    return true;
+}
+
 static bool holes_with(struct gw_pg_store *store, PGconn *conn, const struct gw_schema *schema, struct gw_buf *lines,
                        struct gw_error *err)
 {
@@ -381,7 +421,7 @@ static bool holes_with(struct gw_pg_store *store, PGconn *conn, const struct gw_
         gw_buf_addf(lines, "table %s was made after the fence was installed and has no trigger\n",
                     PQgetvalue(r, row, 0));
     PQclear(r);
-    return true;
+    return subscriptions(store, conn, lines, err);
 }
 
 static bool holes(struct gw_store *base, const struct gw_schema *schema, struct gw_buf *lines, struct gw_error *err)

@@ -344,9 +344,8 @@ FROM pg_event_trigger ORDER BY evtname
 
 --: subscriptions on=blue
 SELECT CASE WHEN subenabled THEN 'warning' ELSE 'info' END AS severity, true AS stays, subname AS name,
-       'subscriptions stay behind; after the switch they would go on writing here, where nothing may write then: {}'
-           AS what,
-       format('ALTER SUBSCRIPTION %I DISABLE; -- before the switch, and make it anew on green', subname) AS fix
+       'subscriptions stay behind, and an enabled one writes past the fence: it blocks the switch: {}' AS what,
+       format('ALTER SUBSCRIPTION %I DISABLE; -- before the switch; make it anew on green behind it', subname) AS fix
 FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY subname
 
 --: publications on=blue

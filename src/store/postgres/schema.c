@@ -160,6 +160,7 @@ const struct gw_schema_facet gw_pg_schema = {
     .finish = schema_finish,
     .analyze = schema_analyze,
     .sync_sequences = gw_pg_sync_sequences,
+    .missing_sequences = gw_pg_missing_sequences,
     .loosen = gw_pg_loosen,
     .tighten_open = gw_pg_tighten_open,
     .tighten = gw_pg_tighten,

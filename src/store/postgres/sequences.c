@@ -79,12 +79,12 @@ static bool read_values(struct gw_pg_store *store, PGconn *conn, struct sequence
     return true;
 }
 
-static bool learn(struct gw_pg_store *store, struct sequences *out, struct gw_error *err)
+static bool learn(struct gw_pg_store *store, bool values, struct sequences *out, struct gw_error *err)
 {
     PGconn *conn;
     if (!gw_pg_borrow(store, &conn, err))
         return false;
-    bool fine = list(store, conn, out, err) && read_values(store, conn, out, err);
+    bool fine = list(store, conn, out, err) && (!values || read_values(store, conn, out, err));
     gw_pg_return(store, conn, !fine);
     return fine;
 }
@@ -144,7 +144,7 @@ bool gw_pg_sync_sequences(struct gw_store *from_base, struct gw_store *to_base, 
     struct sequences source = {0}, target = {0};
     gw_autobuf struct gw_buf sql = {0};
     size_t seen = 0;
-    bool fine = learn(from, &source, err) && learn(to, &target, err);
+    bool fine = learn(from, true, &source, err) && learn(to, true, &target, err);
     if (fine && !plan(&source, &target, &sql, &seen, err))
         fine = gw_error_place(err, "%s %s", gw_side_name(to_base->side), to_base->identity.address);
     release(&source);
@@ -153,5 +153,21 @@ bool gw_pg_sync_sequences(struct gw_store *from_base, struct gw_store *to_base, 
         fine = set_all(to, gw_buf_text(&sql), err);
     if (fine)
         *count = seen;
+    return fine;
+}
+
+bool gw_pg_missing_sequences(struct gw_store *from, struct gw_store *to, struct gw_buf *lines, struct gw_error *err)
+{
+    struct sequences source = {0}, target = {0};
+    bool fine =
+        learn(gw_pg_store_of(from), false, &source, err) && learn(gw_pg_store_of(to), false, &target, err);
+    for (size_t i = 0; fine && i < source.count; i++) {
+        const struct sequence *s = &source.items[i];
+        if (!s->owned && !bsearch(s, target.items, target.count, sizeof *s, compare))
+            gw_buf_addf(lines, "sequence %s.%s is missing on %s: make it there, as it is on %s\n", s->space, s->name,
+                        gw_side_name(to->side), gw_side_name(from->side));
+    }
+    release(&source);
+    release(&target);
     return fine;
 }
