@@ -16,6 +16,8 @@ struct follow_counts { /* of the target transaction at hand; added to the status
 struct follow_source_tx { /* the transaction of the source that is being read */
     bool inside, ours, foreign;
     uint64_t transaction, order;  /* order of its commit record */
+    char text[240];               /* that place in the engine's words */
+    char foreign_key[200];
     struct gw_buf foreign_change; /* its first, encoded: what goes into quarantine */
     uint64_t foreign_rows;
     uint32_t foreign_collection;
@@ -46,6 +48,7 @@ struct follow_applier {
     struct gw_spool_place retry_place; /* where the careful way begins */
     struct gw_spool_place borrowed_at; /* of the one change in the batch, which is the reader's own memory */
     bool borrowed;
+    bool row_due; /* something is in quarantine now: the target has to say that we are past it */
     bool schema_met;
     char schema_text[400];
     unsigned tries;
@@ -83,7 +86,9 @@ bool follow_has_canary(const struct follow_applier *a);
 /* One source transaction, row by row, each behind a savepoint; what fails goes into quarantine. */
 GW_MUST_CHECK bool follow_careful(struct follow_applier *a, int timeout_ms, struct gw_error *err);
 GW_MUST_CHECK bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char *operation,
-                                     const char *key, const char *reason, uint64_t order, const void *change,
-                                     size_t len, struct gw_error *err);
+                                     const char *key, const char *reason, const void *change, size_t len,
+                                     struct gw_error *err);
+/* The key of a row event for people: text as it is, binary in hex. */
+void follow_print_key(const struct follow_applier *a, const struct gw_change *change, struct gw_buf *out);
 
 #endif

@@ -121,7 +121,7 @@ static bool durable_due(const struct follow_applier *a)
 
 bool follow_commit(struct follow_applier *a, const struct gw_position *end, bool force_durable, struct gw_error *err)
 {
-    bool durable = force_durable || a->signal_count > 0 || durable_due(a) || somebody_waits(a);
+    bool durable = force_durable || a->row_due || a->signal_count > 0 || durable_due(a) || somebody_waits(a);
     GW_CRASH_POINT("follow.apply.before_commit");
     a->error_of = FOLLOW_ERROR_DATA; /* deferred constraints speak up here */
     if (!writer_of(a)->commit(a->writer, durable, err))
@@ -129,6 +129,7 @@ bool follow_commit(struct follow_applier *a, const struct gw_position *end, bool
     a->error_of = FOLLOW_ERROR_SESSION;
     GW_CRASH_POINT("follow.apply.after_commit");
     a->row = *end;
+    a->row_due = false;
     a->row_known_durable = durable;
     a->row_at_us = gw_mono_us();
     if (durable)
@@ -162,7 +163,8 @@ bool follow_pass(struct follow_applier *a, const struct gw_position *end, struct
     uint64_t spooled = a->f->spool_acknowledged;
     pthread_mutex_unlock(&a->f->lock);
     bool past_spooled = a->row.order < spooled && a->reached.order >= spooled;
-    if (past_spooled || (far && a->reached.order > a->row.order) || owed)
+    /* The operator may take an item out of quarantine: met again after a restart, it would be new. */
+    if (a->row_due || past_spooled || (far && a->reached.order > a->row.order) || owed)
         return commit_position(a, err);
     publish(a);
     return true;

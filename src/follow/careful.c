@@ -34,12 +34,12 @@ static bool quarantined_already(struct follow_applier *a, const struct gw_quaran
 }
 
 bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char *operation, const char *key,
-                       const char *reason, uint64_t order, const void *change, size_t len, struct gw_error *err)
+                       const char *reason, const void *change, size_t len, struct gw_error *err)
 {
     struct gw_follow *f = a->f;
-    struct gw_quarantined item = {.position = {.order = order}, .wall_us = gw_wall_us()};
+    struct gw_quarantined item = {.position = {.order = a->tx.order}, .wall_us = gw_wall_us()};
     snprintf(item.stream, sizeof item.stream, "%s", f->stream);
-    snprintf(item.position.text, sizeof item.position.text, "%llu", (unsigned long long)order);
+    snprintf(item.position.text, sizeof item.position.text, "%s", a->tx.text);
     item.collection = gw_strdup(
         collection < f->options.schema->count ? gw_collection_label(follow_collection_of(f, collection)) : "(unknown)");
     item.operation = gw_strdup(operation);
@@ -53,26 +53,44 @@ bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char
     free(item.key);
     free(item.reason);
     a->counts.quarantined += ok && !already;
+    a->row_due |= ok;
     pthread_mutex_lock(&f->lock);
     f->quarantine_seen_us = 0; /* the next status looks again */
     pthread_mutex_unlock(&f->lock);
     return ok;
 }
 
-/* A key for people: text as it is, binary in hex. */
-static void print_key(const struct gw_collection *collection, const struct gw_row *row, struct gw_buf *out)
+/* Text sent in binary is text. */
+static bool holds_text(const struct gw_column *column, const struct gw_value *value)
 {
-    for (size_t i = 0; i < collection->key_count && row->count > 0; i++) {
+    return value->kind == GW_VALUE_TEXT || strcmp(column->type, "text") == 0 ||
+           strncmp(column->type, "character", 9) == 0;
+}
+
+static void print_key(const struct gw_store *source, const struct gw_collection *collection, const struct gw_row *row,
+                      struct gw_buf *out)
+{
+    for (size_t i = 0; i < collection->key_count; i++) {
+        const struct gw_column *column = &collection->columns[collection->key[i]];
         const struct gw_value *value = &row->values[collection->key[i]];
-        gw_buf_addf(out, "%s%s=", i > 0 ? ", " : "", collection->columns[collection->key[i]].name);
-        if (value->kind == GW_VALUE_TEXT)
+        gw_buf_addf(out, "%s%s=", i > 0 ? ", " : "", column->name);
+        if (value->kind != GW_VALUE_TEXT && value->kind != GW_VALUE_BINARY)
+            continue;
+        if (holds_text(column, value))
             gw_buf_add(out, value->bytes, value->len < 200 ? value->len : 200);
-        else if (value->kind == GW_VALUE_BINARY) {
-            gw_buf_adds(out, "\\x");
-            for (uint32_t b = 0; b < value->len && b < 100; b++)
-                gw_buf_addf(out, "%02x", value->bytes[b]);
-        }
+        else if (source->type->scan && source->type->scan->print)
+            source->type->scan->print(column, value, out);
     }
+}
+
+void follow_print_key(const struct follow_applier *a, const struct gw_change *change, struct gw_buf *out)
+{
+    if (change->collection >= a->f->options.schema->count)
+        return;
+    const struct gw_collection *collection = follow_collection_of(a->f, change->collection);
+    const struct gw_row *row = change->old.count > 0 ? &change->old : &change->row;
+    if (row->count == collection->column_count)
+        print_key(a->f->options.source, collection, row, out);
 }
 
 static bool quarantine_change(struct follow_applier *a, const struct gw_change *change, const char *reason,
@@ -80,14 +98,9 @@ static bool quarantine_change(struct follow_applier *a, const struct gw_change *
 {
     gw_autobuf struct gw_buf bytes = {0}, key = {0};
     gw_change_encode(&bytes, change);
-    if (change->collection < a->f->options.schema->count) {
-        const struct gw_collection *collection = follow_collection_of(a->f, change->collection);
-        const struct gw_row *row = change->old.count > 0 ? &change->old : &change->row;
-        if (row->count == collection->column_count)
-            print_key(collection, row, &key);
-    }
+    follow_print_key(a, change, &key);
     return follow_quarantine(a, change->collection, gw_change_kind_name(change->kind), gw_buf_text(&key), reason,
-                             a->tx.order, bytes.data, bytes.len, err);
+                             bytes.data, bytes.len, err);
 }
 
 static bool is_about_data(enum gw_error_kind kind)
@@ -240,7 +253,7 @@ static bool careful_commit(struct follow_applier *a, bool *open, const struct gw
                            struct gw_spool_place place, struct gw_error *err)
 {
     if (a->whole_order == a->tx.order && a->whole_order != 0 &&
-        !follow_quarantine(a, UINT32_MAX, "transaction", "", a->whole_reason, a->tx.order, NULL, 0, err))
+        !follow_quarantine(a, UINT32_MAX, "transaction", "", a->whole_reason, NULL, 0, err))
         return false;
     if (!*open && !follow_has_canary(a))
         return follow_pass(a, end, err);

@@ -28,6 +28,7 @@ static void meet_begin(struct follow_applier *a, const struct gw_change *change)
                                       .transaction = change->transaction,
                                       .order = change->position.order,
                                       .foreign_change = a->tx.foreign_change};
+    snprintf(a->tx.text, sizeof a->tx.text, "%s", change->position.text);
     pthread_mutex_lock(&a->f->lock);
     a->tx.foreign = !a->f->source_owns && !change->ours;
     pthread_mutex_unlock(&a->f->lock);
@@ -53,6 +54,9 @@ static void meet_foreign(struct follow_applier *a, const struct gw_change *chang
 {
     if (a->tx.foreign_rows++ > 0)
         return;
+    gw_autobuf struct gw_buf key = {0};
+    follow_print_key(a, change, &key);
+    snprintf(a->tx.foreign_key, sizeof a->tx.foreign_key, "%s", gw_buf_text(&key));
     a->tx.foreign_collection = change->collection;
     gw_change_encode(&a->tx.foreign_change, change);
 }
@@ -69,9 +73,11 @@ static bool meet_commit(struct follow_applier *a, const struct gw_change *change
         return true;
     a->counts.foreign++;
     char reason[200];
-    snprintf(reason, sizeof reason, "%s is not the owner, and somebody else wrote %llu rows there in one transaction",
-             gw_side_name(a->f->options.source->side), (unsigned long long)a->tx.foreign_rows);
-    return follow_quarantine(a, a->tx.foreign_collection, "foreign write", "", reason, change->position.order,
+    snprintf(reason, sizeof reason,
+             "%s is not the owner, and somebody else wrote there: %llu row%s in one transaction, this one first",
+             gw_side_name(a->f->options.source->side), (unsigned long long)a->tx.foreign_rows,
+             a->tx.foreign_rows == 1 ? "" : "s");
+    return follow_quarantine(a, a->tx.foreign_collection, "foreign write", a->tx.foreign_key, reason,
                              a->tx.foreign_change.data, a->tx.foreign_change.len, err);
 }
 

@@ -84,18 +84,16 @@ static void fill_block(const struct gw_follow *f, struct gw_follow_status *out)
         return;
     if (f->quarantine_foreign) {
         out->block = GW_FOLLOW_FOREIGN;
-        snprintf(
-            out->blocked, sizeof out->blocked,
-            "somebody wrote on %s, which is not the owner: it was not applied and is in quarantine. Find the writer, "
-            "bring what it wrote to the owner by hand, then clear the quarantine",
-            gw_side_name(f->options.source->side));
+        snprintf(out->blocked, sizeof out->blocked,
+                 "somebody wrote on %s, which is not the owner: it was not applied and is in quarantine. Find the "
+                 "writer; godwit quarantine names the rows and how to mend them",
+                 gw_side_name(f->options.source->side));
     } else if (f->quarantine_other) {
         out->block = GW_FOLLOW_QUARANTINED;
-        snprintf(
-            out->blocked, sizeof out->blocked,
-            "changes from %s could not be applied and are in quarantine: mend their rows by the reason given there, "
-            "then clear it",
-            gw_side_name(f->options.source->side));
+        snprintf(out->blocked, sizeof out->blocked,
+                 "changes from %s could not be applied and are in quarantine; godwit quarantine names the rows and how "
+                 "to mend them",
+                 gw_side_name(f->options.source->side));
     }
 }
 

@@ -45,8 +45,9 @@ static const struct {
     const char *name;
     gw_verb_function *verb;
 } verbs[] = {
-    {"copy", gw_verb_copy},   {"verify", gw_verb_verify}, {"switch", gw_verb_switch}, {"rollback", gw_verb_rollback},
-    {"abort", gw_verb_abort}, {"finish", gw_verb_finish}, {"follow", gw_verb_follow},
+    {"copy", gw_verb_copy},         {"verify", gw_verb_verify},         {"switch", gw_verb_switch},
+    {"rollback", gw_verb_rollback}, {"abort", gw_verb_abort},           {"finish", gw_verb_finish},
+    {"follow", gw_verb_follow},     {"quarantine", gw_verb_quarantine},
 };
 
 static json_t *error_json(const struct gw_error *err)

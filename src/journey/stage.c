@@ -7,19 +7,19 @@
 #define S(x) (1u << GW_STAGE_##x)
 #define V(x) (1u << GW_VERB_##x)
 #define LOOKING (V(CHECK) | V(AUDIT) | V(PLAN))
+#define WORKING (LOOKING | V(COPY) | V(FOLLOW) | V(VERIFY) | V(QUARANTINE) | V(RUN))
 
 static const struct gw_stage_info table[GW_STAGE_COUNT] = {
     {GW_STAGE_NEW, "new", "nothing has been made on either side", S(COPY) | S(ABORT),
      LOOKING | V(COPY) | V(FOLLOW) | V(VERIFY) | V(RUN) | V(ABORT), "godwit abort", "godwit check"},
     {GW_STAGE_COPY, "copy", "blue's change log is open and rows are being loaded into green", S(FOLLOW) | S(ABORT),
-     LOOKING | V(COPY) | V(FOLLOW) | V(VERIFY) | V(RUN) | V(ABORT), "godwit abort", "godwit run"},
+     WORKING | V(ABORT), "godwit abort", "godwit run"},
     {GW_STAGE_FOLLOW, "follow", "green is complete and follows blue", S(SWITCH) | S(ABORT),
-     LOOKING | V(COPY) | V(FOLLOW) | V(VERIFY) | V(RUN) | V(SWITCH) | V(ABORT), "godwit abort",
-     "godwit switch --rehearse"},
+     WORKING | V(SWITCH) | V(ABORT), "godwit abort", "godwit switch --rehearse"},
     {GW_STAGE_SWITCH, "switch", "the owner is being changed", S(FOLLOW) | S(RETAIN),
      V(RUN) | V(FOLLOW) | V(SWITCH) | V(ROLLBACK), "godwit run", "godwit run"},
     {GW_STAGE_RETAIN, "retain", "green owns the data and blue follows it", S(SWITCH) | S(FINISH),
-     LOOKING | V(COPY) | V(FOLLOW) | V(VERIFY) | V(RUN) | V(ROLLBACK) | V(FINISH), "godwit rollback", "godwit run"},
+     WORKING | V(ROLLBACK) | V(FINISH), "godwit rollback", "godwit run"},
     {GW_STAGE_FINISH, "finish", "what godwit made is being removed", S(FINISHED), V(FINISH), NULL, "godwit finish"},
     {GW_STAGE_FINISHED, "finished", "the move is done and nothing of godwit is left", 0, V(FINISH) | V(AUDIT), NULL,
      NULL},
@@ -29,8 +29,8 @@ static const struct gw_stage_info table[GW_STAGE_COUNT] = {
      LOOKING | V(COPY) | V(FOLLOW) | V(VERIFY) | V(RUN) | V(ABORT), NULL, "godwit run"},
 };
 
-static const char *const verbs[GW_VERB_COUNT] = {"check", "audit",  "plan",     "copy",  "follow", "verify",
-                                                 "run",   "switch", "rollback", "abort", "finish"};
+static const char *const verbs[GW_VERB_COUNT] = {"check",      "audit", "plan",   "copy",     "follow", "verify",
+                                                 "quarantine", "run",   "switch", "rollback", "abort",  "finish"};
 
 const struct gw_stage_info *gw_stage_info(enum gw_stage stage)
 {

@@ -29,6 +29,7 @@ enum gw_verb {
     GW_VERB_COPY,
     GW_VERB_FOLLOW,
     GW_VERB_VERIFY,
+    GW_VERB_QUARANTINE, /* taking items out of it; looking is always allowed */
     GW_VERB_RUN,
     GW_VERB_SWITCH,
     GW_VERB_ROLLBACK,

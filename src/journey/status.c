@@ -3,11 +3,14 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "io/json.h"
+#include "journey/quarantine.h"
 #include "journey/streams.h"
 #include "switch/switch.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { QUARANTINED_SHOWN = 3 };
 
 void status_block(json_t *status, const char *format, ...)
 {
@@ -22,7 +25,7 @@ void status_block(json_t *status, const char *format, ...)
 /* One word for what this direction does. */
 static const char *doing(const struct gw_follow_status *follow, bool never)
 {
-    if (follow->block != GW_FOLLOW_FREE && follow->block != GW_FOLLOW_SPOOL_FULL)
+    if (follow->block == GW_FOLLOW_SCHEMA || follow->block == GW_FOLLOW_FAILED)
         return "stands still";
     if (!follow->receiving)
         return "not receiving";
@@ -117,10 +120,16 @@ static bool add_quarantine(struct status_view *view, struct gw_error *err)
     struct gw_quarantined *found = NULL;
     if (!gw_state_quarantined(view->journey->state, &found, &view->quarantined, err))
         return false;
-    gw_quarantined_free(found, view->quarantined);
     json_object_set_new(view->status, "quarantine", json_integer((json_int_t)view->quarantined));
-    if (view->quarantined)
-        status_block(view->status, "changes are in quarantine");
+    for (size_t i = 0; i < view->quarantined && i < QUARANTINED_SHOWN; i++) {
+        gw_autobuf struct gw_buf line = {0};
+        gw_quarantine_print(&found[i], &line);
+        status_block(view->status, "in quarantine: %s", gw_buf_text(&line));
+    }
+    if (view->quarantined > QUARANTINED_SHOWN)
+        status_block(view->status, "and %zu more in quarantine: godwit quarantine",
+                     view->quarantined - QUARANTINED_SHOWN);
+    gw_quarantined_free(found, view->quarantined);
     return true;
 }
 

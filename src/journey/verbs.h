@@ -10,13 +10,14 @@
 
 typedef int gw_verb_function(struct gw_journey *, const json_t *arguments, json_t **result, struct gw_error *err);
 
-gw_verb_function gw_verb_copy;     /* {} */
-gw_verb_function gw_verb_follow;   /* {"until":"caught-up"} or {} */
-gw_verb_function gw_verb_verify;   /* {"collections":[...]} */
-gw_verb_function gw_verb_switch;   /* {"dry_run","rehearse","ignore_sessions","unverified": bool} */
-gw_verb_function gw_verb_rollback; /* the same */
-gw_verb_function gw_verb_abort;    /* {} */
-gw_verb_function gw_verb_finish;   /* {"now","no_archive"} */
+gw_verb_function gw_verb_copy;       /* {} */
+gw_verb_function gw_verb_follow;     /* {"until":"caught-up"} or {} */
+gw_verb_function gw_verb_verify;     /* {"collections":[...]} */
+gw_verb_function gw_verb_quarantine; /* {"clear": 0 for all, or an item's id} */
+gw_verb_function gw_verb_switch;     /* {"dry_run","rehearse","ignore_sessions","unverified": bool} */
+gw_verb_function gw_verb_rollback;   /* the same */
+gw_verb_function gw_verb_abort;      /* {} */
+gw_verb_function gw_verb_finish;     /* {"now","no_archive"} */
 
 /* Brings a switch that was cut off to one owner, if there is one; called before every verb and by the runner. */
 GW_MUST_CHECK bool gw_verbs_recover(struct gw_journey *, struct gw_error *err);

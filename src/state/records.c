@@ -15,11 +15,17 @@ struct quarantine_job {
     size_t count, capacity;
 };
 
+static bool unsettle_verdicts(struct gw_sqlite *db, const char *why, struct gw_error *err)
+{
+    return gw_sqlite_do(db, NULL, err, "verdict_unsettle", "t", why);
+}
+
 static bool add_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *err)
 {
     const struct quarantine_job *job = arg;
     const struct gw_quarantined *put = job->put;
-    return gw_sqlite_do(db, NULL, err, "quarantine_add", "tttttitib", put->stream, put->collection, put->operation,
+    return unsettle_verdicts(db, "a change went into quarantine after it", err) &&
+           gw_sqlite_do(db, NULL, err, "quarantine_add", "tttttitib", put->stream, put->collection, put->operation,
                         put->key, put->reason, (int64_t)put->position.order, put->position.text,
                         put->wall_us ? put->wall_us : gw_wall_us(), job->change, job->change_len);
 }
@@ -84,7 +90,8 @@ void gw_quarantined_free(struct gw_quarantined *quarantined, size_t count)
 static bool clear_quarantine(struct gw_sqlite *db, void *arg, struct gw_error *err)
 {
     const struct quarantine_job *job = arg;
-    return gw_sqlite_do(db, NULL, err, "quarantine_clear", "i", job->id);
+    return unsettle_verdicts(db, "the quarantine was cleared after it", err) &&
+           gw_sqlite_do(db, NULL, err, "quarantine_clear", "i", job->id);
 }
 
 bool gw_state_clear_quarantine(struct gw_state *state, int64_t id, struct gw_error *err)

@@ -134,6 +134,11 @@ SELECT id, stream, collection, operation, row_key, reason, position_order, posit
 -- :quarantine_clear
 DELETE FROM quarantine WHERE ?1 = 0 OR id = ?1
 
+-- What was found equal before this is not known to be so any more.
+-- :verdict_unsettle
+UPDATE verdict SET json = json_set(json, '$.verdict', 'unresolved', '$.stale', ?1)
+ WHERE json_extract(json, '$.verdict') = 'equal'
+
 -- :verdict_put
 INSERT INTO verdict (collection, json, wall_us) VALUES (?1, ?2, ?3)
     ON CONFLICT (collection) DO UPDATE SET json = excluded.json, wall_us = excluded.wall_us
