@@ -215,6 +215,61 @@ def test_a_catalog_that_moved_without_any_definition_does_not_call_the_switch_of
     session.close()
 
 
+def test_a_switch_that_is_undone_after_a_kill_does_not_forget_what_changed(pair, migration):
+    blue, green = pair
+    m, held, session = switch_with_ddl(pair, migration, "CREATE TABLE late (id int PRIMARY KEY)")
+    session.commit()
+    session.close()
+    held.process.kill()
+    traps.catch_up(m)
+    assert_called_off(m, blue, green)
+    assert "definitions on blue changed" in said(m.run("switch", *traps.FLIP, expect=1))
+
+
+def test_the_glance_at_definitions_is_a_small_part_of_the_pause(pair, migration):
+    blue, green = pair
+    blue.owner_sql(";".join(f"CREATE TABLE t{i} (id bigserial PRIMARY KEY, a text DEFAULT 'x', b int CHECK (b > 0),"
+                            f" c timestamptz, d numeric, e jsonb, f text, g text, h text); CREATE INDEX ON t{i} (c)"
+                            for i in range(100)))
+    writers.create_tables(blue, rows=50)
+    m = migration(blue, green)
+    traps.load(m)
+    looks = [m.run("switch", "--rehearse", *traps.FLIP, "--json").json["steps_ms"]["definitions"] for _ in range(5)]
+    print("definitions in the pause, ms:", looks)
+    assert min(looks) < 60, looks
+
+
+# --- known before the pause ---
+
+def test_a_sequence_that_is_missing_on_green_is_found_before_traffic_is_parked(pair, migration):
+    blue, green = pair
+    writers.create_tables(blue, rows=50)
+    blue.owner_sql("CREATE SEQUENCE invoices")
+    m = migration(blue, green)
+    traps.load(m)
+    green.sql("DROP SEQUENCE invoices")
+    refused = m.run("switch", "--dry-run", *traps.FLIP, expect=1)
+    assert "public.invoices is missing on green" in said(refused), refused
+    green.owner_sql("CREATE SEQUENCE invoices")
+    m.run("switch", *traps.FLIP)
+
+
+def test_the_expected_pause_is_learned_from_a_rehearsal(pair, migration, tmp_path):
+    """A gate that takes its time to turn round: round trips do not tell, a rehearsal does."""
+    blue, green = pair
+    writers.create_tables(blue, rows=50)
+    gate = hook_gate(tmp_path)
+    gate["point"] = f"sleep 0.4; {gate['point']}"
+    m = migration(blue, green, gate=gate)
+    traps.load(m)
+    before = m.run("switch", "--dry-run", *traps.FLIP, "--json")
+    assert "a rehearsal says more" in said(before) and before.json["predicted_ms"] < 400, before
+    rehearsed = m.run("switch", "--rehearse", *traps.FLIP, "--json").json
+    expected = m.run("switch", "--dry-run", *traps.FLIP, "--json")
+    assert "the last rehearsal took that" in said(expected), expected
+    assert expected.json["predicted_ms"] >= max(400, int(rehearsed["pause_ms"]))
+
+
 # --- who writes past the fence ---
 
 def test_an_enabled_subscription_blocks_the_switch(own_pair, migration, new_database, servers):
