@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "audit/redact.h"
 #include "io/json.h"
 
 #include <ctype.h>
@@ -101,6 +102,7 @@ bool gw_audit_take(const struct gw_audit_options *options, json_t **out, struct 
         json_decref(sections);
         return false;
     }
+    gw_audit_redact(sections);
     /* Last in the report, whatever was added. */
     json_t *not_read = json_incref(json_object_get(sections, "not_read"));
     json_object_del(sections, "not_read");

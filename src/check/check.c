@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "gate/around.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,23 +82,34 @@ static bool check_pair(const struct gw_check_options *options, struct gw_check_r
 
 /* ---- the gate ------------------------------------------------------------------------------------------------------ */
 
+/* A gate says in one line what is wrong and, behind a colon or a semicolon, what to do: where that begins, NULL: not. */
+static const char *remedy_in(const char *line)
+{
+    static const char *const verbs[] = {"set ", "list ", "add ", "run ", "name ", "let ", "say ", "lower ", "end "};
+    const char *first = NULL;
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        for (const char *at = strstr(line, verbs[i]); at; at = strstr(at + 1, verbs[i])) {
+            bool begins = at - line >= 2 && at[-1] == ' ' && strchr(":;", at[-2]);
+            if (begins && (!first || at < first))
+                first = at;
+        }
+    }
+    return first;
+}
+
 static void add_gate_lines(const struct gw_buf *lines, struct gw_findings *findings)
 {
     const char *at = gw_buf_text(lines);
     while (*at) {
         size_t len = strcspn(at, "\n");
+        gw_autofree char *line = gw_strndup(at, len);
+        const char *remedy = remedy_in(line);
         if (len > 0)
-            gw_findings_add(findings, GW_FINDING_BLOCKS, GW_BLUE, "gate", "", "%.*s", (int)len, at);
+            gw_findings_add(findings, GW_FINDING_BLOCKS, GW_BLUE, "gate",
+                            remedy ? remedy : "see gate: in the migration file (godwit config), and the gate's own settings",
+                            "%.*s", (int)(remedy ? remedy - line - 2 : (ptrdiff_t)len), line);
         at += len + (at[len] == '\n');
     }
-}
-
-static bool is_among(int64_t id, const int64_t *ids, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] == id)
-            return true;
-    return false;
 }
 
 /* Who does not come through the gate meets the fence with an error. Now it is a warning; at the switch it blocks. */
@@ -106,30 +118,24 @@ static bool check_bypass(const struct gw_check_options *options, struct gw_findi
     struct gw_store *blue = options->sides[GW_BLUE];
     struct gw_session_info *found = NULL;
     gw_autobuf struct gw_buf names = {0};
-    int64_t *own = NULL;
-    size_t count = 0, own_count = 0, around = 0;
-    if (!blue || !blue->type->sessions || !options->gate->type->sessions)
+    size_t around = 0;
+    if (!blue)
         return true;
-    if (!blue->type->sessions->census(blue, &found, &count, err))
+    if (!gw_gate_sessions_around(options->gate, blue, options->cancel, &found, &around, err))
         return false;
-    bool fine = options->gate->type->sessions(options->gate, &own, &own_count, err);
-    for (size_t i = 0; fine && i < count; i++) {
-        if (is_among(found[i].id, own, own_count) || around++ >= SESSIONS_SHOWN)
-            continue;
+    for (size_t i = 0; i < around && i < SESSIONS_SHOWN; i++)
         gw_buf_addf(&names, "%s%s@%s (%s, pid %lld)", names.len ? ", " : "", found[i].user, found[i].address,
                     found[i].application[0] ? found[i].application : "no application_name", (long long)found[i].id);
-    }
     if (around > SESSIONS_SHOWN)
         gw_buf_addf(&names, " and %zu more", around - SESSIONS_SHOWN);
-    if (fine && around)
+    if (around)
         gw_findings_add(
             findings, GW_FINDING_WARNING, GW_BLUE, "gate-bypassed",
             "send them through the gate, or end them before the switch",
             "%zu sessions on blue do not come through the gate: %s. A switch is refused while they are there", around,
             gw_buf_text(&names));
     free(found);
-    free(own);
-    return fine;
+    return true;
 }
 
 static bool check_gate(const struct gw_check_options *options, struct gw_check_report *report, struct gw_error *err)
@@ -207,7 +213,7 @@ static void check_local(const struct gw_check_options *options, struct gw_findin
                         "%s are free on this machine at %s, and the spool may take %s (follow.spool_limit)", free_text,
                         folder, limit_text);
     else
-        gw_findings_add(findings, GW_FINDING_INFO, GW_BLUE, "local-disk", "",
+        gw_findings_add(findings, GW_FINDING_INFO, GW_BLUE, "local-disk", "nothing to do",
                         "%s are free on this machine at %s; the spool takes %s at most", free_text, folder, limit_text);
 }
 

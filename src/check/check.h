@@ -24,6 +24,7 @@ struct gw_check_options {
     const struct gw_filter *filter;
     struct gw_gate *gate;                /* NULL: could not be opened, see gate_refused */
     const struct gw_error *gate_refused; /* NULL: fine */
+    struct gw_cancel *cancel;
     int pause_budget_ms;
     const char *migration;
     const char *state_folder; /* this migration's; may not be there yet */

@@ -63,8 +63,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     const char *format = NULL, *side = "blue";
     const struct gw_option options[] = {
-        {"format", 0, GW_OPTION_TEXT, &format, "text (default), json or md"},
-        {"side", 0, GW_OPTION_TEXT, &side, "blue (default) or green"},
+        {"format=FORMAT", 0, GW_OPTION_TEXT, &format, "text (default), json or md"},
+        {"side=SIDE", 0, GW_OPTION_TEXT, &side, "blue (default) or green"},
     };
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
     if (code >= 0)

@@ -82,6 +82,7 @@ static int check(struct gw_cli *cli, struct gw_journey *journey, const struct gw
         .filter = &journey->store->filter,
         .gate = journey->gate,
         .gate_refused = gate ? NULL : &gate_refused,
+        .cancel = cli->cancel,
         .pause_budget_ms = (int)journey->store->switch_.pause_budget_ms,
         .migration = journey->migration.name,
         .state_folder = journey->folder,
@@ -108,8 +109,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     const struct gw_option options[] = {
         {"grants", 0, GW_OPTION_FLAG, &grants,
          "print the SQL scripts that give godwit's role what it needs, one per side"},
-        {"side", 0, GW_OPTION_TEXT, &side, "with --grants: blue or green alone"},
-        {"pg-bindir", 0, GW_OPTION_TEXT, &bindir,
+        {"side=SIDE", 0, GW_OPTION_TEXT, &side, "with --grants: blue or green alone"},
+        {"pg-bindir=FOLDER", 0, GW_OPTION_TEXT, &bindir,
          "look for pg_dump in this folder (pg_bindir in the file, for all commands)"},
     };
     struct gw_error err, refused[2];

@@ -13,7 +13,7 @@
 
 enum gw_option_kind { GW_OPTION_FLAG, GW_OPTION_TEXT };
 struct gw_option {
-    const char *name; /* long, without dashes */
+    const char *name; /* long, without dashes; of a text option with what --help calls its value: "file=FILE" */
     char letter;      /* 0: none */
     enum gw_option_kind kind;
     void *target; /* bool * or const char ** */

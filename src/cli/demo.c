@@ -6,8 +6,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     struct gw_demo_options demo = {.cancel = cli->cancel};
     const struct gw_option options[] = {
-        {"picture", 0, GW_OPTION_TEXT, &demo.picture, "write the chart (SVG) here"},
-        {"pg-bindir", 0, GW_OPTION_TEXT, &demo.pg_bindir, "folder of PostgreSQL's server programs"},
+        {"picture=FILE", 0, GW_OPTION_TEXT, &demo.picture, "write the chart (SVG) here"},
+        {"pg-bindir=FOLDER", 0, GW_OPTION_TEXT, &demo.pg_bindir, "folder of PostgreSQL's server programs"},
     };
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
     if (code >= 0)

@@ -162,7 +162,7 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     const char *name = NULL;
     bool force = false;
     const struct gw_option options[] = {
-        {"name", 'n', GW_OPTION_TEXT, &name, "the migration's name; default: that of blue's database"},
+        {"name=NAME", 'n', GW_OPTION_TEXT, &name, "the migration's name; default: that of blue's database"},
         {"force", 0, GW_OPTION_FLAG, &force,
          "overwrite a file that is there; write it also when a side cannot be reached"},
     };

@@ -44,7 +44,7 @@ static void print_help(FILE *out)
     fprintf(out, "\ncommon options:\n"
                  "  -f, --file FILE   migration file (default godwit.yaml)\n"
                  "      --json        one JSON object on stdout; progress and logs stay on stderr\n"
-                 "  -v, --verbose     more log lines\n"
+                 "  -v, --verbose     debug lines with their time\n"
                  "      --help        help, also for one command: godwit COMMAND --help\n"
                  "      --version     version\n\n"
                  "exit codes: 0 yes, 1 the answer is no, 2 usage or bad file, 3 unresolved,\n"
@@ -52,10 +52,12 @@ static void print_help(FILE *out)
                  "Try it without any database of your own: godwit demo\n");
 }
 
+#ifdef GW_CRASH_POINTS
 static void print_crash_point(const char *name, void *out)
 {
     fprintf(out, "%s\n", name);
 }
+#endif
 
 static const struct gw_command *find_command(const char *name)
 {
@@ -91,11 +93,13 @@ static int leading_options(struct gw_cli *cli, int argc, char **argv, int *code)
             *code = GW_EXIT_YES;
             return -1;
         }
+#ifdef GW_CRASH_POINTS
         if (!strcmp(argv[i], "--crash-points")) {
             gw_crash_each(print_crash_point, stdout);
             *code = GW_EXIT_YES;
             return -1;
         }
+#endif
         if ((!strcmp(argv[i], "-f") || !strcmp(argv[i], "--file")) && i + 1 < argc) {
             cli->file = argv[++i];
         } else if (!strncmp(argv[i], "--file=", 7)) {
@@ -133,7 +137,7 @@ int gw_cli_main(int argc, char **argv)
     code = command->run(&cli, command);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "godwit: error: writing to standard output failed: %s\n", strerror(errno));
-        code = code == GW_EXIT_YES ? GW_EXIT_UNREACHABLE : code;
+        code = code == GW_EXIT_YES ? GW_EXIT_INTERRUPTED : code; /* as a full disk */
     }
     return code;
 }

@@ -10,8 +10,10 @@
 static void print_option(const struct gw_option *option)
 {
     char left[64];
-    snprintf(left, sizeof left, "%s%c%s --%s%s", option->letter ? "-" : " ", option->letter ? option->letter : ' ',
-             option->letter ? "," : " ", option->name, option->kind == GW_OPTION_TEXT ? " VALUE" : "");
+    const char *value = strchr(option->name, '=');
+    snprintf(left, sizeof left, "%s%c%s --%.*s%s%s", option->letter ? "-" : " ", option->letter ? option->letter : ' ',
+             option->letter ? "," : " ", (int)strcspn(option->name, "="), option->name, value ? " " : "",
+             value ? value + 1 : "");
     printf("  %-26s %s\n", left, option->help);
 }
 
@@ -22,9 +24,9 @@ static void print_command_help(const struct gw_command *command, const struct gw
     printf("options:\n");
     for (size_t i = 0; i < count; i++)
         print_option(&options[i]);
-    printf("  -f, --file VALUE           migration file (default godwit.yaml)\n"
+    printf("  -f, --file FILE            migration file (default godwit.yaml)\n"
            "      --json                 one JSON object on stdout\n"
-           "  -v, --verbose              more log lines\n");
+           "  -v, --verbose              debug lines with their time\n");
 }
 
 static int complain(const struct gw_command *command, const char *what, const char *argument)
@@ -40,7 +42,7 @@ static int complain(const struct gw_command *command, const char *what, const ch
 static bool take(const struct gw_option *option, int argc, char **argv, int *i, bool *missing)
 {
     const char *arg = argv[*i], *value = NULL;
-    size_t len = strlen(option->name);
+    size_t len = strcspn(option->name, "=");
     if (option->letter && arg[0] == '-' && arg[1] == option->letter && !arg[2]) {
         value = NULL;
     } else if (!strncmp(arg, "--", 2) && !strncmp(arg + 2, option->name, len) &&
@@ -65,7 +67,7 @@ int gw_cli_parse(struct gw_cli *cli, const struct gw_command *command, const str
                  int least_arguments, int most_arguments)
 {
     const struct gw_option common[] = {
-        {"file", 'f', GW_OPTION_TEXT, &cli->file, ""},
+        {"file=FILE", 'f', GW_OPTION_TEXT, &cli->file, ""},
         {"json", 0, GW_OPTION_FLAG, &cli->json, ""},
         {"verbose", 'v', GW_OPTION_FLAG, &cli->verbose, ""},
     };

@@ -85,7 +85,7 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     const char *break_glass = NULL;
     const struct gw_option options[] = {
-        {"break-glass", 0, GW_OPTION_TEXT, &break_glass,
+        {"break-glass=SIDE", 0, GW_OPTION_TEXT, &break_glass,
          "blue or green: print only the script that removes godwit from it by hand"},
     };
     struct gw_journey *journey;

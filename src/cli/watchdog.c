@@ -6,7 +6,7 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     const char *folder = NULL;
     bool foreground = false;
     const struct gw_option options[] = {
-        {"lease", 0, GW_OPTION_TEXT, &folder, "folder of the lease: the migration's state folder"},
+        {"lease=FOLDER", 0, GW_OPTION_TEXT, &folder, "folder of the lease: the migration's state folder"},
         {"foreground", 0, GW_OPTION_FLAG, &foreground, "stay in the foreground"},
     };
     struct gw_error err;

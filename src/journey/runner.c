@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/error_json.h"
 #include "io/json.h"
 #include "io/unix_socket.h"
 #include "journey/enforce.h"
@@ -50,12 +51,6 @@ static const struct {
     {"follow", gw_verb_follow},     {"quarantine", gw_verb_quarantine},
 };
 
-static json_t *error_json(const struct gw_error *err)
-{
-    return json_pack("{s:s, s:i, s:s, s:s, s:s}", "message", err->message, "kind", (int)err->kind, "detail",
-                     err->detail, "hint", err->hint, "place", err->place);
-}
-
 static void send_to_client(struct work *work, json_t *message)
 {
     struct gw_error err;
@@ -85,7 +80,7 @@ static void *work_verb(void *arg)
     gw_log_tee(NULL, NULL);
     json_t *answer = json_pack("{s:i}", "exit", code);
     if (err.kind != GW_ERR_NONE)
-        json_object_set_new(answer, "error", error_json(&err));
+        json_object_set_new(answer, "error", gw_error_to_json(&err));
     if (result)
         json_object_set_new(answer, "result", result);
     send_to_client(work, answer);
@@ -124,7 +119,7 @@ static void answer_and_close(struct gw_unix_connection *client, json_t *message)
 
 static void refuse(struct gw_unix_connection *client, struct gw_error *err)
 {
-    answer_and_close(client, json_pack("{s:i, s:o}", "exit", (int)gw_error_exit(err), "error", error_json(err)));
+    answer_and_close(client, json_pack("{s:i, s:o}", "exit", (int)gw_error_exit(err), "error", gw_error_to_json(err)));
 }
 
 static void answer_status(struct runner *runner, struct gw_unix_connection *client)
@@ -309,19 +304,6 @@ int gw_runner_main(struct gw_journey *journey, struct gw_error *err)
 
 /* ---- the client's side ---- */
 
-static void read_error(const json_t *object, struct gw_error *failure)
-{
-    const json_t *error = json_object_get(object, "error");
-    gw_error_clear(failure);
-    if (!error)
-        return;
-    (void)!gw_fail(failure, (enum gw_error_kind)json_integer_value(json_object_get(error, "kind")), "%s",
-                   json_string_value(json_object_get(error, "message")));
-    (void)!gw_error_detail(failure, "%s", json_string_value(json_object_get(error, "detail")));
-    (void)!gw_error_hint(failure, "%s", json_string_value(json_object_get(error, "hint")));
-    (void)!gw_error_place(failure, "%s", json_string_value(json_object_get(error, "place")));
-}
-
 static bool converse(struct gw_journey *journey, struct gw_unix_connection *runner, int *code, json_t **result,
                      struct gw_error *failure, struct gw_error *err)
 {
@@ -344,7 +326,7 @@ static bool converse(struct gw_journey *journey, struct gw_unix_connection *runn
         }
         *code = (int)json_integer_value(json_object_get(message, "exit"));
         *result = json_incref(json_object_get(message, "result"));
-        read_error(message, failure);
+        gw_error_from_json(json_object_get(message, "error"), failure);
         return true;
     }
 }

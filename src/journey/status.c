@@ -185,13 +185,14 @@ static void add_owner(struct status_view *view)
 {
     struct gw_journey *journey = view->journey;
     struct gw_owner row;
-    bool torn;
+    bool torn, installed;
     struct gw_error err;
     int64_t began_us = gw_mono_us();
     json_object_set_new(view->status, "owner", json_string("unknown"));
     if (!journey->sides[GW_BLUE] || !journey->sides[GW_GREEN])
         return;
-    if (!gw_switch_owner(journey->sides, &row, &torn, &err)) {
+    if (!gw_switch_owner(journey->sides, &row, &torn, &err) ||
+        !journey->sides[row.owner]->type->ownership->get(journey->sides[row.owner], &row, &installed, &err)) {
         if (err.kind == GW_ERR_CONFLICT)
             status_block(view->status, "%s", err.message);
         return;
@@ -199,7 +200,7 @@ static void add_owner(struct status_view *view)
     view->owner_known = true;
     view->owner = row.owner;
     view->owned_for_us = row.owned_for_us;
-    view->round_trip_us = (gw_mono_us() - began_us) / 4; /* two statements on each side */
+    view->round_trip_us = (gw_mono_us() - began_us) / 6; /* two statements each time */
     json_object_set_new(view->status, "owner", json_string(gw_side_name(row.owner)));
     if (torn)
         status_block(view->status, "a switch was cut off between its two flips: godwit run completes it");

@@ -156,6 +156,35 @@ def test_statements_are_listed_where_they_are_counted(new_server, migration):
     assert special[0]["calls"] == 3 and special[0]["user"] == "app_owner"
 
 
+def test_no_report_shows_a_secret(new_server, migration):
+    server = new_server(None, "secrets", shared_preload_libraries="pg_stat_statements")
+    blue, green = roles.Database(server), roles.Database(server)
+    blue.owner_sql(SCHEMA)
+    blue.sql("CREATE EXTENSION pg_stat_statements; SELECT pg_stat_statements_reset()")
+    hidden = "hunter2"
+    blue.sql(f"ALTER ROLE app PASSWORD '{hidden}'")
+    blue.sql(f"ALTER DATABASE \"{blue.name}\" SET app.jwt_secret = '{hidden}'")
+    blue.sql(f"ALTER SYSTEM SET primary_conninfo = 'host=elsewhere password={hidden}'")
+    blue.sql("SELECT pg_reload_conf()")
+    blue.sql("CREATE TRIGGER tell BEFORE UPDATE ON public.orders FOR EACH ROW"
+             f" EXECUTE FUNCTION public.touch('https://it:{hidden}@hook.internal/x')")
+    blue.sql("CREATE SCHEMA cron; CREATE TABLE cron.job AS SELECT 1 AS jobid, '* * * * *'::text AS schedule,"
+             f" $$SELECT http_post('x', 'Authorization: Bearer {hidden}')$$::text AS command, 'x'::text AS database,"
+             " 'app'::text AS username, true AS active;"
+             "GRANT USAGE ON SCHEMA cron TO godwit; GRANT SELECT ON cron.job TO godwit")
+    blue.owner_sql("SELECT count(*) AS by_token FROM public.accounts, generate_series(1, 2000) WHERE name <> 'x'")
+    move = migration(blue, green)
+    report = move.run("audit", "--json").json
+    for command in (("audit", "--json"), ("audit", "--format", "md"), ("audit",), ("check",), ("plan", "--json")):
+        said = move.run(*command, expect=None)
+        assert hidden not in said.stdout + said.stderr, command
+    sections = report["sections"]
+    assert any(s["query"].startswith("ALTER ROLE app PASSWORD (not shown") for s in sections["statements"])
+    assert any("by_token" in s["query"] and "not shown" not in s["query"] for s in sections["statements"])
+    assert any(s["setting"].startswith("app.jwt_secret (not shown") for s in sections["database_settings"])
+    assert "tell" in names(report, "triggers") and len(sections["cron_jobs"]) == 1
+
+
 def test_an_audit_needs_only_its_side(own_pair, migration):
     blue, green = own_pair
     blue.owner_sql(SCHEMA)

@@ -62,11 +62,19 @@ static const char *hint_for(const char *state)
 }
 
 /* libpq's messages end in a newline; one line reads better. */
-static void trim(char *text)
+/* libpq says some things on several, indented lines: in the middle of our own they are one. Owned. */
+static char *one_line(const char *text)
 {
-    size_t len = strlen(text);
-    while (len > 0 && isspace((unsigned char)text[len - 1]))
-        text[--len] = 0;
+    gw_autobuf struct gw_buf out = {0};
+    for (const char *at = text; *at;) {
+        size_t len = strcspn(at, "\n");
+        gw_buf_add(&out, at, len);
+        at += len;
+        at += strspn(at, "\n\t ");
+        if (*at)
+            gw_buf_adds(&out, "; ");
+    }
+    return gw_buf_detach(&out);
 }
 
 /* The token that was asked: the store's, or that of the thread itself. NULL: neither. */
@@ -89,8 +97,7 @@ bool gw_pg_fail(struct gw_pg_store *store, PGconn *conn, const PGresult *result,
     if (asked(store) && (lost || starts(state, "57014")))
         return gw_cancel_fail(asked(store), err);
     if (!primary) {
-        gw_autofree char *text = gw_strdup(PQerrorMessage(conn));
-        trim(text);
+        gw_autofree char *text = one_line(PQerrorMessage(conn));
         gw_fail(err, lost ? GW_ERR_RETRY : GW_ERR_CONFLICT, "%s: %s", doing,
                 *text ? text : "the server answered out of turn");
     } else {
@@ -221,14 +228,14 @@ static bool fail_connect(struct gw_pg_store *store, PGconn *conn, const char *wh
     char *location = strstr(text, "\nLOCATION:");
     if (location)
         *location = 0;
-    trim(text);
+    gw_autofree char *line = one_line(text);
     if (answered) {
-        gw_fail(err, kind_of(state) == GW_ERR_CONFLICT ? GW_ERR_REFUSED : kind_of(state), "cannot connect: %s", text);
+        gw_fail(err, kind_of(state) == GW_ERR_CONFLICT ? GW_ERR_REFUSED : kind_of(state), "cannot connect: %s", line);
         if (hint_for(state))
             gw_error_hint(err, "%s", hint_for(state));
     } else {
         bool auth = strstr(text, "fe_sendauth") || strstr(text, "no password supplied");
-        gw_fail(err, opened && !auth ? GW_ERR_RETRY : GW_ERR_REFUSED, "cannot connect: %s", text);
+        gw_fail(err, opened && !auth ? GW_ERR_RETRY : GW_ERR_REFUSED, "cannot connect: %s", line);
         gw_error_hint(err, "%s",
                       auth ? "give a password: .pgpass, PGPASSWORD or password_command"
                            : "see that the server runs, and the host, port and sslmode of the address");

@@ -179,11 +179,11 @@ static void check_keys(const struct gw_schema *schema, enum gw_side side, struct
             " and DELETE write more WAL) and copies it under one snapshot, not in chunks",
             gw_buf_text(&keyless));
     if (silent_count)
-        gw_findings_add(findings, GW_FINDING_INFO, side, "identity-nothing", "",
+        gw_findings_add(findings, GW_FINDING_INFO, side, "identity-nothing", "nothing to do",
                         "tables with REPLICA IDENTITY NOTHING: %s. godwit changes that while it works and puts it back",
                         gw_buf_text(&silent));
     if (text_count)
-        gw_findings_add(findings, GW_FINDING_INFO, side, "text-path", "",
+        gw_findings_add(findings, GW_FINDING_INFO, side, "text-path", "nothing to do",
                         "tables with columns whose binary form holds numbers of this server are copied as text: %s",
                         gw_buf_text(&text));
 }

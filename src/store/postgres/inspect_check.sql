@@ -296,7 +296,8 @@ WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND n.nspname !~ '^pg_' AND n.n
 SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
        'triggers that are ENABLE ALWAYS or REPLICA are off on the side that follows: they would fire again for what godwit'
        ' applies there. Tables: {}' AS what,
-       '' AS fix
+       format('ALTER TABLE %I.%I ENABLE TRIGGER %I; -- only if it is to fire for the application''s own statements alone',
+              n.nspname, c.relname, t.tgname) AS fix
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE t.tgenabled IN ('A', 'R') AND NOT t.tgisinternal AND c.relkind = 'r' AND n.nspname <> 'godwit'
   AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace pn ON pn.oid = p.pronamespace
@@ -307,14 +308,16 @@ ORDER BY 2, 3
 SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
        'rules that are ENABLE ALWAYS or REPLICA are off on the side that follows: they would act again on what godwit applies'
        ' there. Tables: {}' AS what,
-       '' AS fix
+       format('ALTER TABLE %I.%I ENABLE RULE %I; -- only if it is to act on the application''s own statements alone',
+              n.nspname, c.relname, r.rulename) AS fix
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1' AND c.relkind = 'r' AND n.nspname <> 'godwit'
 ORDER BY 2, 3
 
 --: rules on=blue
 SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
-       'rewrite rules move along; on the side that follows they do not act. Tables: {}' AS what, '' AS fix
+       'rewrite rules move along; on the side that follows they do not act. Tables: {}' AS what, 
+       'nothing to do' AS fix
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.ev_enabled = 'O' AND r.ev_type <> '1' AND c.relkind = 'r' AND n.nspname !~ '^pg_'
   AND n.nspname NOT IN ('information_schema', 'godwit')
@@ -323,7 +326,7 @@ ORDER BY 2, 3
 --: inheritance on=blue
 SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
        'tables that inherit from others without being partitions; each is moved by itself, with its own rows: {}' AS what,
-       '' AS fix
+       'nothing to do' AS fix
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT c.relispartition AND c.relkind = 'r' ORDER BY 2, 3
 
@@ -386,13 +389,15 @@ ORDER BY 2, 3
 
 --: materialized-views on=blue
 SELECT 'info' AS severity, n.nspname || '.' || c.relname AS name,
-       'materialized views are filled anew on green, at the end of the load: {}' AS what, '' AS fix
+       'materialized views are filled anew on green, at the end of the load: {}' AS what, 
+       format('REFRESH MATERIALIZED VIEW %I.%I; -- on green after the switch, where it has to be newer', n.nspname, c.relname)
+           AS fix
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' ORDER BY 2
 
 --: temporary-tables on=blue
 SELECT 'info' AS severity, true AS stays,
        format('%s temporary tables are in use: they live and die with their sessions and do not move', count(*)) AS what,
-       '' AS fix
+       'nothing to do' AS fix
 FROM pg_class WHERE relpersistence = 't' AND relkind = 'r' HAVING count(*) > 0
 
 --: collation-versions

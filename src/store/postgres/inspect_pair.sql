@@ -200,16 +200,19 @@ WHERE (s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_data
 
 --: defaults look=defaults
 SELECT 'warning' AS severity, true AS stays,
-       format('%s%s', b.setting, CASE WHEN b.role <> '' THEN ' for ' || b.role ELSE '' END) AS name,
+       format('%s%s', CASE WHEN b.secret THEN b.name || '=...' ELSE b.setting END,
+              CASE WHEN b.role <> '' THEN ' for ' || b.role ELSE '' END) AS name,
        'settings made with ALTER DATABASE or ALTER ROLE on blue are not on green: {}' AS what,
        format('ALTER %s SET %s = %s;',
               CASE WHEN b.role = '' THEN format('DATABASE %I', current_database())
                    WHEN b."any" THEN format('ROLE %I', b.role)
-                   ELSE format('ROLE %I IN DATABASE %I', b.role, current_database()) END,
-              split_part(b.setting, '=', 1),
-              CASE WHEN split_part(b.setting, '=', 1) = 'search_path' THEN substr(b.setting, strpos(b.setting, '=') + 1)
-                   ELSE quote_literal(substr(b.setting, strpos(b.setting, '=') + 1)) END) AS fix
-FROM jsonb_to_recordset($1::jsonb) AS b(role text, "any" boolean, setting text)
+                   ELSE format('ROLE %I IN DATABASE %I', b.role, current_database()) END, b.name,
+              CASE WHEN b.secret THEN '... -- its value may be a secret and is not shown'
+                   WHEN b.name = 'search_path' THEN b.value ELSE quote_literal(b.value) END) AS fix
+FROM (SELECT d.role, d."any", d.setting, split_part(d.setting, '=', 1) AS name,
+             substr(d.setting, strpos(d.setting, '=') + 1) AS value,
+             d.setting ~* '(password|passwd|pwd|secret|token|credential|api_?key|private_key)' AS secret
+      FROM jsonb_to_recordset($1::jsonb) AS d(role text, "any" boolean, setting text)) b
 WHERE (b.role = '' OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = b.role))
   AND NOT EXISTS (SELECT FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
                   WHERE b.setting = ANY (s.setconfig) AND coalesce(r.rolname, '') = b.role
