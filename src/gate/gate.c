@@ -21,3 +21,8 @@ void gw_gate_close(struct gw_gate *gate)
     if (gate)
         gate->type->close(gate);
 }
+
+const char *gw_gate_target_name(enum gw_gate_target target)
+{
+    return target == GW_GATE_BLUE ? "blue" : target == GW_GATE_GREEN ? "green" : "";
+}

@@ -15,11 +15,17 @@
 #include "base/cancel.h"
 #include "base/error.h"
 #include "model/migration.h"
+#include "store/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum gw_gate_target { GW_GATE_BLUE = 0, GW_GATE_GREEN = 1, GW_GATE_UNKNOWN = 2 };
+static inline enum gw_gate_target gw_gate_target_of(enum gw_side side)
+{
+    return side == GW_BLUE ? GW_GATE_BLUE : GW_GATE_GREEN;
+}
+const char *gw_gate_target_name(enum gw_gate_target); /* "blue", "green", "" */
 
 struct gw_gate;
 

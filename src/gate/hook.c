@@ -27,11 +27,6 @@ struct hook_gate {
     char *addresses[FIXED_VARIABLES]; /* "GODWIT_BLUE_HOST=..." and so on; owned */
 };
 
-static const char *target_name(enum gw_gate_target target)
-{
-    return target == GW_GATE_BLUE ? "blue" : target == GW_GATE_GREEN ? "green" : "";
-}
-
 /* Output of park, point and unpark belongs to the operator's log; probe's to us. */
 static bool run_hook(struct hook_gate *gate, const char *step, const char *command, enum gw_gate_target target,
                      int timeout_ms, struct gw_cancel *cancel, struct gw_buf *out, struct gw_error *err)
@@ -41,7 +36,7 @@ static bool run_hook(struct hook_gate *gate, const char *step, const char *comma
         return gw_error_hint(err, "set gate: %s", step);
     }
     gw_autofree char *step_text = gw_asprintf("GODWIT_STEP=%s", step);
-    gw_autofree char *target_text = gw_asprintf("GODWIT_TARGET=%s", target_name(target));
+    gw_autofree char *target_text = gw_asprintf("GODWIT_TARGET=%s", gw_gate_target_name(target));
     gw_autofree char *timeout_text = gw_asprintf("GODWIT_TIMEOUT_MS=%d", timeout_ms);
     const char *environment[VARIABLES] = {step_text, target_text, timeout_text};
     for (int i = 0; i < FIXED_VARIABLES; i++)
@@ -206,7 +201,7 @@ static bool hook_point(struct gw_gate *base, enum gw_gate_target target, struct 
     if (now == target)
         return true;
     (void)gw_fail(err, GW_ERR_CONFLICT, "the gate's point command said done, but its probe says \"%s\", not \"%s\"",
-                  target_name(now), target_name(target));
+                  gw_gate_target_name(now), gw_gate_target_name(target));
     return gw_error_hint(err, "compare gate: point and gate: probe");
 }
 

@@ -136,13 +136,13 @@ static bool blockers(void *arg, enum gw_side from, struct gw_buf *lines, struct 
            add_ddl(change, from, lines, err);
 }
 
-static bool hold(void *arg, enum gw_side source, struct gw_error *err)
+static bool hold_apply(void *arg, enum gw_side source, struct gw_error *err)
 {
     struct change_of_owner *change = arg;
     return gw_follow_pause_apply(change->journey->follows[source], err);
 }
 
-static void release(void *arg, enum gw_side source)
+static void release_apply(void *arg, enum gw_side source)
 {
     struct change_of_owner *change = arg;
     gw_streams_release(change->journey, source);
@@ -219,8 +219,8 @@ static struct gw_switch_options options_of(struct change_of_owner *change, const
                                                 .lease_release = lease_release,
                                                 .lease_leave = lease_leave,
                                                 .definitions = definitions,
-                                                .hold = hold,
-                                                .release = release,
+                                                .hold_apply = hold_apply,
+                                                .release_apply = release_apply,
                                                 .owner_changed = owner_changed,
                                                 .say = say},
                                       .cancel = journey->cancel,

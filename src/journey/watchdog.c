@@ -85,11 +85,6 @@ static void alarm_stop(struct alarm_clock *alarm)
 
 /* ---- the owner --------------------------------------------------------------------------------------------------- */
 
-static const char *target_name(enum gw_gate_target target)
-{
-    return target == GW_GATE_BLUE ? "blue" : target == GW_GATE_GREEN ? "green" : "unknown";
-}
-
 static bool settle_once(struct watchdog *dog, int ms, enum gw_gate_target *owner, struct gw_error *err)
 {
     struct alarm_clock alarm;
@@ -211,7 +206,7 @@ static bool bring_back(struct watchdog *dog)
     bool opened = open_gate(dog, owner);
     if (opened)
         gw_info("traffic goes on to %s, %lld ms after the lease ran out",
-                owner == GW_GATE_UNKNOWN ? "where the gate points" : target_name(owner),
+                owner == GW_GATE_UNKNOWN ? "where the gate points" : gw_gate_target_name(owner),
                 (long long)((gw_mono_us() - began_us) / 1000));
     return (settled || settle_late(dog, owner)) && opened;
 }
@@ -239,7 +234,7 @@ static bool take_over(struct watchdog *dog, bool *over, struct gw_error *err)
     *over = ok && !is_ours(dog, &now);
     if (ok && is_ours(dog, &now) && ran_out(&now)) {
         gw_warn("process %d %s while it held the lease: letting traffic go on", (int)now.pid,
-                gw_lease_holder_alive(&now) ? "fell silent" : "died");
+                !gw_lease_holder_alive(&now) ? "died" : "fell silent, or left it");
         now.state = GW_LEASE_TAKEN_OVER;
         now.token++;
         ok = gw_lease_write(dog->options->folder, &now, err);
@@ -408,11 +403,6 @@ static bool journey_open_gate(void *arg, struct gw_gate **out, struct gw_error *
     return gw_gate_open(&store->gate, store->side[GW_BLUE].url, store->side[GW_GREEN].url, NULL, out, err);
 }
 
-static enum gw_gate_target target_of(enum gw_side side)
-{
-    return side == GW_BLUE ? GW_GATE_BLUE : GW_GATE_GREEN;
-}
-
 static bool journey_settle(void *arg, struct gw_cancel *cancel, enum gw_gate_target *owner, struct gw_buf *done,
                            struct gw_error *err)
 {
@@ -426,7 +416,7 @@ static bool journey_settle(void *arg, struct gw_cancel *cancel, enum gw_gate_tar
               gw_switch_recover(journey->sides, &journey->schema, NULL, &side, done, err);
     gw_journey_close(journey);
     if (ok)
-        *owner = target_of(side);
+        *owner = gw_gate_target_of(side);
     return ok;
 }
 
@@ -446,7 +436,7 @@ static bool journey_ask(void *arg, int number, struct gw_cancel *cancel, enum gw
         ok = gw_fail(err, GW_ERR_CONFLICT, "%s does not say who owns the data", gw_side_name(side));
     gw_journey_close(journey);
     if (ok) {
-        *owner = target_of(row.owner);
+        *owner = gw_gate_target_of(row.owner);
         *epoch = row.epoch;
     }
     return ok;

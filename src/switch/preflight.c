@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/mem.h"
+#include "gate/around.h"
 #include "switch/run.h"
 
 #include <stdio.h>
@@ -9,85 +9,30 @@
 /* How often a side is asked in the pause. The old owner: fence 5 and its commit, definitions 2, sequences 2, flip 2 and
  * its commit. The new one: sequences 3, flip 2 and its commit, open. */
 enum { FROM_ANSWERS = 11, FROM_COMMITS = 2, TO_ANSWERS = 6, TO_COMMITS = 1 };
-enum { CENSUS_LOOKS = 4, CENSUS_PAUSE_MS = 60 };
 enum { TIGHTEN_TIMEOUT_MS = 2500 };
 enum { CANARY_TIMEOUT_MS = 10000, CANARY_POLL_MS = 5, APPLY_TIMEOUT_MS = 10000 };
-
-static bool is_listed(int64_t id, const int64_t *ids, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (ids[i] == id)
-            return true;
-    }
-    return false;
-}
-
-struct census {
-    struct gw_session_info *around; /* sessions the gate does not hold */
-    size_t count;
-};
-
-static bool take_census(const struct gw_switch_options *options, struct census *out, struct gw_error *err)
-{
-    struct gw_store *from = options->sides[options->from];
-    int64_t *own = NULL;
-    size_t own_count = 0, kept = 0;
-    if (!from->type->sessions->census(from, &out->around, &out->count, err))
-        return false;
-    bool ok = options->gate->type->sessions(options->gate, &own, &own_count, err);
-    for (size_t i = 0; ok && i < out->count; i++) {
-        if (!is_listed(out->around[i].id, own, own_count))
-            out->around[kept++] = out->around[i];
-    }
-    out->count = kept;
-    free(own);
-    return ok;
-}
-
-/* The two lists are not taken at one moment, and the gate opens and closes sessions all the time: only a session that is
- * around in every look counts. */
-static bool find_bypassing(const struct gw_switch_options *options, struct census *found, struct gw_error *err)
-{
-    bool ok = take_census(options, found, err);
-    for (int look = 1; ok && found->count && look < CENSUS_LOOKS; look++) {
-        if (gw_cancel_wait(options->cancel, CENSUS_PAUSE_MS))
-            return gw_cancel_fail(options->cancel, err);
-        struct census again = {0};
-        ok = take_census(options, &again, err);
-        size_t kept = 0;
-        for (size_t i = 0; ok && i < found->count; i++) {
-            for (size_t j = 0; j < again.count; j++) {
-                if (again.around[j].id == found->around[i].id) {
-                    found->around[kept++] = again.around[j];
-                    break;
-                }
-            }
-        }
-        found->count = kept;
-        free(again.around);
-    }
-    return ok;
-}
 
 /* Sessions on the owner that do not come through the gate would see errors at the fence: named before. */
 static bool add_bypassing_sessions(const struct gw_switch_options *options, struct gw_buf *blockers,
                                    struct gw_error *err)
 {
-    if (!options->sides[options->from]->type->sessions || options->ignore_sessions || !options->gate->type->sessions)
+    struct gw_session_info *found = NULL;
+    size_t count = 0;
+    if (options->ignore_sessions)
         return true;
-    struct census found = {0};
-    bool ok = find_bypassing(options, &found, err);
-    for (size_t i = 0; ok && i < found.count; i++) {
-        const struct gw_session_info *session = &found.around[i];
+    if (!gw_gate_sessions_around(options->gate, options->sides[options->from], options->cancel, &found, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct gw_session_info *session = &found[i];
         gw_buf_addf(blockers, "a session bypasses the gate: %s@%s (%s, pid %lld, %s)\n", session->user,
                     session->address[0] ? session->address : "local", session->application, (long long)session->id,
                     session->state);
     }
-    if (ok && found.count)
+    if (count)
         gw_buf_adds(blockers, "(end such sessions, send them through the gate, or give --ignore-sessions: the fence "
                               "will refuse their writes)\n");
-    free(found.around);
-    return ok;
+    free(found);
+    return true;
 }
 
 /* The way back is proven by something that travelled it: a signal written on the side that is to become owner must

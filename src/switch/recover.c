@@ -157,7 +157,7 @@ bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *
     if (!gate)
         return true;
     bool parked;
-    enum gw_gate_target target, wanted = *owner == GW_BLUE ? GW_GATE_BLUE : GW_GATE_GREEN;
+    enum gw_gate_target target, wanted = gw_gate_target_of(*owner);
     if (!gate->type->state(gate, &parked, &target, err))
         return false;
     if (target == wanted && !parked)

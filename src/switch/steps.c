@@ -37,14 +37,14 @@ static bool hold(struct gw_switch_run *run, struct gw_error *err)
     const struct gw_schema_facet *schema = run->to->type->schema;
     if (schema && schema->tighten_open && !schema->tighten_open(run->to, &run->tighten, err))
         return false;
-    return !hooks->hold || hooks->hold(hooks->arg, run->to->side, err);
+    return !hooks->hold_apply || hooks->hold_apply(hooks->arg, run->to->side, err);
 }
 
 static bool let_go(struct gw_switch_run *run, struct gw_error *err)
 {
     (void)err;
-    if (run->options->hooks.release)
-        run->options->hooks.release(run->options->hooks.arg, run->to->side);
+    if (run->options->hooks.release_apply)
+        run->options->hooks.release_apply(run->options->hooks.arg, run->to->side);
     return true;
 }
 
@@ -76,11 +76,6 @@ static bool park(struct gw_switch_run *run, struct gw_error *err)
     return run->options->gate->type->park(run->options->gate, left_ms(run), err);
 }
 
-static enum gw_gate_target gate_target(enum gw_side side)
-{
-    return side == GW_BLUE ? GW_GATE_BLUE : GW_GATE_GREEN;
-}
-
 static bool unpark_old(struct gw_switch_run *run, struct gw_error *err)
 {
     struct gw_gate *gate = run->options->gate;
@@ -88,7 +83,7 @@ static bool unpark_old(struct gw_switch_run *run, struct gw_error *err)
         return true;
     if (run->left)
         return gw_fail(err, GW_ERR_RETRY, "traffic stays parked: where it may go is left to the watchdog");
-    bool ok = gate->type->point(gate, gate_target(run->options->from), err) && gate->type->unpark(gate, err);
+    bool ok = gate->type->point(gate, gw_gate_target_of(run->options->from), err) && gate->type->unpark(gate, err);
     run->result->pause_us = gw_mono_us() - run->parked_at_us;
     return ok;
 }
@@ -315,7 +310,7 @@ static bool open_new(struct gw_switch_run *run, struct gw_error *err)
 
 static bool point_new(struct gw_switch_run *run, struct gw_error *err)
 {
-    return run->options->gate->type->point(run->options->gate, gate_target(run->to->side), err);
+    return run->options->gate->type->point(run->options->gate, gw_gate_target_of(run->to->side), err);
 }
 
 static bool unpark_new(struct gw_switch_run *run, struct gw_error *err)

@@ -42,8 +42,8 @@ struct gw_switch_hooks { /* what the stage needs of the rest of the journey; all
     /* From here on nothing of this side's log is applied on the other, until it is released; out of the pause. A side
      * that has owned may carry what would act on our changes: whoever takes that off it releases after a flip; a switch
      * that is undone releases by itself. May be NULL. */
-    GW_MUST_CHECK bool (*hold)(void *arg, enum gw_side source, struct gw_error *err);
-    void (*release)(void *arg, enum gw_side source);
+    GW_MUST_CHECK bool (*hold_apply)(void *arg, enum gw_side source, struct gw_error *err);
+    void (*release_apply)(void *arg, enum gw_side source);
     /* Called right after the flip: which log is the owner's now. */
     void (*owner_changed)(void *arg, enum gw_side owner);
     void (*say)(void *arg, const char *line);
