@@ -15,6 +15,8 @@ def race(runs, scale):
     ours, theirs, memory = [], [], []
     with rig.servers() as (blue_server, green_server):
         blue, green = roles.Database(blue_server), roles.Database(green_server)
+        for side in (blue, green):
+            side.sql("CREATE EXTENSION pgcmp")  # the peer's checksums, in C
         rig.fill(blue, scale)
         with rig.migration(blue, green) as one:
             one.run("copy", timeout=600)
