@@ -50,6 +50,8 @@ struct follow_applier {
     bool borrowed;
     bool row_due; /* something is in quarantine now: the target has to say that we are past it */
     bool schema_met;
+    bool schema_passable; /* once the definition is as planned again */
+    uint32_t schema_collection;
     char schema_text[400];
     unsigned tries;
     enum { FOLLOW_ERROR_SESSION, FOLLOW_ERROR_DATA } error_of; /* DATA: another order or quarantine may help */
@@ -70,6 +72,8 @@ GW_MUST_CHECK bool follow_find_commit(struct follow_applier *a, struct gw_positi
  * or TRUNCATE that has to be applied. *ends: a COMMIT or PROGRESS, whose position is in the change. */
 GW_MUST_CHECK bool follow_meet(struct follow_applier *a, const struct gw_change *change, bool *row, bool *ends,
                                struct gw_error *err);
+/* Is the definition on the source the planned one, now? */
+GW_MUST_CHECK bool follow_is_as_planned(struct follow_applier *a, uint32_t collection, bool *same, struct gw_error *err);
 bool follow_is_canary(const char *token);
 void follow_forget_tx(struct follow_applier *a);
 

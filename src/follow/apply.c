@@ -9,6 +9,7 @@
 #define APPLY_ROW_US 10000000 /* the position row follows at least this often where there is nothing to apply */
 #define APPLY_ROW_BYTES (INT64_C(64) << 20)
 #define APPLY_TRIM_US 200000
+#define APPLY_UNDONE_MS 1000 /* how often a definition that stopped us is looked at */
 
 static const struct gw_writer_facet *writer_of(const struct follow_applier *a)
 {
@@ -286,15 +287,45 @@ static bool round_fast(struct follow_applier *a, int timeout_ms, struct gw_error
 
 /* ---- the thread ---- */
 
+/* What can be done depends on who owns: before the switch a copy can begin anew, after it only the way back is at stake. */
 static void block_on_schema(struct follow_applier *a)
 {
+    struct gw_follow *f = a->f;
+    enum gw_side source = f->options.source->side;
     char text[512];
-    snprintf(
-        text, sizeof text,
-        "a definition changed on %s: %.240s. Applying stopped before it; nothing is lost. Undo the change there, or "
-        "begin again with it: godwit abort, then godwit copy",
-        gw_side_name(a->f->options.source->side), a->schema_text);
-    follow_block(a->f, GW_FOLLOW_SCHEMA, text);
+    pthread_mutex_lock(&f->lock);
+    enum gw_side owner = f->source_owns ? source : gw_side_other(source);
+    pthread_mutex_unlock(&f->lock);
+    const char *undo = a->schema_passable ? "Undo it there (drop what was added) and applying goes on; or " : "";
+    const char *way_on = owner == GW_BLUE
+                             ? "begin anew with it: godwit abort, then godwit copy"
+                             : "the way back is over, and the migration ends: godwit finish --now --no-archive";
+    snprintf(text, sizeof text, "a definition changed on %s: %.200s. Applying stopped before it; nothing is lost. %s%s",
+             gw_side_name(source), a->schema_text, undo, way_on);
+    follow_block(f, GW_FOLLOW_SCHEMA, text);
+}
+
+/* True: the definition is as planned again, and everything begins where the target is. */
+static bool await_undone(struct follow_applier *a)
+{
+    struct gw_follow *f = a->f;
+    bool same = false;
+    sessions_close(a);
+    while (a->schema_passable && !same) {
+        struct gw_error ignored;
+        if (follow_pause_ms(f, APPLY_UNDONE_MS) || follow_stopped(f))
+            return false;
+        if (!follow_is_as_planned(a, a->schema_collection, &same, &ignored))
+            same = false;
+    }
+    if (!same)
+        return false;
+    pthread_mutex_lock(&f->lock);
+    f->status.block = GW_FOLLOW_FREE;
+    f->status.blocked[0] = 0;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+    return true;
 }
 
 static bool apply_round(struct follow_applier *a, struct gw_error *err)
@@ -378,7 +409,8 @@ static void apply_loop(struct follow_applier *a)
         in_error = !ok;
         if (ok && a->schema_met) {
             block_on_schema(a);
-            return;
+            if (!await_undone(a))
+                return;
         }
         if (!ok && !apply_recover(a, &err))
             return;

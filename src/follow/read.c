@@ -81,6 +81,34 @@ static bool meet_commit(struct follow_applier *a, const struct gw_change *change
                              a->tx.foreign_change.data, a->tx.foreign_change.len, err);
 }
 
+bool follow_is_as_planned(struct follow_applier *a, uint32_t collection, bool *same, struct gw_error *err)
+{
+    const struct gw_collection *planned = follow_collection_of(a->f, collection);
+    struct gw_store *source = a->f->options.source;
+    struct gw_filter all = {0};
+    struct gw_schema now = {0};
+    bool ok = source->type->catalog->list(source, &all, &now, err);
+    const struct gw_collection *found = ok ? gw_schema_find(&now, planned->space, planned->name) : NULL;
+    *same = found && gw_collection_same_shape(planned, found, NULL);
+    gw_schema_release(&now);
+    return ok;
+}
+
+/* The log keeps a relation as it was at each place, for ever: what was undone since is no reason to stop. */
+static bool meet_schema(struct follow_applier *a, const struct gw_change *change, struct gw_error *err)
+{
+    bool same = false;
+    if (change->carries_plan && !follow_is_as_planned(a, change->collection, &same, err))
+        return false;
+    if (same)
+        return true;
+    a->schema_met = true;
+    a->schema_passable = change->carries_plan;
+    a->schema_collection = change->collection;
+    snprintf(a->schema_text, sizeof a->schema_text, "%s", change->text ? change->text : "");
+    return true;
+}
+
 bool follow_meet(struct follow_applier *a, const struct gw_change *change, bool *row, bool *ends, struct gw_error *err)
 {
     *row = *ends = false;
@@ -97,9 +125,7 @@ bool follow_meet(struct follow_applier *a, const struct gw_change *change, bool 
         *ends = true;
         return true;
     case GW_CHANGE_SCHEMA:
-        a->schema_met = true;
-        snprintf(a->schema_text, sizeof a->schema_text, "%s", change->text ? change->text : "");
-        return true;
+        return meet_schema(a, change, err);
     case GW_CHANGE_SIGNAL:
         if (change->text && !a->tx.ours && a->signal_count < FOLLOW_SIGNALS)
             snprintf(a->signals[a->signal_count++], sizeof a->signals[0], "%s", change->text);

@@ -47,7 +47,9 @@ bool gw_definitions_compare(struct gw_journey *journey, enum gw_side side, bool 
 
 const char *gw_definitions_way_on(enum gw_side owner)
 {
-    return owner == GW_BLUE ? "Undo the change on blue; where rows have followed it, only godwit abort and a new copy help"
-                            : "Undo the change on green; where rows have followed it there is no way back any more, and "
-                              "godwit finish ends the migration";
+    return owner == GW_BLUE
+               ? "Undo the change on blue; if rows followed and it is more than an added column: godwit abort, "
+                 "then godwit copy"
+               : "Undo the change on green; if rows followed and it is more than an added column, the way "
+                 "back is over: godwit finish --now --no-archive";
 }

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "gate/around.h"
 #include "io/json.h"
+#include "journey/definitions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,20 @@ static void add_verdict(struct status_view *view)
                      (long long)tables);
 }
 
+static void add_definitions(struct status_view *view)
+{
+    struct gw_journey *journey = view->journey;
+    struct gw_error err;
+    bool changed = false;
+    if (!journey->state || !journey->sides[view->owner])
+        return;
+    if (!gw_definitions_compare(journey, view->owner, &changed, &err))
+        status_block(view->status, "definitions on %s cannot be looked at: %s", gw_side_name(view->owner), err.message);
+    else if (changed)
+        status_block(view->status, "definitions on %s changed (DDL), and no change log carries that. %s",
+                     gw_side_name(view->owner), gw_definitions_way_on(view->owner));
+}
+
 void status_add_switch_blocks(struct status_view *view)
 {
     if (view->stage != GW_STAGE_FOLLOW && view->stage != GW_STAGE_RETAIN)
@@ -90,6 +105,7 @@ void status_add_switch_blocks(struct status_view *view)
     add_verdict(view);
     if (!view->owner_known)
         return;
+    add_definitions(view);
     add_lag(view);
     add_bypassing(view);
 }
@@ -118,7 +134,8 @@ static bool rollback_takes(const struct status_view *view, struct gw_buf *takes,
     struct gw_follow_status follow = {0};
     struct gw_journey *journey = view->journey;
     char text[16], drain[16];
-    if (!gw_state_get(journey->state, "pause.green", &back, err) || !gw_state_get(journey->state, "pause.blue", &there, err))
+    if (!gw_state_get(journey->state, "pause.green", &back, err) ||
+        !gw_state_get(journey->state, "pause.blue", &there, err))
         return false;
     const json_t *last = json_object_get(back ? back : there, "us");
     pthread_mutex_lock(&journey->lock);

@@ -116,7 +116,7 @@ static unsigned flags_of(const struct gw_change *change)
         flags |= HAS_POSITION;
     if (change->commit_wall_us)
         flags |= HAS_TIME;
-    if (change->ours)
+    if (change->ours || change->carries_plan)
         flags |= IS_OURS;
     if (change->old.count)
         flags |= HAS_OLD;
@@ -243,7 +243,8 @@ bool gw_change_decode(struct gw_cursor *in, struct gw_arena *arena, struct gw_ch
         decode_position(in, &change.position);
     if (flags & HAS_TIME)
         change.commit_wall_us = (int64_t)gw_cursor_u64(in);
-    change.ours = (flags & IS_OURS) != 0;
+    change.ours = (flags & IS_OURS) != 0 && change.kind != GW_CHANGE_SCHEMA;
+    change.carries_plan = (flags & IS_OURS) != 0 && change.kind == GW_CHANGE_SCHEMA;
     if (flags & HAS_OLD)
         change.old = gw_row_decode(in, arena);
     if (flags & HAS_ROW)

@@ -32,6 +32,8 @@ struct gw_change {
     int64_t commit_wall_us;      /* BEGIN and COMMIT: the source's clock */
     bool ours;                   /* BEGIN: applied by godwit (its position row came first; the stream looks ahead by
                                     one event before it hands out BEGIN, so this is always decided) */
+    bool carries_plan;           /* SCHEMA: rows still hold every planned column as planned, and more: what is more is
+                                    left out of them. Passed once the definition is the planned one again */
     struct gw_row old;           /* UPDATE: the old key when it changed (or the whole old row), else count 0.
                                     DELETE: the key (others ABSENT) or the whole old row */
     struct gw_row row;           /* INSERT, UPDATE: the new row, UNCHANGED where the stream left a value out */

@@ -293,7 +293,7 @@ static void a_renamed_table_is_said_and_what_came_before_is_there(void **state)
     changes->close(s);
 
     char sql[200];
-    snprintf(sql, sizeof sql, "ALTER PUBLICATION %s DROP TABLE taken",
+    snprintf(sql, sizeof sql, "ALTER PUBLICATION %.64s DROP TABLE taken",
              pg_value(w->admin[GW_BLUE], "SELECT pubname FROM pg_publication WHERE pubname ~ '^godwit_'"));
     pg_do(w->admin[GW_BLUE], sql);
     assert_false(changes->open(w->store[GW_BLUE], &w->schema, &start, &again, &err));
@@ -417,8 +417,8 @@ static void a_second_reader_is_refused(void **state)
     free(url);
     char sql[300];
     const char *name = pg_value(w->admin[GW_BLUE], "SELECT pubname FROM pg_publication WHERE pubname ~ '^godwit_'");
-    snprintf(sql, sizeof sql,
-             "START_REPLICATION SLOT %s LOGICAL 0/0 (proto_version '1', publication_names '%s')", name, name);
+    snprintf(sql, sizeof sql, "START_REPLICATION SLOT %.64s LOGICAL 0/0 (proto_version '1', publication_names '%.64s')",
+             name, name);
     PGresult *r = NULL;
     for (int i = 0; i < 100; i++) {
         r = PQexec(other, sql);

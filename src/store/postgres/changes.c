@@ -101,8 +101,9 @@ bool gw_pg_lost(struct gw_pg_store *store, struct gw_error *err, const char *why
     gw_fail(err, GW_ERR_LOST_POSITION, "the change log of %s no longer holds what was not read yet: %s",
             gw_side_name(store->base.side), text);
     gw_error_hint(err,
-                  "changes of this side are missing for good: run godwit abort, remove the cause (raise"
-                  " max_slot_wal_keep_size, keep the slot %s), and begin the copy anew",
+                  "changes of this side are missing for good. Before the switch: godwit abort, remove the cause (raise"
+                  " max_slot_wal_keep_size, keep the slot %s), then godwit copy. After it the way back is over: godwit"
+                  " finish --now --no-archive",
                   store->slot);
     return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
 }

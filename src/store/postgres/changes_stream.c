@@ -31,6 +31,7 @@ struct event { /* waits in line before the message at hand; SCHEMA (text owned) 
     enum gw_change_kind kind;
     uint32_t collection;
     char *text;
+    bool carries_plan;
 };
 
 struct gw_stream {
@@ -249,6 +250,7 @@ static bool handle_relation(struct gw_stream *s, const struct gw_pgoutput_relati
     } else {
         queue_event(s, GW_CHANGE_SCHEMA, relation->collection->id,
                     gw_asprintf("%s: %s", gw_collection_label(relation->collection), gw_buf_text(&difference)));
+        s->events[s->event_count - 1].carries_plan = gw_pgoutput_only_more(relation, names);
     }
     PQclear(r);
     return true;
@@ -278,8 +280,11 @@ static void hand_out_commit(struct gw_stream *s, struct gw_change *change)
 static void hand_out_event(struct gw_stream *s, struct gw_change *change)
 {
     const struct event *event = &s->events[s->event_at++];
-    *change = (struct gw_change){
-        .kind = event->kind, .collection = event->collection, .transaction = s->transaction, .text = event->text};
+    *change = (struct gw_change){.kind = event->kind,
+                                 .collection = event->collection,
+                                 .transaction = s->transaction,
+                                 .text = event->text,
+                                 .carries_plan = event->carries_plan};
 }
 
 static void clear_events(struct gw_stream *s)

@@ -203,28 +203,40 @@ static void compare_identity(const struct gw_pgoutput_relation *r, struct gw_buf
     }
 }
 
-bool gw_pgoutput_same(const struct gw_pgoutput_relation *r, const char *const *type_names, struct gw_buf *difference)
+static void compare_planned(const struct gw_pgoutput_relation *r, const char *const *type_names, struct gw_buf *words)
 {
     const struct gw_collection *planned = r->collection;
-    if (!planned)
-        return true;
-    gw_autobuf struct gw_buf words = {0};
     for (size_t p = 0; p < planned->column_count; p++) {
         const struct gw_column *column = &planned->columns[p];
         uint16_t i = 0;
         while (i < r->column_count && r->places[i] != (int32_t)p)
             i++;
         if (i == r->column_count && !column->generated)
-            differ(&words, "column %s is gone", column->name);
+            differ(words, "column %s is gone", column->name);
         else if (i < r->column_count && column->generated)
-            differ(&words, "column %s is no longer generated", column->name);
+            differ(words, "column %s is no longer generated", column->name);
         else if (i < r->column_count && strcmp(column->type, type_names[i]) != 0)
-            differ(&words, "column %s: %s became %s", column->name, column->type, type_names[i]);
+            differ(words, "column %s: %s became %s", column->name, column->type, type_names[i]);
     }
+    compare_identity(r, words);
+}
+
+bool gw_pgoutput_only_more(const struct gw_pgoutput_relation *r, const char *const *type_names)
+{
+    gw_autobuf struct gw_buf words = {0};
+    compare_planned(r, type_names, &words);
+    return words.len == 0;
+}
+
+bool gw_pgoutput_same(const struct gw_pgoutput_relation *r, const char *const *type_names, struct gw_buf *difference)
+{
+    gw_autobuf struct gw_buf words = {0};
+    if (!r->collection)
+        return true;
+    compare_planned(r, type_names, &words);
     for (uint16_t i = 0; i < r->column_count; i++)
         if (r->places[i] < 0)
             differ(&words, "column %s %s is new", r->columns[i].name, type_names[i]);
-    compare_identity(r, &words);
     gw_buf_add(difference, words.data, words.len);
     return words.len == 0;
 }

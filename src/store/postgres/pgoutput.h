@@ -80,5 +80,7 @@ const struct gw_pgoutput_relation *gw_pgoutput_find(const struct gw_pgoutput *de
  * A relation outside the schema is always the same. */
 bool gw_pgoutput_same(const struct gw_pgoutput_relation *relation, const char *const *type_names,
                       struct gw_buf *difference);
+/* Does it differ in nothing but columns that the plan does not know? Their values are left out of the rows. */
+bool gw_pgoutput_only_more(const struct gw_pgoutput_relation *relation, const char *const *type_names);
 
 #endif
