@@ -160,27 +160,3 @@ bool gw_copy_rows(const struct gw_copy_options *options, struct gw_copy_report *
     copy_run_release(&run);
     return ok;
 }
-
-bool gw_copy_plan_chunks(const struct gw_copy_options *options, uint64_t *chunks, struct gw_error *err)
-{
-    struct copy_run run;
-    if (!copy_run_init(&run, options, err))
-        return false;
-    bool ok = copy_reconcile(&run, err) && copy_split(&run, 0, err);
-    if (chunks)
-        *chunks = run.chunks_known;
-    copy_run_release(&run);
-    return ok;
-}
-
-bool gw_copy_reconcile(const struct gw_copy_options *options, struct gw_copy_report *report, struct gw_error *err)
-{
-    struct copy_run run;
-    *report = (struct gw_copy_report){0};
-    if (!copy_run_init(&run, options, err))
-        return false;
-    bool ok = copy_reconcile(&run, err);
-    *report = run.report;
-    copy_run_release(&run);
-    return ok;
-}

@@ -64,14 +64,7 @@ struct gw_copy_options {
     void *progress_arg;
 };
 
-/* Puts the journal right and cuts every collection into chunks, without loading any; what was cut before stays. Not
- * needed before gw_copy_rows. *chunks (may be NULL) is how many there are now. */
-GW_MUST_CHECK bool gw_copy_plan_chunks(const struct gw_copy_options *, uint64_t *chunks, struct gw_error *);
-
 /* Puts the journal right, splits, loads and builds key indexes, all at once. *report is filled on failure, too. */
 GW_MUST_CHECK bool gw_copy_rows(const struct gw_copy_options *, struct gw_copy_report *, struct gw_error *);
-
-/* Puts the journal right with the target's checkpoints alone (adopt). */
-GW_MUST_CHECK bool gw_copy_reconcile(const struct gw_copy_options *, struct gw_copy_report *, struct gw_error *);
 
 #endif

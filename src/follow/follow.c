@@ -230,11 +230,6 @@ void gw_follow_give_up(struct gw_follow *f, const struct gw_error *why)
     follow_block(f, GW_FOLLOW_FAILED, why->message);
 }
 
-const char *gw_follow_stream(const struct gw_follow *f)
-{
-    return f->stream;
-}
-
 /* ---- permission to apply ---- */
 
 static void fact_name(const struct gw_follow *f, char out[64])

@@ -115,7 +115,6 @@ GW_MUST_CHECK bool gw_follow_pause_apply(struct gw_follow *, struct gw_error *);
 void gw_follow_resume_apply(struct gw_follow *);
 
 void gw_follow_status(struct gw_follow *, struct gw_follow_status *out);
-const char *gw_follow_stream(const struct gw_follow *);
 
 /* The waits below wake as soon as it is so. *reached false when the time is over. They fail when the follower cannot
  * get there: blocked by a schema change, failed, stopping (GW_ERR_CANCELLED). timeout_ms < 0: no end. */

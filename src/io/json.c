@@ -105,8 +105,3 @@ bool gw_json_get_array(const json_t *object, const char *key, json_t **out, stru
 {
     return get(object, key, JSON_ARRAY, "an array", out, err);
 }
-
-bool gw_json_get_object(const json_t *object, const char *key, json_t **out, struct gw_error *err)
-{
-    return get(object, key, JSON_OBJECT, "an object", out, err);
-}

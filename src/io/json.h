@@ -30,6 +30,5 @@ GW_MUST_CHECK bool gw_json_get_string(const json_t *object, const char *key, con
 GW_MUST_CHECK bool gw_json_get_int(const json_t *object, const char *key, int64_t *out, struct gw_error *err);
 GW_MUST_CHECK bool gw_json_get_bool(const json_t *object, const char *key, bool *out, struct gw_error *err);
 GW_MUST_CHECK bool gw_json_get_array(const json_t *object, const char *key, json_t **out, struct gw_error *err);
-GW_MUST_CHECK bool gw_json_get_object(const json_t *object, const char *key, json_t **out, struct gw_error *err);
 
 #endif

@@ -14,13 +14,6 @@ void gw_digest_add(struct gw_digest *digest, struct gw_hash128 row_hash, uint64_
     add128(&digest->sum, row_hash);
 }
 
-void gw_digest_merge(struct gw_digest *into, const struct gw_digest *from)
-{
-    into->rows += from->rows;
-    into->bytes += from->bytes;
-    add128(&into->sum, from->sum);
-}
-
 bool gw_digest_equal(const struct gw_digest *a, const struct gw_digest *b)
 {
     return a->rows == b->rows && a->sum.low == b->sum.low && a->sum.high == b->sum.high;

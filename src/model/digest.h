@@ -16,7 +16,6 @@ struct gw_digest {
 };
 
 void gw_digest_add(struct gw_digest *digest, struct gw_hash128 row_hash, uint64_t bytes);
-void gw_digest_merge(struct gw_digest *into, const struct gw_digest *from);
 bool gw_digest_equal(const struct gw_digest *a, const struct gw_digest *b);
 
 #endif

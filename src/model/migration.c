@@ -1,7 +1,6 @@
 #include "model/migration.h"
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/yaml.h"
@@ -577,30 +576,4 @@ void gw_migration_release(struct gw_migration *migration)
     free(migration->state);
     free(migration->state_folder);
     *migration = (struct gw_migration){0};
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct gw_migration_store *const *left = a;
-    const struct gw_migration_store *const *right = b;
-    return strcmp((*left)->name, (*right)->name);
-}
-
-void gw_migration_hash(const struct gw_migration *migration, char out[33])
-{
-    gw_autobuf struct gw_buf text = {0};
-    gw_autofree const struct gw_migration_store **stores = gw_calloc(migration->store_count, sizeof *stores);
-    for (size_t i = 0; i < migration->store_count; i++)
-        stores[i] = &migration->stores[i];
-    qsort(stores, migration->store_count, sizeof *stores, by_name);
-    gw_buf_add(&text, migration->name, strlen(migration->name) + 1);
-    for (size_t i = 0; i < migration->store_count; i++) {
-        gw_buf_add(&text, stores[i]->name, strlen(stores[i]->name) + 1);
-        for (int side = 0; side < 2; side++) {
-            gw_migration_strip_url(stores[i]->side[side].url, &text);
-            gw_buf_addc(&text, 0);
-        }
-    }
-    struct gw_hash128 hash = gw_hash128(text.data, text.len, 0);
-    snprintf(out, 33, "%016llx%016llx", (unsigned long long)hash.high, (unsigned long long)hash.low);
 }

@@ -113,8 +113,6 @@ GW_MUST_CHECK bool gw_migration_parse(const char *text, size_t len, const char *
 void gw_migration_release(struct gw_migration *migration);
 
 bool gw_migration_name_valid(const char *name);
-/* What identifies it for the state: its name, its stores' names and sides, without anything secret. 32 hex digits. */
-void gw_migration_hash(const struct gw_migration *migration, char out[33]);
 
 /* A connection string without its password at all (not "***"): what may be written to a file. Appends. */
 void gw_migration_strip_url(const char *url, struct gw_buf *out);

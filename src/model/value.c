@@ -16,16 +16,6 @@ bool gw_value_equal(const struct gw_value *a, const struct gw_value *b)
     return a->len == b->len && (a->len == 0 || memcmp(a->bytes, b->bytes, a->len) == 0);
 }
 
-bool gw_row_equal(const struct gw_row *a, const struct gw_row *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (uint32_t i = 0; i < a->count; i++)
-        if (!gw_value_equal(&a->values[i], &b->values[i]))
-            return false;
-    return true;
-}
-
 struct gw_row gw_row_copy(struct gw_arena *arena, const struct gw_row *row)
 {
     struct gw_row copy = {.count = row->count};

@@ -33,7 +33,6 @@ struct gw_row {
 };
 
 bool gw_value_equal(const struct gw_value *a, const struct gw_value *b); /* kind and bytes */
-bool gw_row_equal(const struct gw_row *a, const struct gw_row *b);
 /* Deep copies into the arena. */
 struct gw_row gw_row_copy(struct gw_arena *arena, const struct gw_row *row);
 struct gw_value gw_value_text(const char *text); /* borrows; NULL gives GW_VALUE_NULL */

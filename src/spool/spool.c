@@ -155,11 +155,6 @@ void gw_spool_close(struct gw_spool *spool)
     spool_free(spool);
 }
 
-bool gw_spool_remove(const char *dir, struct gw_error *err)
-{
-    return gw_remove_tree(dir, err);
-}
-
 /* ---- sizes ------------------------------------------------------------------------------------------------------------- */
 
 struct gw_position gw_spool_end(struct gw_spool *spool)

@@ -73,6 +73,5 @@ struct gw_spool_place gw_spool_tell(struct gw_spool_reader *);
 GW_MUST_CHECK bool gw_spool_seek(struct gw_spool_reader *, struct gw_spool_place, struct gw_error *);
 /* Segments wholly before `applied` (durable on the target) may go. */
 GW_MUST_CHECK bool gw_spool_trim(struct gw_spool *, const struct gw_position *applied, struct gw_error *);
-GW_MUST_CHECK bool gw_spool_remove(const char *dir, struct gw_error *); /* the whole spool, on abort and finish */
 
 #endif

@@ -81,11 +81,6 @@ bool gw_state_exists(const char *folder)
     return gw_file_exists(path);
 }
 
-const char *gw_state_folder(const struct gw_state *state)
-{
-    return state->folder;
-}
-
 const char *gw_state_migration_id(const struct gw_state *state)
 {
     return state->migration_id;

@@ -35,7 +35,6 @@ void gw_state_close(struct gw_state *); /* NULL is fine; releases the lock */
 bool gw_state_exists(const char *folder);
 /* pid of the live runner that holds the lock, 0 when none. */
 int gw_state_runner_pid(const char *folder);
-const char *gw_state_folder(const struct gw_state *);
 const char *gw_state_migration_id(const struct gw_state *); /* random, made at creation; borrowed */
 GW_MUST_CHECK bool gw_state_set_migration_id(struct gw_state *, const char *id, struct gw_error *); /* adopt */
 

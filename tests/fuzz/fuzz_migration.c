@@ -41,12 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct gw_error err = {0};
     struct gw_migration migration;
-    char hash[33];
     char *exact = malloc(size ? size : 1); /* no byte behind the end */
     memcpy(exact, data, size);
     if (gw_migration_parse(exact, size, "fuzz.yaml", &migration, &err)) {
-        gw_migration_hash(&migration, hash);
-        if (!gw_migration_name_valid(migration.name) || migration.store_count == 0 || strlen(hash) != 32)
+        if (!gw_migration_name_valid(migration.name) || migration.store_count == 0)
             abort();
         check_written(&migration);
         gw_migration_release(&migration);

@@ -118,4 +118,4 @@ def test_a_closed_standard_output_is_an_error_not_a_crash(migration):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([m.program, "status", "--json"], cwd=m.directory, stdout=full, stderr=subprocess.PIPE, timeout=20,
                               check=False)
-    assert done.returncode == 4 and b"standard output" in done.stderr, done
+    assert done.returncode == 5 and b"standard output" in done.stderr, done

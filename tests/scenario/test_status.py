@@ -107,6 +107,16 @@ def test_a_way_back_that_is_lost_is_said_to_be_none(pair, migration):
     assert "go back    NONE" in text and "loses 0 rows" not in text
 
 
+def test_the_history_tells_what_happened_when(pair, migration):
+    _, _, m = loaded(pair, migration)
+    m.run("switch", *traps.FLIP)
+    text = m.run("status", "--history").stdout
+    assert re.search(r"^\d{4}-\d\d-\d\dT?.*  stage  copy$", text, re.M), text
+    assert text.index("  copy\n") < text.index("  retain\n") and "green owns the data now" in text
+    events = m.run("status", "--history", "--json").json["events"]
+    assert [e["text"] for e in events if e["kind"] == "stage"] == ["copy", "follow", "switch", "retain"]
+
+
 def test_watch_shows_again_until_it_is_stopped(pair, migration):
     _, _, m = loaded(pair, migration)
     watch = m.popen("status", "--watch", "--json")

@@ -6,6 +6,7 @@
 #define SPOOL_KIT_H
 
 #include "gw_test.h"
+#include "row_equal.h"
 
 #include "base/hash.h"
 #include "spool/spool.h"
@@ -82,8 +83,8 @@ static inline void kit_assert_event(const struct gw_change *got, uint64_t n, uin
     assert_string_equal(got->position.text, want.position.text);
     assert_int_equal(got->collection, want.collection);
     assert_int_equal(got->ours, want.ours);
-    assert_true(gw_row_equal(&got->old, &want.old));
-    assert_true(gw_row_equal(&got->row, &want.row));
+    assert_true(row_equal(&got->old, &want.old));
+    assert_true(row_equal(&got->row, &want.row));
 }
 
 /* Appends; the limit must not be in the way. */

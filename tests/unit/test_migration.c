@@ -325,41 +325,6 @@ static void secrets_stay_out_of_errors(void **state)
     }
 }
 
-static void hash_names_the_migration_without_its_secrets(void **state)
-{
-    (void)state;
-    static const char *const same[] = {
-        "migration: acme\nstores:\n  a: { blue: 'x://u:one@h/d', green: 'y://h/d' }\n  b: { blue: 'x://1', green: 'x://2' }\n",
-        "migration: acme\nstores:\n  b: { blue: 'x://1', green: 'x://2' }\n  a: { blue: 'x://u@h/d', green: 'y://h/d' }\n",
-        ("migration: acme\nstate: z\nstores:\n  a: { blue: 'x://u:2@h/d', green: 'y://h/d?password=3', retain: 1d }\n"
-         "  b: { blue: 'x://1', green: 'x://2' }\n"),
-    };
-    static const char *const other[] = {
-        "migration: acmf\nstores:\n  a: { blue: 'x://u@h/d', green: 'y://h/d' }\n  b: { blue: 'x://1', green: 'x://2' }\n",
-        "migration: acme\nstores:\n  a: { blue: 'x://v@h/d', green: 'y://h/d' }\n  b: { blue: 'x://1', green: 'x://2' }\n",
-        "migration: acme\nstores:\n  a: { green: 'x://u@h/d', blue: 'y://h/d' }\n  b: { blue: 'x://1', green: 'x://2' }\n",
-        "migration: acme\nstores:\n  a: { blue: 'x://u@h/d', green: 'y://h/d' }\n",
-    };
-    char first[33];
-    char hash[33];
-    struct gw_migration m = parse(same[0]);
-    gw_migration_hash(&m, first);
-    assert_int_equal(strlen(first), 32);
-    gw_migration_release(&m);
-    for (size_t i = 1; i < sizeof same / sizeof same[0]; i++) {
-        m = parse(same[i]);
-        gw_migration_hash(&m, hash);
-        assert_string_equal(hash, first);
-        gw_migration_release(&m);
-    }
-    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
-        m = parse(other[i]);
-        gw_migration_hash(&m, hash);
-        assert_string_not_equal(hash, first);
-        gw_migration_release(&m);
-    }
-}
-
 static void files_are_loaded_beside_themselves(void **state)
 {
     (void)state;
@@ -395,7 +360,6 @@ int main(void)
         cmocka_unit_test(bad_files_are_refused_with_place_and_hint),
         cmocka_unit_test(environment_is_filled_in_and_never_parsed_again),
         cmocka_unit_test(secrets_stay_out_of_errors),
-        cmocka_unit_test(hash_names_the_migration_without_its_secrets),
         cmocka_unit_test(files_are_loaded_beside_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,11 +94,6 @@ static void the_commented_file_is_the_short_file(void **state)
     assert_string_equal(m.stores[0].side[1].url, plain.stores[0].side[1].url);
     assert_int_equal(m.stores[0].copy.jobs, plain.stores[0].copy.jobs);
     assert_true(m.stores[0].retain_ms == plain.stores[0].retain_ms);
-    char a[33];
-    char b[33];
-    gw_migration_hash(&m, a);
-    gw_migration_hash(&plain, b);
-    assert_string_equal(a, b);
     gw_migration_release(&m);
     gw_migration_release(&plain);
     for (size_t i = 0; i < gw_settings_count; i++)

@@ -1,5 +1,6 @@
 /* The flat encoding of a change. */
 #include "gw_test.h"
+#include "row_equal.h"
 
 #include "model/change.h"
 
@@ -41,7 +42,7 @@ static struct gw_change random_change(struct gw_arena *arena)
     }
     if (rnd(2))
         change.commit_wall_us = -(int64_t)rnd(UINT32_MAX);
-    change.ours = rnd(2) == 0;
+    *(change.kind == GW_CHANGE_SCHEMA ? &change.carries_plan : &change.ours) = rnd(2) == 0;
     if (rnd(2))
         change.old = random_row(arena);
     if (rnd(2))
@@ -60,8 +61,9 @@ static void assert_same(const struct gw_change *a, const struct gw_change *b)
     assert_string_equal(a->position.text, b->position.text);
     assert_true(a->commit_wall_us == b->commit_wall_us);
     assert_int_equal(a->ours, b->ours);
-    assert_true(gw_row_equal(&a->old, &b->old));
-    assert_true(gw_row_equal(&a->row, &b->row));
+    assert_int_equal(a->carries_plan, b->carries_plan);
+    assert_true(row_equal(&a->old, &b->old));
+    assert_true(row_equal(&a->row, &b->row));
     assert_int_equal(a->text != NULL, b->text != NULL);
     if (a->text)
         assert_string_equal(a->text, b->text);

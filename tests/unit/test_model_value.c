@@ -1,5 +1,6 @@
 /* Values, rows, digests, marks and bounds. */
 #include "gw_test.h"
+#include "row_equal.h"
 
 #include "model/digest.h"
 #include "model/mark.h"
@@ -49,11 +50,11 @@ static void a_row_survives_its_encoding(void **state)
     struct gw_row back = gw_row_decode(&in, &arena);
     assert_false(in.bad);
     assert_int_equal(gw_cursor_left(&in), 0);
-    assert_true(gw_row_equal(&row, &back));
+    assert_true(row_equal(&row, &back));
     struct gw_row copy = gw_row_copy(&arena, &back);
-    assert_true(gw_row_equal(&copy, &row));
+    assert_true(row_equal(&copy, &row));
     memset(out.data, 0xff, out.len);
-    assert_true(gw_row_equal(&copy, &row)); /* deep */
+    assert_true(row_equal(&copy, &row)); /* deep */
     gw_arena_release(&arena);
 }
 
@@ -94,15 +95,14 @@ static void a_digest_counts_duplicates_and_carries(void **state)
 {
     (void)state;
     struct gw_hash128 a = {.low = UINT64_MAX, .high = 1}, b = {.low = 1, .high = UINT64_MAX};
-    struct gw_digest once = {0}, twice = {0}, merged = {0};
+    struct gw_digest once = {0}, twice = {0};
     gw_digest_add(&once, a, 10);
     gw_digest_add(&twice, a, 10);
     gw_digest_add(&twice, a, 10);
     assert_false(gw_digest_equal(&once, &twice));
-    gw_digest_merge(&merged, &once);
-    gw_digest_merge(&merged, &once);
-    assert_true(gw_digest_equal(&merged, &twice));
-    assert_int_equal(merged.bytes, 20);
+    gw_digest_add(&once, a, 10);
+    assert_true(gw_digest_equal(&once, &twice));
+    assert_int_equal(once.bytes, 20);
     struct gw_digest ab = {0}, ba = {0};
     gw_digest_add(&ab, a, 1);
     gw_digest_add(&ab, b, 1);

@@ -1,6 +1,8 @@
 /* The spool as its callers see it: append, read, resume, cut, trim, limits. */
 #include "spool_kit.h"
 
+#include "base/file.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -381,7 +383,7 @@ static void another_stream_a_second_opener_and_a_second_reader_are_refused(void 
     assert_false(gw_spool_open(&options, &other, &err));
     assert_int_equal(err.kind, GW_ERR_CONFLICT);
     assert_contains(err.message, "blue>green");
-    MUST(gw_spool_remove(dir, &err));
+    MUST(gw_remove_tree(dir, &err));
     MUST(gw_spool_open(&options, &other, &err));
     gw_spool_close(other);
     gw_test_rmdir(dir);
@@ -574,7 +576,7 @@ static void a_full_disk_is_said_and_nothing_is_lost(void **state)
     int (*const histories[])(const char *) = {write_until_full, commit_twice};
     for (size_t i = 0; i < 2; i++) {
         struct gw_error err = {0};
-        MUST(gw_spool_remove(dir, &err));
+        MUST(gw_remove_tree(dir, &err));
         fflush(NULL);
         pid_t child = fork();
         if (child == 0)

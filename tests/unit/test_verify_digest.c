@@ -101,11 +101,10 @@ static void digest_of_a_million_rows_is_exact_in_any_order(void **state)
 {
     (void)state;
     enum { N = 1000000 };
-    struct gw_digest up = {0}, down = {0}, off = {0}, parts[3] = {{0}}, merged = {0};
+    struct gw_digest up = {0}, down = {0}, off = {0};
     for (uint64_t i = 0; i < N; i++) {
         struct gw_hash128 hash = gw_hash128(&i, sizeof i, 5);
         gw_digest_add(&up, hash, 8);
-        gw_digest_add(&parts[i % 3], hash, 8);
         uint64_t j = N - 1 - i;
         hash = gw_hash128(&j, sizeof j, 5);
         gw_digest_add(&down, hash, 8);
@@ -113,10 +112,7 @@ static void digest_of_a_million_rows_is_exact_in_any_order(void **state)
             hash.low ^= 1;
         gw_digest_add(&off, hash, 8);
     }
-    for (int i = 0; i < 3; i++)
-        gw_digest_merge(&merged, &parts[i]);
     assert_true(gw_digest_equal(&up, &down));
-    assert_true(gw_digest_equal(&up, &merged));
     assert_false(gw_digest_equal(&up, &off));
     assert_int_equal(up.bytes, 8 * (uint64_t)N);
 }
