@@ -11,18 +11,14 @@ static const struct {
     const char *section, *cell;
     bool setting; /* a value without quotes, whose name is in the cell or beside it */
 } typed[] = {
-    {"statements", "query", false},
-    {"cron_jobs", "command", false},
-    {"triggers", "definition", false},
-    {"settings", "value", true},
-    {"settings", "default", true},
-    {"database_settings", "setting", true},
-    {"settings_that_differ", "blue", true},
-    {"settings_that_differ", "green", true},
+    {"statements", "query", false},         {"cron_jobs", "command", false},
+    {"triggers", "definition", false},      {"settings", "value", true},
+    {"settings", "default", true},          {"database_settings", "setting", true},
+    {"settings_that_differ", "blue", true}, {"settings_that_differ", "green", true},
 };
 
-static const char *const words[] = {"password", "passwd",     "passphrase",  "pwd",    "secret",
-                                    "token",    "credential", "private_key", "apikey", "api_key",
+static const char *const words[] = {"password", "passwd",     "passphrase",   "pwd",    "secret",
+                                    "token",    "credential", "private_key",  "apikey", "api_key",
                                     "auth_key", "bearer",     "authorization"};
 
 /* Behind the first word that gives a secret away, NULL: none. */

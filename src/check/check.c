@@ -106,7 +106,8 @@ static void add_gate_lines(const struct gw_buf *lines, struct gw_findings *findi
         const char *remedy = remedy_in(line);
         if (len > 0)
             gw_findings_add(findings, GW_FINDING_BLOCKS, GW_BLUE, "gate",
-                            remedy ? remedy : "see gate: in the migration file (godwit config), and the gate's own settings",
+                            remedy ? remedy
+                                   : "see gate: in the migration file (godwit config), and the gate's own settings",
                             "%.*s", (int)(remedy ? remedy - line - 2 : (ptrdiff_t)len), line);
         at += len + (at[len] == '\n');
     }

@@ -7,7 +7,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     const char *until = NULL;
     const struct gw_option options[] = {
-        {"until=caught-up", 0, GW_OPTION_TEXT, &until, "caught-up: end when everything blue had at the time is on green"},
+        {"until=caught-up", 0, GW_OPTION_TEXT, &until,
+         "caught-up: end when everything blue had at the time is on green"},
     };
     struct gw_error err;
     int code = gw_cli_parse(cli, command, options, 1, 0, 0);

@@ -50,8 +50,7 @@ static int show(struct gw_cli *cli, json_t *plan)
 static bool write_break_glass(struct gw_journey *journey, enum gw_side side, struct gw_buf *out, struct gw_error *err)
 {
     const struct gw_migration_side *settings = &journey->store->side[side];
-    const struct gw_store_options options = {
-        .url = settings->url, .migration = journey->migration.name, .side = side};
+    const struct gw_store_options options = {.url = settings->url, .migration = journey->migration.name, .side = side};
     const struct gw_store_type *type;
     struct gw_error why;
     if (!gw_store_type_for(settings->url, &type, err))

@@ -40,13 +40,13 @@ static void add_stream(json_t *status, const struct gw_follow_status *follow, en
     gw_streams_convergence(follow, source, &never);
     json_t *stream = json_pack(
         "{s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:I, s:f, s:f, s:I, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "stream",
-        gw_stream_name(source), "doing", doing(follow, never.len > 0), "receiving", follow->receiving, "applying", follow->applying, "caught_up",
-        follow->caught_up, "lag_us", (json_int_t)follow->lag_us, "lag_bytes", (json_int_t)follow->lag_bytes, "lag_rows",
-        (json_int_t)follow->lag_rows, "source_rows_per_second", follow->source_rows_per_second, "apply_rows_per_second",
-        follow->apply_rows_per_second, "spool_bytes", (json_int_t)follow->spool_bytes, "received",
-        follow->received.text, "applied", follow->applied_durable.text, "transactions",
-        (json_int_t)follow->transactions, "foreign_writes", (json_int_t)follow->foreign_writes, "quarantined",
-        (json_int_t)follow->quarantined, "convergence", gw_buf_text(&never), "blocked", follow->blocked);
+        gw_stream_name(source), "doing", doing(follow, never.len > 0), "receiving", follow->receiving, "applying",
+        follow->applying, "caught_up", follow->caught_up, "lag_us", (json_int_t)follow->lag_us, "lag_bytes",
+        (json_int_t)follow->lag_bytes, "lag_rows", (json_int_t)follow->lag_rows, "source_rows_per_second",
+        follow->source_rows_per_second, "apply_rows_per_second", follow->apply_rows_per_second, "spool_bytes",
+        (json_int_t)follow->spool_bytes, "received", follow->received.text, "applied", follow->applied_durable.text,
+        "transactions", (json_int_t)follow->transactions, "foreign_writes", (json_int_t)follow->foreign_writes,
+        "quarantined", (json_int_t)follow->quarantined, "convergence", gw_buf_text(&never), "blocked", follow->blocked);
     json_array_append_new(json_object_get(status, "streams"), stream);
     if (follow->block != GW_FOLLOW_FREE)
         status_block(status, "%s: %s", gw_stream_name(source),
@@ -62,10 +62,11 @@ static void add_held(json_t *status, const struct gw_follow_status *follow, enum
 {
     if (!follow->paused || (stage != GW_STAGE_FOLLOW && stage != GW_STAGE_RETAIN))
         return;
-    status_block(status,
-                 "%s: nothing is applied until foreign keys and triggers are off %s; godwit run goes on with it and says "
-                 "who is in the way",
-                 gw_stream_name(source), gw_side_name(gw_side_other(source)));
+    status_block(
+        status,
+        "%s: nothing is applied until foreign keys and triggers are off %s; godwit run goes on with it and says "
+        "who is in the way",
+        gw_stream_name(source), gw_side_name(gw_side_other(source)));
 }
 
 static void add_streams(struct status_view *view)
@@ -230,8 +231,8 @@ static bool read_rehearsed(struct status_view *view, struct gw_error *err)
 static bool fill(struct status_view *view, struct gw_error *err)
 {
     struct gw_journey *journey = view->journey;
-    if (journey->state && (!add_load(view, err) || !add_verdict(view, err) || !add_quarantine(view, err) ||
-                           !read_rehearsed(view, err)))
+    if (journey->state &&
+        (!add_load(view, err) || !add_verdict(view, err) || !add_quarantine(view, err) || !read_rehearsed(view, err)))
         return false;
     if (!add_sides(view, err))
         return false;
@@ -254,12 +255,11 @@ bool gw_status_take(struct gw_journey *journey, json_t **out, struct gw_error *e
     int runner = gw_state_runner_pid(journey->folder);
     view.runner = runner != 0;
     const struct gw_stage_info *info = gw_stage_info(view.stage);
-    gw_autojson json_t *status =
-        json_pack("{s:s, s:s, s:s, s:I, s:s, s:i, s:[], s:[], s:I, s:[]}", "migration", journey->migration.name,
-                  "stage", info->name, "meaning", info->meaning, "since_us", (json_int_t)since_us, "owner",
-                  view.stage == GW_STAGE_FINISHED || view.stage == GW_STAGE_FINISH ? "green" : "blue", "runner_pid",
-                  runner, "streams", "retained", "spool_limit_bytes",
-                  (json_int_t)journey->store->follow.spool_limit_bytes, "blocks");
+    gw_autojson json_t *status = json_pack(
+        "{s:s, s:s, s:s, s:I, s:s, s:i, s:[], s:[], s:I, s:[]}", "migration", journey->migration.name, "stage",
+        info->name, "meaning", info->meaning, "since_us", (json_int_t)since_us, "owner",
+        view.stage == GW_STAGE_FINISHED || view.stage == GW_STAGE_FINISH ? "green" : "blue", "runner_pid", runner,
+        "streams", "retained", "spool_limit_bytes", (json_int_t)journey->store->follow.spool_limit_bytes, "blocks");
     view.status = status;
     if (!fill(&view, err))
         return false;

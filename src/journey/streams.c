@@ -235,8 +235,9 @@ void gw_streams_convergence(const struct gw_follow_status *status, enum gw_side 
     add_rate(out, status->source_rows_per_second);
     gw_buf_adds(out, " rows/s, apply ");
     add_rate(out, status->apply_rows_per_second);
-    gw_buf_addf(out,
-                ": never. Give %s more CPU and faster disk, drop indexes on %s that can be made after the move, or raise "
-                "follow.batch_rows",
-                target, target);
+    gw_buf_addf(
+        out,
+        ": never. Give %s more CPU and faster disk, drop indexes on %s that can be made after the move, or raise "
+        "follow.batch_rows",
+        target, target);
 }

@@ -111,10 +111,11 @@ static int say_what_is_left(struct gw_journey *journey, enum gw_verb verb, unsig
                        gw_side_name(left & (1u << GW_BLUE) ? GW_GREEN : GW_BLUE));
     *result = json_pack("{s:b, s:O}", "nothing_left", 0, "left", names);
     (void)!gw_fail(err, GW_ERR_CONFLICT, "%s could not be cleaned: what godwit made there is there still", name);
-    (void)!gw_error_hint(err,
-                         "godwit %s again once it answers, or the SQL of godwit plan --break-glass SIDE; gone for good: "
-                         "delete the folder %s",
-                         gw_verb_name(verb), journey->folder);
+    (void)!gw_error_hint(
+        err,
+        "godwit %s again once it answers, or the SQL of godwit plan --break-glass SIDE; gone for good: "
+        "delete the folder %s",
+        gw_verb_name(verb), journey->folder);
     return (int)gw_error_exit(err);
 }
 
@@ -158,8 +159,9 @@ struct said {
 static bool ask_side(struct gw_journey *journey, enum gw_side side, struct said *said, struct gw_error *err)
 {
     *said = (struct said){0};
-    said->asked = gw_journey_connect_side(journey, side, &said->why) &&
-                  journey->sides[side]->type->ownership->get(journey->sides[side], &said->owner, &said->home, &said->why);
+    said->asked =
+        gw_journey_connect_side(journey, side, &said->why) &&
+        journey->sides[side]->type->ownership->get(journey->sides[side], &said->owner, &said->home, &said->why);
     if (!said->asked && said->why.kind == GW_ERR_CANCELLED) {
         *err = said->why;
         return false;
