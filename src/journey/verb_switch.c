@@ -120,8 +120,7 @@ static bool definitions(void *arg, enum gw_side from, bool *changed, struct gw_b
     struct gw_store *store = change->journey->sides[from];
     bool moved = true;
     *changed = false;
-    if (store->type->catalog->glance &&
-        !store->type->catalog->glance(store, &change->definitions, &moved, making, err))
+    if (store->type->catalog->glance && !store->type->catalog->glance(store, &change->definitions, &moved, making, err))
         return false;
     return !moved || gw_definitions_compare(change->journey, from, changed, err);
 }
@@ -241,8 +240,8 @@ static const char *pause_fact(enum gw_side from)
 static void keep_pause(struct gw_journey *journey, const struct gw_switch_options *options,
                        const struct gw_switch_result *done)
 {
-    gw_autojson json_t *value = json_pack("{s:I, s:b}", "us", (json_int_t)done->pause_us, "rehearsed",
-                                          options->rehearse);
+    gw_autojson json_t *value =
+        json_pack("{s:I, s:b}", "us", (json_int_t)done->pause_us, "rehearsed", options->rehearse);
     struct gw_error err;
     if (!gw_state_put(journey->state, pause_fact(options->from), value, &err))
         gw_warn("the journal could not be written: %s", err.message);

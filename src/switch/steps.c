@@ -230,7 +230,8 @@ static bool flip_row(struct gw_store *store, const struct gw_owner *expected, en
     return false;
 }
 
-/* The epoch was raised without a flip, by us or by the watchdog: the flip can not come any more. The other row follows. */
+/* The epoch was raised without a flip, by us or by the watchdog: the flip can not come any more. The other row goes
+ * along. */
 static bool flip_is_off(struct gw_switch_run *run, struct gw_error *err)
 {
     bool done, installed;
@@ -252,8 +253,8 @@ static bool settle_doubt(struct gw_switch_run *run, struct gw_error *err)
 {
     struct gw_error why = *err, tried;
     int64_t deadline_us = gw_mono_us() + (int64_t)DOUBT_MS * 1000;
-    gw_switch_say(run->options, "the answer of the flip on %s was lost (%s): asking for it", gw_side_name(run->from->side),
-                  why.message);
+    gw_switch_say(run->options, "the answer of the flip on %s was lost (%s): asking for it",
+                  gw_side_name(run->from->side), why.message);
     do {
         bool done = false, installed = false;
         struct gw_owner now;

@@ -7,8 +7,8 @@
  * (gw_switch_recover), from any machine.
  *
  * Never two writable sides: the new side's fence is up from the end of its load and is lowered only after the old
- * side's is up and the old owner row has been flipped by compare-and-set on the epoch. A switcher that calls off its own
- * switch before it tried to flip leaves the epoch as it is. Whoever undoes another's switch (the watchdog, the next
+ * side's is up and the old owner row has been flipped by compare-and-set on the epoch. A switcher that calls off its
+ * own switch before it tried to flip leaves the epoch as it is. Whoever undoes another's switch (the watchdog, the next
  * command) raises it first, and so does a switcher whose flip was not answered: then the old flip can not be committed
  * any more, or it is there and is carried forward. A fence is lowered only where the side's own row names it.
  *
@@ -35,8 +35,8 @@ struct gw_switch_hooks { /* what the stage needs of the rest of the journey; all
     void (*lease_release)(void *arg);
     /* It was taken and not all could be undone: nobody renews it any more, and the watchdog brings traffic back. */
     void (*lease_leave)(void *arg);
-    /* Whether definitions on `from` changed since `blockers` looked, quick enough for the pause; `making`: sessions that
-     * change them in transactions that have not ended. May be NULL. */
+    /* Whether definitions on `from` changed since `blockers` looked, quick enough for the pause; `making`: sessions
+     * that change them in transactions that have not ended. May be NULL. */
     GW_MUST_CHECK bool (*definitions)(void *arg, enum gw_side from, bool *changed, struct gw_buf *making,
                                       struct gw_error *err);
     /* From here on nothing of this side's log is applied on the other, until it is released; out of the pause. A side
@@ -92,7 +92,8 @@ GW_MUST_CHECK bool gw_switch_run(const struct gw_switch_options *, struct gw_swi
 GW_MUST_CHECK bool gw_switch_owner(struct gw_store *const sides[2], struct gw_owner *owner, bool *torn,
                                    struct gw_error *);
 /* Brings both sides to one owner after a kill: carries a torn flip forward, otherwise undoes; raises the epoch where
- * it undoes; what is off the owner is put on; fence up on the other side, down on the owner; gate (may be NULL) pointed at the owner and open.
+ * it undoes; what is off the owner is put on; fence up on the other side, down on the owner; gate (may be NULL) pointed
+ * at the owner and open.
  * Idempotent. */
 GW_MUST_CHECK bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *schema,
                                      struct gw_gate *gate, enum gw_side *owner, struct gw_buf *done, struct gw_error *);

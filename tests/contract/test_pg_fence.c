@@ -365,6 +365,33 @@ static void the_owner_changes_hands_once(void **state)
     assert_false(installed);
 }
 
+/* A flip that is under way, or whose commit hangs, holds the row. */
+static void the_fence_waits_for_a_change_of_owner(void **state)
+{
+    NEEDS_SERVERS(state)
+    struct pg_world *w = *state;
+    struct gw_error err = {0};
+    struct gw_position at;
+    bool raised = false, done = true;
+    struct gw_owner row;
+    bool installed;
+    make(w);
+    raise_fence(w, &at);
+    const struct gw_ownership_facet *home = w->store[GW_BLUE]->type->ownership;
+    MUST(home->get(w->store[GW_BLUE], &row, &installed, &err));
+    PGconn *flip = w->admin[GW_BLUE];
+    pg_do(flip, "BEGIN; UPDATE godwit.owner SET owner = 'green', epoch = epoch + 1");
+    assert_false(fence_of(w)->lower(w->store[GW_BLUE], &err));
+    assert_int_equal(err.kind, GW_ERR_RETRY);
+    assert_false(home->compare_and_set(w->store[GW_BLUE], &row, GW_BLUE, &done, &err));
+    assert_int_equal(err.kind, GW_ERR_RETRY);
+    pg_do(flip, "COMMIT");
+    assert_false(fence_of(w)->lower(w->store[GW_BLUE], &err));
+    assert_int_equal(err.kind, GW_ERR_CONFLICT);
+    MUST(fence_of(w)->is_raised(w->store[GW_BLUE], &raised, &err));
+    assert_true(raised);
+}
+
 static void sessions_of_others_are_counted_and_ended(void **state)
 {
     NEEDS_SERVERS(state)
@@ -411,6 +438,7 @@ int main(void)
         PG_TEST(the_stream_reaches_the_fence_promptly),
         PG_TEST(a_probe_and_holes_tell_whether_it_holds),
         PG_TEST(the_owner_changes_hands_once),
+        PG_TEST(the_fence_waits_for_a_change_of_owner),
         PG_TEST(sessions_of_others_are_counted_and_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ def waits_for_the_owner_row(side):
 
 
 def hook_gate(folder, **more):
-    """A balancer in files: "parked" while traffic waits, "side" where it goes. Its unpark works while "refuses" is away."""
+    """A balancer in files: "parked" while traffic waits, "side" where it goes; unpark fails while "refuses" is there."""
     (folder / "side").write_text("blue\n")
     return {"type": "hook", "park": f"touch {folder}/parked",
             "unpark": f"test ! -e {folder}/refuses || {{ echo unpark >> {folder}/refused; exit 7; }};"
@@ -53,7 +53,7 @@ def test_a_flip_that_commits_while_it_is_being_undone_is_carried_on(pair, migrat
     wait_until(lambda: waits_for_the_owner_row(blue), 15, "the watchdog at the owner row")
     flip.commit()
     flip.close()
-    wait_until(lambda: rows_of(blue, green) == [("green", 2)] * 2 and writable(green), 15, "green to own and to be open")
+    wait_until(lambda: rows_of(blue, green) == [("green", 2)] * 2 and writable(green), 15, "green to own and be open")
     assert not writable(blue)
     traps.catch_up(m)
     assert m.status()["owner"] == "green" and not writable(blue)
@@ -63,7 +63,7 @@ def test_a_flip_that_commits_while_it_is_being_undone_is_carried_on(pair, migrat
 
 
 def switch_whose_answer_is_lost(own_pair, migration, new_proxy, tmp_path):
-    """Blue's COMMIT of the flip waits for a synchronous standby when the connection is lost: the row shows as before."""
+    """Blue's COMMIT of the flip waits for a synchronous standby when the connection is lost: the row is as before."""
     blue, green = own_pair
     writers.create_tables(blue, rows=50)
     proxy = new_proxy(blue.server)
@@ -137,7 +137,8 @@ def test_torn_owner_rows_are_brought_to_one_by_the_next_command(pair, migration)
 def test_traffic_goes_on_although_letting_it_go_on_failed_when_the_switch_was_undone(pair, migration, tmp_path):
     blue, green = pair
     writers.create_tables(blue, rows=50)
-    m = migration(blue, green, gate=hook_gate(tmp_path, lease="1s"), switch={"pause_budget": "2s", "lock_timeout": "1s"})
+    m = migration(blue, green, gate=hook_gate(tmp_path, lease="1s"),
+                  switch={"pause_budget": "2s", "lock_timeout": "1s"})
     traps.load(m)
     (tmp_path / "refuses").touch()
     around = blue.connect("app", autocommit=False, application_name="long-report")

@@ -559,6 +559,8 @@ static void fingerprint_changes_with_ddl_and_with_nothing_else(void **state)
     char *include[] = {gw_strdup(SPACE ".fp*")};
     struct gw_filter filter = {.include_count = 1, .include = include};
     const struct gw_catalog_facet *catalog = p->blue->type->catalog;
+    gw_autobuf struct gw_buf making = {0};
+    bool moved = true;
     run(p->blue_owner, "CREATE TABLE fp (id serial PRIMARY KEY, v text DEFAULT 'a'); CREATE INDEX fp_v ON fp (v)");
     MUST(catalog->fingerprint(p->blue, &filter, &first, &err));
     run(p->blue_owner, "INSERT INTO fp (v) SELECT 'x' FROM generate_series(1, 1000); ANALYZE fp");
@@ -567,6 +569,13 @@ static void fingerprint_changes_with_ddl_and_with_nothing_else(void **state)
                        "CREATE TABLE other_than_fp (a int); TRUNCATE fp");
     MUST(catalog->fingerprint(p->blue, &filter, &now, &err));
     assert_string_equal(gw_buf_text(&first), gw_buf_text(&now));
+    gw_autobuf struct gw_buf still = {0};
+    MUST(catalog->glance(p->blue, &still, &moved, &making, &err));
+    run(p->blue_owner, "INSERT INTO fp (v) VALUES ('y'); ANALYZE fp");
+    run(p->blue_owner, "VACUUM fp");
+    MUST(catalog->glance(p->blue, &still, &moved, &making, &err));
+    assert_false(moved);
+    assert_string_equal(gw_buf_text(&making), "");
     static const char *const ddl[] = {
         "ALTER TABLE fp ALTER v SET DEFAULT 'b'",
         "ALTER TABLE fp ADD w int",
@@ -585,13 +594,22 @@ static void fingerprint_changes_with_ddl_and_with_nothing_else(void **state)
         "DROP TABLE fp_new",
     };
     for (size_t i = 0; i < sizeof ddl / sizeof ddl[0]; i++) {
+        gw_autobuf struct gw_buf seen = {0};
+        MUST(catalog->glance(p->blue, &seen, &moved, &making, &err));
         run(p->blue_owner, ddl[i]);
+        MUST(catalog->glance(p->blue, &seen, &moved, &making, &err));
+        if (!moved)
+            fail_msg("a glance does not notice: %s", ddl[i]);
         gw_buf_clear(&first);
         gw_buf_add(&first, now.data, now.len);
         MUST(catalog->fingerprint(p->blue, &filter, &now, &err));
         if (strcmp(gw_buf_text(&first), gw_buf_text(&now)) == 0)
             fail_msg("not noticed: %s", ddl[i]);
     }
+    run(p->blue_owner, "BEGIN; CREATE TABLE fp_unseen (a int)");
+    MUST(catalog->glance(p->blue, &still, &moved, &making, &err));
+    assert_non_null(strstr(gw_buf_text(&making), "app_owner"));
+    run(p->blue_owner, "ROLLBACK");
     free(include[0]);
 }
 

@@ -1,6 +1,6 @@
--- Where definitions stand (see catalog_fingerprint.sql), how many rows there are and which were written at or after the
--- transaction $1 (NULL: the oldest that runs now). A change leaves a row with a transaction that was not visible before,
--- or a row less; VACUUM and ANALYZE write in place and leave none. Returns that transaction and the figure.
+-- Where definitions stand (see catalog_fingerprint.sql): how many rows there are, and the sum of who wrote those of
+-- transaction $1 and later (NULL: the oldest that runs now). A change leaves a row of a transaction that was not visible
+-- before, or a row less; VACUUM and ANALYZE write in place and leave none. Returns that transaction and the figure.
 WITH base AS MATERIALIZED (
     SELECT coalesce($1::text, (txid_snapshot_xmin(txid_current_snapshot()) % 4294967296)::text)::xid AS since
 )

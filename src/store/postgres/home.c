@@ -147,8 +147,9 @@ static bool compare_and_set(struct gw_store *base, const struct gw_owner *expect
     gw_pg_add_literal(&sql, expected->migration_id);
     gw_buf_adds(&sql, " RETURNING epoch");
     /* synchronous_commit is the database's own default otherwise, and may be off. */
-    bool fine = gw_pg_exec(store, conn, "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 2000", err) &&
-                gw_pg_query(store, conn, gw_buf_text(&sql), 0, NULL, &r, err);
+    bool fine =
+        gw_pg_exec(store, conn, "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 2000", err) &&
+        gw_pg_query(store, conn, gw_buf_text(&sql), 0, NULL, &r, err);
     bool changed = fine && PQntuples(r) == 1;
     PQclear(r);
     GW_CRASH_POINT("postgres.owner.before_commit");
@@ -229,7 +230,8 @@ static bool leftovers(struct gw_store *base, struct gw_buf *lines, struct gw_err
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     bool fine =
-        add_rows(store, conn, "SELECT 'replication slot ' || slot_name FROM pg_replication_slots"
+        add_rows(store, conn,
+                 "SELECT 'replication slot ' || slot_name FROM pg_replication_slots"
                  " WHERE slot_name = $1 AND database = current_database()",
                  store->slot, lines, err) &&
         add_rows(store, conn, "SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = $1",

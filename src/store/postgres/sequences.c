@@ -159,8 +159,7 @@ bool gw_pg_sync_sequences(struct gw_store *from_base, struct gw_store *to_base, 
 bool gw_pg_missing_sequences(struct gw_store *from, struct gw_store *to, struct gw_buf *lines, struct gw_error *err)
 {
     struct sequences source = {0}, target = {0};
-    bool fine =
-        learn(gw_pg_store_of(from), false, &source, err) && learn(gw_pg_store_of(to), false, &target, err);
+    bool fine = learn(gw_pg_store_of(from), false, &source, err) && learn(gw_pg_store_of(to), false, &target, err);
     for (size_t i = 0; fine && i < source.count; i++) {
         const struct sequence *s = &source.items[i];
         if (!s->owned && !bsearch(s, target.items, target.count, sizeof *s, compare))
