@@ -386,7 +386,7 @@ static bool apply_permitted(struct follow_applier *a, struct gw_error *err, bool
 static bool apply_prepare(struct follow_applier *a, struct gw_error *err)
 {
     struct gw_follow *f = a->f;
-    follow_join_init(&a->join, f->options.source, f->options.schema, f->options.state, f->stream);
+    follow_join_init(&a->join, f->options.source, f->options.target, f->options.schema, f->options.state, f->stream);
     a->net = follow_net_new(f->options.schema);
     bool ok = !f->has_horizon || follow_join_load(&a->join, f->chunks, f->horizon_order, err);
     pthread_mutex_lock(&f->lock);

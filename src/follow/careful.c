@@ -259,8 +259,12 @@ static bool careful_commit(struct follow_applier *a, bool *open, const struct gw
         return follow_pass(a, end, err);
     if (!careful_begin(a, open, end, err) || !follow_note_canaries(a, err))
         return false;
-    if (follow_commit(a, end, false, err))
+    bool refetched = a->counts.refetched > 0;
+    if (follow_commit(a, end, false, err)) {
+        if (refetched)
+            GW_CRASH_POINT("follow.refetch.after_commit");
         return true;
+    }
     if (!is_about_data(err->kind) || a->error_of != FOLLOW_ERROR_DATA)
         return false;
     /* No single change is at fault that we could name: the transaction as a whole goes into quarantine. */

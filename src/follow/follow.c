@@ -293,7 +293,7 @@ static bool allow_by_marks(struct gw_follow *f, struct gw_state *chunks, struct 
         return false;
     if (good && at.order > f->horizon_order)
         return true; /* an earlier process came past all marks */
-    follow_join_init(&probe, f->options.source, f->options.schema, f->options.state, f->stream);
+    follow_join_init(&probe, f->options.source, f->options.target, f->options.schema, f->options.state, f->stream);
     bool ready = follow_join_load(&probe, chunks, 0, err);
     follow_join_release(&probe);
     if (!ready || (!good && !horizon_take(f, high, count, err)) || !marker_write(f, "horizon", token, err))

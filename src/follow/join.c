@@ -1,15 +1,16 @@
 #include "follow/join.h"
 
 #include "base/mem.h"
+#include "io/json.h"
 
 #include <inttypes.h>
 
 #define JOIN_LOOK_AT_ALL 64 /* so few marks are looked at one by one before the source is asked */
 
-void follow_join_init(struct follow_join *join, struct gw_store *source, const struct gw_schema *schema,
-                      struct gw_state *state, const char *stream)
+void follow_join_init(struct follow_join *join, struct gw_store *source, struct gw_store *target,
+                      const struct gw_schema *schema, struct gw_state *state, const char *stream)
 {
-    *join = (struct follow_join){.source = source, .schema = schema, .state = state};
+    *join = (struct follow_join){.source = source, .target = target, .schema = schema, .state = state};
     snprintf(join->fact, sizeof join->fact, "follow.%s.refetched", stream);
 }
 
@@ -151,9 +152,27 @@ static bool refetched_save(struct follow_join *join, struct gw_error *err)
         json_set_order(row, "until", join->refetched[i].until_order);
         json_array_append_new(rows, row);
     }
-    bool ok = gw_state_put(join->state, join->fact, rows, err);
+    /* Before the target commits: marks of what was rolled back are told by their place. */
+    gw_autobuf struct gw_buf text = {0};
+    gw_json_dump(rows, 0, &text);
+    bool ok = join->target->type->ownership->note(join->target, join->fact, gw_buf_text(&text), err) &&
+              gw_state_put(join->state, join->fact, rows, err);
     json_decref(rows);
     return ok;
+}
+
+/* The state's, or what the target knows where the state is a new one. */
+static bool refetched_get(struct follow_join *join, json_t **rows, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf text = {0};
+    if (!gw_state_get(join->state, join->fact, rows, err))
+        return false;
+    if (*rows)
+        return true;
+    if (!join->target->type->ownership->noted(join->target, join->fact, &text, err))
+        return false;
+    return text.len == 0 ||
+           gw_json_parse(gw_buf_text(&text), text.len, "the rows read again, noted on the target", rows, err);
 }
 
 static bool hex_read(const char *hex, struct gw_buf *out)
@@ -195,7 +214,7 @@ bool follow_join_load_refetched(struct follow_join *join, uint64_t applied_order
 {
     json_t *rows = NULL;
     refetched_drop_all(join);
-    if (!gw_state_get(join->state, join->fact, &rows, err))
+    if (!refetched_get(join, &rows, err))
         return false;
     bool ok = true;
     for (size_t i = 0; ok && i < json_array_size(rows); i++)

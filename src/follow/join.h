@@ -3,8 +3,8 @@
  * holds the key, and by nothing else. A change applies if and only if that mark did not see its transaction.
  *
  * Behind the horizon, taken after the last chunk's mark, no mark can have seen anything. A row that was read again
- * from the source has a mark of its own, that decides for its key from there on; those are kept in the state, so that
- * a restart knows them.
+ * from the source has a mark of its own, that decides for its key from there on; those are kept in the state and, for
+ * whoever adopts the migration without it, in the target's home.
  *
  * Owned by the applier's thread.
  */
@@ -33,7 +33,7 @@ struct follow_refetched {
 };
 
 struct follow_join {
-    struct gw_store *source;
+    struct gw_store *source, *target;
     const struct gw_schema *schema;
     struct gw_state *state;
     char fact[64]; /* name of the refetched rows in the state */
@@ -53,8 +53,8 @@ struct follow_question {
     enum follow_verdict *verdict;
 };
 
-void follow_join_init(struct follow_join *join, struct gw_store *source, const struct gw_schema *schema,
-                      struct gw_state *state, const char *stream);
+void follow_join_init(struct follow_join *join, struct gw_store *source, struct gw_store *target,
+                      const struct gw_schema *schema, struct gw_state *state, const char *stream);
 void follow_join_release(struct follow_join *join);
 /* Loads the chunks and the refetched rows. Every collection must be keyed. */
 GW_MUST_CHECK bool follow_join_load(struct follow_join *join, struct gw_state *chunks, uint64_t horizon_order,
