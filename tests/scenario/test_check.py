@@ -292,6 +292,7 @@ def test_check_finds_what_is_wrong_and_its_fixes_mend_it(pair, migration):
         make_everything_wrong(sides)
         found, report = findings(move, expect=runner.NO)
         assert not [f for f in report["findings"] if f["id"] == "not-looked"], report
+        assert all(f["fix"].strip() for f in report["findings"]), report
         for side, name, severity, _, _ in TOGETHER:
             assert (side, name) in found, f"{side} {name} not found"
             finding = found[side, name]
@@ -407,6 +408,96 @@ def test_check_finds_settings_that_stop_a_move_and_a_restart_mends_them(own_pair
     assert ("green", "idle-slots") in found
 
 
+RARE_ON_BLUE = """
+    ALTER ROLE godwit CONNECTION LIMIT 15;
+    CREATE TABLE public.ours (id int PRIMARY KEY); ALTER TABLE public.ours OWNER TO godwit;
+    CREATE EXTENSION pageinspect VERSION '1.9'; CREATE EXTENSION pg_buffercache VERSION '1.2';
+    CREATE ROLE seller; GRANT seller TO godwit;
+    CREATE TABLE public.sales (id int PRIMARY KEY, town text COLLATE pg_catalog.odd); ALTER TABLE public.sales OWNER TO seller;
+    CREATE COLLATION public.dated (provider = icu, locale = 'de');
+    CREATE TABLE public.towns (id int PRIMARY KEY, name text COLLATE public.dated);
+    ALTER TABLE public.towns OWNER TO app_owner;
+    UPDATE pg_collation SET collversion = '0' WHERE collname = 'dated';
+    UPDATE pg_database SET datfrozenxid = (4294967296 + txid_current() - 1300000000)::text::xid
+        WHERE datname = current_database();
+"""
+
+# Side, id, severity, whether its fix, run as it stands, makes it go away at once.
+RARE = [
+    ("blue", "wal-retention", "warning", True),
+    ("blue", "wal-disk", "info", False),
+    ("blue", "role-owns", "warning", False),
+    ("blue", "role-limits", "warning", True),
+    ("blue", "wraparound", "warning", False),
+    ("blue", "temporary-tables", "info", False),
+    ("blue", "collation-versions", "warning", True),
+    ("green", "load-settings", "info", True),
+    ("green", "extension-version", "warning", True),
+    ("green", "role-owner", "blocks", True),
+    ("green", "collation-missing", "blocks", False),
+    ("green", "tablespaces", "warning", False),
+    ("green", "capacity", "warning", False),
+    ("green", "libraries", "warning", False),
+    ("green", "green-disk", "info", False),
+]
+
+
+def test_check_finds_what_is_rarer_and_its_fixes_mend_it(own_pair, migration):
+    blue, green = own_pair
+    sides = {"blue": blue, "green": green}
+    blue.owner_sql(SCHEMA)
+    green.server.set(max_connections=40)
+    green.server.restart()
+    blue.server.set(shared_preload_libraries="pg_stat_statements")
+    blue.server.restart()
+    blue.sql("CREATE COLLATION pg_catalog.odd (provider = icu, locale = 'sv')")
+    blue.sql(RARE_ON_BLUE)
+    connection = blue.connect()
+    connection.cursor().execute("SET allow_in_place_tablespaces = true")
+    connection.cursor().execute("CREATE TABLESPACE attic LOCATION ''")
+    connection.cursor().execute("ALTER TABLE public.orders SET TABLESPACE attic")
+    connection.cursor().execute("CREATE TEMPORARY TABLE scratch (id int)")
+    green.sql("CREATE ROLE seller; CREATE EXTENSION pageinspect VERSION '1.8';"
+              "CREATE EXTENSION pg_buffercache VERSION '1.3'")
+    move = migration(blue, green)
+    found, report = findings(move, expect=runner.NO)
+    for side, name, severity, _ in RARE:
+        assert (side, name) in found and found[side, name]["severity"] == severity, (side, name, report)
+        assert found[side, name]["fix"], (side, name)
+    connection.close()
+    fixing = [case for case in RARE if case[3]]
+    for side, name, _, _ in fixing:
+        psql(sides[side], found[side, name]["fix"])
+    left, _ = findings(move)
+    for side, name, _, _ in fixing:
+        assert (side, name) not in left, left[side, name]
+    assert ("blue", "temporary-tables") not in left
+
+
+def test_check_finds_a_superuser_and_a_database_whose_collation_has_another_version(new_server, migration):
+    server = new_server(None, "icu")
+    blue = roles.Database(server, options="LOCALE_PROVIDER icu ICU_LOCALE 'de' LOCALE 'C.UTF-8'")
+    green = roles.Database(server)
+    blue.owner_sql(SCHEMA)
+    blue.sql("UPDATE pg_database SET datcollversion = '0' WHERE datname = current_database()")
+    found, _ = findings(migration(blue.server.dsn("postgres", blue.name), green))
+    assert found["blue", "role-superuser"]["severity"] == "warning" and "--grants" in found["blue", "role-superuser"]["fix"]
+    assert found["blue", "database-collation-version"]["severity"] == "warning"
+    psql(blue, found["blue", "database-collation-version"]["fix"])
+    assert ("blue", "database-collation-version") not in findings(migration(blue, green))[0]
+
+
+def test_check_finds_a_role_that_may_not_be_set(new_server, migration):
+    blue, green = roles.Database(new_server(15, "blue")), roles.Database(new_server(16, "green"))
+    blue.owner_sql(SCHEMA)
+    green.sql("REVOKE app_owner FROM godwit; GRANT app_owner TO godwit WITH SET FALSE")
+    move = migration(blue, green)
+    found, _ = findings(move, expect=runner.NO)
+    assert found["green", "role-set"]["severity"] == "blocks"
+    psql(green, found["green", "role-set"]["fix"])
+    assert ("green", "role-set") not in findings(move)[0]
+
+
 def test_check_refuses_a_standby(own_pair, migration):
     blue, green = own_pair
     blue.owner_sql(SCHEMA)
@@ -451,6 +542,7 @@ def test_check_finds_a_pooler_that_cannot_park(pair, migration, new_pgbouncer):
         move = migration(blue, green, gate=gate)
         found, _ = findings(move, expect=expect)
         assert (("blue", "gate") in found) == (mode == "session")
+        assert mode != "session" or found["blue", "gate"]["fix"].startswith("set pool_mode = transaction")
         bouncer.remove()
 
 
@@ -505,7 +597,7 @@ def test_every_finding_says_what_and_its_id_is_a_stable_word(pair, migration):
         assert re.fullmatch(r"[a-z][a-z0-9-]+", finding["id"])
         assert finding["severity"] in ("blocks", "warning", "info") and finding["side"] in ("blue", "green")
         assert finding["what"].strip() and not finding["what"].endswith(".")
-        assert finding["fix"] or finding["severity"] == "info" or finding["id"] == "gate", finding
+        assert finding["fix"].strip(), finding
     assert not [f for f in report["findings"] if f["id"] == "not-looked"], report
     text = move.run("check").stdout
     assert all(f["id"] in text for f in report["findings"])

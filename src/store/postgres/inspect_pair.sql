@@ -70,7 +70,14 @@ ORDER BY 3, 2
 SELECT 'warning' AS severity,
        format('%s (%s on blue, %s on green)', e.name, e.version, coalesce(a.installed_version, a.default_version)) AS name,
        'extensions have other versions on green: {}' AS what,
-       CASE WHEN a.installed_version IS NOT NULL THEN format('ALTER EXTENSION %I UPDATE TO %L;', e.name, e.version)
+       CASE WHEN EXISTS (SELECT FROM pg_extension_update_paths(e.name) u
+                         WHERE u.source = a.installed_version AND u.target = e.version AND u.path IS NOT NULL)
+            THEN format('ALTER EXTENSION %I UPDATE TO %L;', e.name, e.version)
+            WHEN a.installed_version IS NOT NULL AND NOT EXISTS (SELECT FROM pg_available_extension_versions v
+                                                                 WHERE v.name = e.name AND v.version = e.version)
+            THEN format('-- on blue, which is behind: ALTER EXTENSION %I UPDATE TO %L;', e.name, a.installed_version)
+            WHEN a.installed_version IS NOT NULL
+            THEN format('DROP EXTENSION %I; CREATE EXTENSION %I VERSION %L;', e.name, e.name, e.version)
             ELSE format('CREATE EXTENSION %I VERSION %L; -- if that version is to be had', e.name, e.version) END AS fix
 FROM jsonb_to_recordset($1::jsonb) AS e(name text, version text)
 JOIN pg_available_extensions a ON a.name = e.name
@@ -88,7 +95,7 @@ WITH spaces AS (
                       AND d.deptype = 'e')
     UNION ALL SELECT typowner, true FROM pg_type t JOIN spaces s ON s.oid = t.typnamespace
     WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid
-                      AND d.deptype = 'e')
+                      AND d.deptype IN ('e', 'i')) -- neither an extension's, nor an array, nor the rows of a relation
     UNION ALL SELECT nspowner, true FROM pg_namespace n JOIN spaces s ON s.oid = n.oid WHERE nspname <> 'public'
     UNION ALL SELECT a.grantee, false FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace, aclexplode(relacl) a
     UNION ALL SELECT a.grantee, false FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid
