@@ -16,8 +16,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-enum { SEND_MS = 2000, REQUEST_MS = 2000, POLL_MS = 250 };
+enum { SEND_MS = 2000, REQUEST_MS = 2000, POLL_MS = 250, GUESTS = 16 };
 
 /* A verb is worked on a thread of its own, so that status goes on. One at a time. */
 struct work {
@@ -31,10 +33,25 @@ struct work {
     bool client_gone;
 };
 
+/* Who has connected, on a thread of its own: neither one that asks nothing nor a status that waits for a silent side
+ * holds up the others. A request for a verb is left to the serving thread. */
+struct guest {
+    struct runner *runner;
+    struct gw_unix_connection client;
+    pthread_t thread;
+    json_t *request; /* for a verb; NULL: answered, or gone */
+    atomic_bool ended;
+    bool used;
+};
+
 struct runner {
     struct gw_journey *journey;
     struct gw_unix_listener listener;
     struct work work;
+    struct guest guests[GUESTS];
+    int wake;                     /* an eventfd: a guest has ended */
+    atomic_int ending;            /* GW_STAGE_ABORT or GW_STAGE_FINISH while that verb is worked, else 0 */
+    pthread_rwlock_t changing;    /* held by a status that is taken, and against them by a verb that ends the journal */
     struct gw_enforcer *enforcer; /* beside us while no verb is worked */
     bool enforce_due;
     bool over;          /* aborted or finished, or as far as it went: nothing left to run for */
@@ -76,7 +93,12 @@ static void *work_verb(void *arg)
     json_t *result = NULL;
     gw_error_clear(&err);
     gw_log_tee(forward_line, work);
+    bool ends = atomic_load(&runner->ending) != 0;
+    if (ends)
+        pthread_rwlock_wrlock(&runner->changing);
     int code = work->verb(runner->journey, work->arguments, &result, &err);
+    if (ends)
+        pthread_rwlock_unlock(&runner->changing);
     gw_log_tee(NULL, NULL);
     json_t *answer = json_pack("{s:i}", "exit", code);
     if (err.kind != GW_ERR_NONE)
@@ -100,6 +122,7 @@ static void reap_work(struct runner *runner, bool wait)
     json_decref(work->arguments);
     work->arguments = NULL;
     atomic_store(&work->running, false);
+    atomic_store(&runner->ending, 0);
     runner->enforce_due = true;
     struct gw_error err;
     enum gw_stage stage;
@@ -122,20 +145,22 @@ static void refuse(struct gw_unix_connection *client, struct gw_error *err)
     answer_and_close(client, json_pack("{s:i, s:o}", "exit", (int)gw_error_exit(err), "error", gw_error_to_json(err)));
 }
 
+/* Several at a time. While everything is being removed the journal changes hands: then it is not asked. */
 static void answer_status(struct runner *runner, struct gw_unix_connection *client)
 {
     struct gw_error err;
     json_t *status = NULL;
-    const struct work *work = &runner->work;
-    if (atomic_load(&work->running) && (work->verb == gw_verb_abort || work->verb == gw_verb_finish)) {
-        enum gw_stage stage = work->verb == gw_verb_abort ? GW_STAGE_ABORT : GW_STAGE_FINISH;
-        answer_and_close(client,
-                         json_pack("{s:i, s:o}", "exit", 0, "result", gw_status_ending(runner->journey, stage)));
-        return;
-    }
-    if (!gw_status_take(runner->journey, &status, &err)) {
-        refuse(client, &err);
-        return;
+    int ending = atomic_load(&runner->ending);
+    if (ending || pthread_rwlock_tryrdlock(&runner->changing) != 0) {
+        enum gw_stage stage = ending == GW_STAGE_FINISH ? GW_STAGE_FINISH : GW_STAGE_ABORT;
+        status = gw_status_ending(runner->journey, stage);
+    } else {
+        bool ok = gw_status_take(runner->journey, &status, &err);
+        pthread_rwlock_unlock(&runner->changing);
+        if (!ok) {
+            refuse(client, &err);
+            return;
+        }
     }
     answer_and_close(client, json_pack("{s:i, s:o}", "exit", 0, "result", status));
 }
@@ -161,36 +186,100 @@ static void begin_work(struct runner *runner, struct gw_unix_connection *client,
     work->arguments = json_incref(arguments ? arguments : json_object());
     gw_enforcer_stop(runner->enforcer);
     runner->enforcer = NULL;
+    atomic_store(&runner->ending, work->verb == gw_verb_abort    ? GW_STAGE_ABORT
+                                  : work->verb == gw_verb_finish ? GW_STAGE_FINISH
+                                                                 : 0);
     atomic_store(&work->ended, false);
     atomic_store(&work->running, true);
-    if (pthread_create(&work->thread, NULL, work_verb, runner) != 0) {
+    int failed = pthread_create(&work->thread, NULL, work_verb, runner);
+    if (failed) {
         atomic_store(&work->running, false);
+        atomic_store(&runner->ending, 0);
         json_decref(work->arguments);
-        (void)!gw_fail_errno(&err, errno, "no thread for %s", name);
+        work->arguments = NULL;
+        (void)!gw_fail_errno(&err, failed, "no thread for %s", name);
         refuse(&work->client, &err);
+        work->client.fd = -1;
     }
 }
 
-static void take_request(struct runner *runner, struct gw_unix_connection *client)
+static void *receive_guest(void *arg)
 {
+    struct guest *guest = arg;
+    struct runner *runner = guest->runner;
     struct gw_error err;
     enum gw_unix_event event;
-    gw_autojson json_t *request = NULL;
+    json_t *request = NULL;
     const char *verb;
-    if (!gw_unix_receive(client, REQUEST_MS, runner->journey->cancel, &event, &request, &err) ||
+    const uint64_t one = 1;
+    if (!gw_unix_receive(&guest->client, REQUEST_MS, runner->journey->cancel, &event, &request, &err) ||
         event != GW_UNIX_MESSAGE || !gw_json_get_string(request, "verb", &verb, &err)) {
-        gw_unix_close(client);
+        gw_unix_close(&guest->client);
+    } else if (!strcmp(verb, "status")) {
+        answer_status(runner, &guest->client);
+    } else {
+        guest->request = json_incref(request);
+    }
+    json_decref(request);
+    atomic_store(&guest->ended, true);
+    if (write(runner->wake, &one, sizeof one) < 0)
+        gw_debug("the runner is woken by its clock");
+    return NULL;
+}
+
+static void accept_guest(struct runner *runner)
+{
+    struct gw_error err;
+    struct gw_unix_connection client;
+    struct guest *guest = runner->guests;
+    bool accepted;
+    if (!gw_unix_accept(&runner->listener, &client, &accepted, &err) || !accepted)
+        return;
+    while (guest < runner->guests + GUESTS && guest->used)
+        guest++;
+    if (guest == runner->guests + GUESTS) {
+        (void)!gw_fail(&err, GW_ERR_RETRY, "the runner is being asked by %d others", GUESTS);
+        refuse(&client, &err);
         return;
     }
+    *guest = (struct guest){.runner = runner, .client = client, .used = true};
+    int failed = pthread_create(&guest->thread, NULL, receive_guest, guest);
+    if (failed) {
+        guest->used = false;
+        (void)!gw_fail_errno(&err, failed, "no thread for a request");
+        refuse(&client, &err);
+    }
+}
+
+static void begin_requested(struct runner *runner, struct guest *guest, bool over)
+{
+    struct gw_error err;
     reap_work(runner, false);
-    if (!strcmp(verb, "status")) {
-        answer_status(runner, client);
+    if (over || runner->over) {
+        (void)!gw_fail(&err, GW_ERR_CANCELLED, "the runner is about to end");
+        (void)!gw_error_hint(&err, "the same command again, once it has ended");
+        refuse(&guest->client, &err);
     } else if (atomic_load(&runner->work.running)) {
         (void)!gw_fail(&err, GW_ERR_CONFLICT, "the runner is busy with %s", runner->work.name);
         (void)!gw_error_hint(&err, "wait for it to end; godwit status --watch");
-        refuse(client, &err);
+        refuse(&guest->client, &err);
     } else {
-        begin_work(runner, client, verb, json_object_get(request, "arguments"));
+        begin_work(runner, &guest->client, json_string_value(json_object_get(guest->request, "verb")),
+                   json_object_get(guest->request, "arguments"));
+    }
+}
+
+/* over: nothing is begun any more, and all are waited for. */
+static void attend_guests(struct runner *runner, bool over)
+{
+    for (struct guest *guest = runner->guests; guest < runner->guests + GUESTS; guest++) {
+        if (!guest->used || (!over && !atomic_load(&guest->ended)))
+            continue;
+        pthread_join(guest->thread, NULL);
+        if (guest->request)
+            begin_requested(runner, guest, over);
+        json_decref(guest->request);
+        guest->used = false;
     }
 }
 
@@ -209,21 +298,23 @@ static void enforce(struct runner *runner)
 static void serve(struct runner *runner)
 {
     struct gw_journey *journey = runner->journey;
+    uint64_t ignored;
     while (!gw_cancel_asked(journey->cancel) && !runner->over && !atomic_load(&runner->failed)) {
-        struct pollfd fds[2] = {{.fd = runner->listener.fd, .events = POLLIN},
+        struct pollfd fds[3] = {{.fd = runner->listener.fd, .events = POLLIN},
+                                {.fd = runner->wake, .events = POLLIN},
                                 {.fd = journey->cancel->fd, .events = POLLIN}};
-        if (poll(fds, 2, POLL_MS) > 0 && (fds[0].revents & POLLIN)) {
-            struct gw_unix_connection client;
-            bool accepted;
-            struct gw_error err;
-            if (gw_unix_accept(&runner->listener, &client, &accepted, &err) && accepted)
-                take_request(runner, &client);
-        }
+        int ready = poll(fds, 3, POLL_MS);
+        if (ready > 0 && (fds[1].revents & POLLIN) && read(runner->wake, &ignored, sizeof ignored) < 0)
+            gw_debug("nothing to be woken for");
+        attend_guests(runner, false);
+        if (ready > 0 && (fds[0].revents & POLLIN))
+            accept_guest(runner);
         reap_work(runner, false);
         enforce(runner);
     }
     gw_enforcer_stop(runner->enforcer);
     runner->enforcer = NULL;
+    attend_guests(runner, true);
     reap_work(runner, true);
 }
 
@@ -280,16 +371,22 @@ static bool start_ahead(struct runner *runner, struct gw_error *err)
 
 int gw_runner_main(struct gw_journey *journey, struct gw_error *err)
 {
-    struct runner runner = {.journey = journey, .work.client.fd = -1};
+    struct runner runner = {.journey = journey, .work.client.fd = -1, .wake = -1};
     pthread_mutex_init(&runner.work.send_lock, NULL);
+    pthread_rwlock_init(&runner.changing, NULL);
     gw_autofree char *path = gw_asprintf("%s/runner.sock", journey->folder);
     if (!take_the_journey(journey, err) || !gw_unix_listen(path, &runner.listener, err))
         return (int)gw_error_exit(err);
-    bool started = start_ahead(&runner, err);
+    runner.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    bool started =
+        runner.wake >= 0 ? start_ahead(&runner, err) : gw_fail_errno(err, errno, "no eventfd for the runner");
     if (started)
         serve(&runner);
     gw_unix_listener_close(&runner.listener);
     gw_streams_stop(journey);
+    if (runner.wake >= 0)
+        close(runner.wake);
+    pthread_rwlock_destroy(&runner.changing);
     pthread_mutex_destroy(&runner.work.send_lock);
     if (!started)
         return (int)gw_error_exit(err);
@@ -324,7 +421,10 @@ static bool converse(struct gw_journey *journey, struct gw_unix_connection *runn
             gw_log((enum gw_log_level)json_integer_value(json_object_get(message, "level")), "%s", line);
             continue;
         }
-        *code = (int)json_integer_value(json_object_get(message, "exit"));
+        const json_t *code_said = json_object_get(message, "exit");
+        if (!json_is_integer(code_said))
+            return gw_fail(err, GW_ERR_BUG, "the runner answered without an exit code");
+        *code = (int)json_integer_value(code_said);
         *result = json_incref(json_object_get(message, "result"));
         gw_error_from_json(json_object_get(message, "error"), failure);
         return true;

@@ -3,9 +3,11 @@ import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import time
 
+import pytest
 from godwit_support import traps, writers
 from godwit_support.pgbouncer import ADMIN, ADMIN_PASSWORD
 from godwit_support.runner import clean_env
@@ -105,6 +107,61 @@ def test_a_way_back_that_is_lost_is_said_to_be_none(pair, migration):
     assert "rollback is impossible" in traps.blocks(m) and status["next"] == "godwit finish --now"
     text = m.run("status", "--check", expect=1).stdout
     assert "go back    NONE" in text and "loses 0 rows" not in text
+
+
+@pytest.mark.parametrize("point", ["end.after_drop", "end.before_exchange", "end.after_exchange"])
+@pytest.mark.parametrize("end", ["abort", "finish"])
+def test_a_runner_that_ends_a_migration_answers_status_all_along(pair, migration, end, point):
+    _, _, m = loaded(pair, migration)
+    if end == "finish":
+        traps.to_green(m)
+    held = traps.Held(m, point, "run")
+    wait_until(lambda: m.status()["stage"] in ("follow", "retain") and m.status()["runner_pid"], 60, "the runner")
+    wait_until(lambda: m.status()["verdict"]["verdict"] == "equal", 60, "the runner to be done with its own work")
+    asker = m.popen(end, "--yes", *(("--now", "--no-archive") if end == "finish" else ()))
+    held.wait()
+    for _ in range(3):
+        status = m.status()
+        assert status["stage"] in (end, f"{end}ed") and status["owner"] == ("green" if end == "finish" else "blue")
+    held.end()
+    assert asker.wait().rc == 0
+    assert m.status()["stage"] == {"abort": "aborted", "finish": "finished"}[end]
+
+
+def test_clients_that_ask_nothing_hold_up_nobody(pair, migration):
+    _, _, m = loaded(pair, migration)
+    runner = m.popen("run")
+    wait_until(lambda: m.status()["verdict"]["verdict"] == "equal", 60, "the runner")
+    silent = []
+    for _ in range(8):
+        silent.append(socket.socket(socket.AF_UNIX))
+        silent[-1].connect(str(next(m.directory.glob(".godwit/*/runner.sock"))))
+    asked = m.run("status", "--json")
+    assert asked.seconds < 1.5 and asked.json["stage"] == "follow", asked.seconds
+    assert m.run("follow", "--until", "caught-up").rc == 0
+    for one in silent:
+        one.close()
+    assert runner.stop().rc == 0
+
+
+def test_a_side_that_says_nothing_holds_up_no_other_request(own_pair, migration):
+    blue, green = own_pair
+    writers.create_tables(blue, rows=50)
+    m = migration(blue, green)
+    traps.load(m)
+    runner = m.popen("run")
+    wait_until(lambda: m.status()["verdict"]["verdict"] == "equal", 60, "the runner")
+    green.server.freeze()
+    try:
+        waiting = [m.popen("status") for _ in range(2)]
+        listed = m.run("quarantine", "--json", timeout=15)
+        assert listed.seconds < 5, listed
+        assert all(one.alive() for one in waiting), "they wait for green, nobody waits for them"
+    finally:
+        green.server.thaw()
+    for one in waiting:
+        assert one.wait(60).rc == 0
+    assert runner.stop().rc == 0
 
 
 def test_the_history_tells_what_happened_when(pair, migration):
