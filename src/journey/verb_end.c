@@ -180,6 +180,13 @@ static bool begin(struct gw_journey *journey, enum gw_verb verb, struct said sai
     if (said[GW_BLUE].asked || said[GW_GREEN].asked)
         return true;
     *err = said[GW_BLUE].why;
+    enum gw_stage stage;
+    struct gw_error ignored;
+    if (gw_journey_stage(journey, &stage, &ignored) && stage == GW_STAGE_NEW)
+        (void)!gw_error_hint(err,
+                             "nothing was begun from %s, so there is nothing here to call off; whether a side holds "
+                             "something of another godwit it cannot say now",
+                             journey->folder);
     return false;
 }
 

@@ -64,8 +64,11 @@ def test_abort_is_unreachable_when_neither_side_answers(own_pair, migration):
     blue, green, m = loaded(own_pair, migration)
     for side in (blue, green):
         side.server.stop("immediate")
-    m.run("abort", "--yes", expect=4)
+    refused = m.run("abort", "--yes", expect=4)
+    assert "\t" not in refused.stderr, "one line, however libpq says it"
     assert m.status()["stage"] == "follow"
+    never = migration("postgresql://godwit@127.0.0.1:1/a", "postgresql://godwit@127.0.0.1:1/b", name="never")
+    assert "nothing was begun" in never.run("abort", "--yes", expect=4).stderr
 
 
 def test_finish_frees_green_when_blue_is_gone(own_pair, migration):

@@ -222,3 +222,30 @@ def test_a_terminal_gets_a_bar_and_colours_and_no_color_is_respected(pair, migra
     assert code == 1 and red in text
     code, text = on_a_terminal(m, "finish", "--yes", NO_COLOR="1")
     assert code == 1 and "error:" in text and not re.search("\033\\[[0-9;]*m", text), text
+
+
+def test_a_place_in_the_log_that_could_not_be_dropped_is_dropped_later_and_the_loss_is_said(own_pair, migration):
+    blue, green = own_pair
+    writers.create_tables(blue, rows=300)
+    m = migration(blue, green, follow={"wal_limit": "1MB"})
+    traps.load(m)
+    runner = m.popen("run")
+    wait_until(lambda: m.status()["verdict"]["verdict"] == "equal", 60, "the runner")
+    traps.to_green(m)
+    slots = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"
+    lock = blue.connect("postgres", autocommit=False)
+    lock.cursor().execute("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")  # the way back cannot go on
+    green.sql("ALTER ROLE godwit NOREPLICATION")
+    green.owner_sql("UPDATE items SET payload = (SELECT string_agg(md5(g::text), '') FROM generate_series(1, 400) g)")
+    runner.wait_output("disk guard could not look", 60)
+    assert green.value(slots) == 1
+    green.sql("ALTER ROLE godwit REPLICATION")
+    wait_until(lambda: green.value(slots) == 0, 30, "the place to be dropped after all")
+    wait_until(lambda: not m.status()["go_back"]["possible"], 20, "status to know")
+    assert "rollback is impossible" in traps.blocks(m) and m.status()["next"] == "godwit finish --now"
+    assert "only godwit finish" in runner.stderr and "godwit abort" not in runner.stderr
+    lock.rollback()
+    lock.close()
+    runner.stop(expect=None)
+    assert m.status()["go_back"]["possible"] is False, "also when nobody runs"
+    m.run("finish", "--yes", "--now", "--no-archive")
