@@ -1,8 +1,8 @@
 #include "audit/audit.h"
 
+#include "audit/redact.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "audit/redact.h"
 #include "io/json.h"
 
 #include <ctype.h>

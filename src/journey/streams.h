@@ -23,7 +23,7 @@ void gw_streams_stop_one(struct gw_journey *, enum gw_side source);
 GW_MUST_CHECK bool gw_streams_healthy(struct gw_journey *, struct gw_error *);
 
 /* The follower of that side's log can never go on (its place is lost, or was given up): true, with why. */
-bool gw_streams_failed(struct gw_journey *, enum gw_side source, struct gw_error *why);
+GW_MUST_CHECK bool gw_streams_failed(struct gw_journey *, enum gw_side source, struct gw_error *why);
 
 /* The disk guards: when a side keeps more of its log for us than the limit, our place in it is given up before that
  * side is in danger; said in the log, the events, the journal and the follower's status. Not while an owner changes or a
