@@ -35,7 +35,7 @@ struct copy_run {
     bool split_done;
     bool connected;   /* a session could be opened: from now on "unreachable" may pass */
     unsigned threads; /* still running */
-    int64_t waiting; /* of all collections */
+    int64_t waiting;  /* of all collections */
     uint64_t chunks_known, chunks_loaded, rows, bytes; /* all runs */
     struct gw_copy_report report;
 };

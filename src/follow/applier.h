@@ -15,8 +15,8 @@ struct follow_counts { /* of the target transaction at hand; added to the status
 
 struct follow_source_tx { /* the transaction of the source that is being read */
     bool inside, ours, foreign;
-    uint64_t transaction, order;  /* order of its commit record */
-    char text[240];               /* that place in the engine's words */
+    uint64_t transaction, order; /* order of its commit record */
+    char text[240];              /* that place in the engine's words */
     char foreign_key[200];
     struct gw_buf foreign_change; /* its first, encoded: what goes into quarantine */
     uint64_t foreign_rows;
@@ -73,7 +73,8 @@ GW_MUST_CHECK bool follow_find_commit(struct follow_applier *a, struct gw_positi
 GW_MUST_CHECK bool follow_meet(struct follow_applier *a, const struct gw_change *change, bool *row, bool *ends,
                                struct gw_error *err);
 /* Is the definition on the source the planned one, now? */
-GW_MUST_CHECK bool follow_is_as_planned(struct follow_applier *a, uint32_t collection, bool *same, struct gw_error *err);
+GW_MUST_CHECK bool follow_is_as_planned(struct follow_applier *a, uint32_t collection, bool *same,
+                                        struct gw_error *err);
 bool follow_is_canary(const char *token);
 void follow_forget_tx(struct follow_applier *a);
 

@@ -134,7 +134,8 @@ enum mem_tx_status mem_status(const struct gw_memory *server, uint64_t xid);
 bool mem_visible(const struct gw_memory *server, const struct mem_version *version, const struct gw_mark *mark);
 void mem_take_mark(struct gw_memory *server, struct gw_mark *out);
 int mem_compare(const struct mem_table *table, const char *const *key, char *const *bound, size_t count);
-bool mem_live(const struct gw_memory_tx *tx, const struct mem_table *table, uint32_t version); /* as its writer finds it */
+bool mem_live(const struct gw_memory_tx *tx, const struct mem_table *table,
+              uint32_t version); /* as its writer finds it */
 bool mem_in_range(const struct mem_table *table, char *const *values, const struct gw_range *range);
 struct gw_memory_tx *mem_begin(struct gw_memory *server, bool ours);
 void mem_log_commit(struct gw_memory_tx *tx, bool durable);

@@ -348,8 +348,7 @@ static bool check_name_is_free(struct gw_pg_store *store, PGconn *conn, struct g
         return false;
     if (!found)
         return true;
-    gw_fail(err, GW_ERR_CONFLICT, "there is a replication slot %s already, of %s", store->slot,
-            gw_buf_text(&database));
+    gw_fail(err, GW_ERR_CONFLICT, "there is a replication slot %s already, of %s", store->slot, gw_buf_text(&database));
     gw_error_hint(err, "it is not this migration's: give this one another name, or drop the slot if nobody reads it");
     return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
 }
