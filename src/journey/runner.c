@@ -351,7 +351,9 @@ static void *go_ahead(void *arg)
         verify_once(journey);
         if (!gw_cancel_asked(journey->cancel) && gw_journey_stage(journey, &stage, &err))
             gw_journey_say(journey, "stage %s; the runner stays and keeps both sides together. next: %s",
-                           gw_stage_info(stage)->name, gw_stage_info(stage)->suggest);
+                           gw_stage_info(stage)->name,
+                           stage == GW_STAGE_RETAIN ? "godwit rollback, or godwit finish after the retention period"
+                                                    : gw_stage_info(stage)->suggest);
     }
     atomic_store(&runner->work.ended, true);
     return NULL;

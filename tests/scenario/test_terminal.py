@@ -1,16 +1,14 @@
 """What a person at a terminal sees of a long verb, and what a script or a service manager gets instead."""
-import configparser
 import errno
 import os
 import pty
 import re
-import shutil
 import signal
 import subprocess
 import threading
 
 import pytest
-from godwit_support import ROOT, traps, writers
+from godwit_support import traps, writers
 from godwit_support.runner import INTERRUPTED, NO, OK, clean_env
 from godwit_support.waiting import wait_until
 
@@ -130,25 +128,3 @@ def test_check_tells_a_script_whether_something_blocks(filled):
     assert m.run("status", "--check", "--json", expect=NO).json["quarantine"] >= 1
     m.run("status", expect=OK)
     runner.stop()
-
-
-def test_the_systemd_unit(tmp_path):
-    source = ROOT / "systemd" / "godwit@.service"
-    unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str
-    unit.read_string(source.read_text())
-    service = unit["Service"]
-    assert service["ExecStart"] == "/usr/bin/godwit -f /etc/godwit/%i.yaml run"
-    assert service["Restart"] == "on-failure"
-    # What starting again does not change; an unreachable or interrupted one (4, 5) is started again.
-    assert service["RestartPreventExitStatus"].split() == ["1", "2", "3"]
-    assert service["KillMode"] == "process", "the watchdog of a switch must outlive the runner"
-    if not shutil.which("systemd-analyze"):
-        return
-    # The program and the user are there once the package is installed.
-    copy = tmp_path / "godwit@acme.service"
-    copy.write_text(source.read_text().replace("/usr/bin/godwit", "/bin/true").replace("User=godwit", "User=root"))
-    found = subprocess.run(["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True,
-                           timeout=60, check=False)
-    ours = [line for line in found.stderr.splitlines() if "godwit" in line]
-    assert not ours, found.stderr
