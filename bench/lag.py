@@ -54,7 +54,9 @@ def measure(blue, greens, first, seconds):
             cursor.execute("INSERT INTO probe VALUES (%s)", (number,))
             sent[number] = time.monotonic()
             time.sleep(0.02)
-    wait_until(lambda: all(number in w.seen for w in watchers), 60, "the last probe on both")
+    assert load.returncode == 0, "pgbench failed"
+    for watcher, who in zip(watchers, ("godwit", "the subscription")):
+        wait_until(lambda w=watcher: number in w.seen, 60, f"the last probe by {who}")
     lags = []
     for watcher in watchers:
         watcher.stop = True
@@ -87,7 +89,7 @@ def race(runs, scale):
             peak = rig.PeakMemory(runner.pid)
             last = 0
             for _ in range(runs):
-                (mine, peer), last = measure(blue, (green, other), last, max(3, SECONDS_PER_RUN * scale))
+                (mine, peer), last = measure(blue, (green, other), last, max(3, round(SECONDS_PER_RUN * scale)))
                 ours50.append(percentile(mine, 0.5))
                 ours99.append(percentile(mine, 0.99))
                 theirs50.append(percentile(peer, 0.5))

@@ -91,7 +91,7 @@ const struct gw_setting gw_settings[] = {
      .help = "Change log that the owner may keep for godwit; beyond it godwit gives up rather than fill its disk"},
     {.path = "stores.*.follow.batch_rows", .type = GW_SETTING_COUNT, .fallback = "10000", .min = 1, .max = 1000000,
      STORE(follow.batch_rows), .help = "Changes applied in one transaction at most"},
-    {.path = "stores.*.follow.batch_delay", .type = GW_SETTING_US, .fallback = "2ms", .min = 0, .max = 60000000,
+    {.path = "stores.*.follow.batch_delay", .type = GW_SETTING_US, .fallback = "0ms", .min = 0, .max = 60000000,
      STORE(follow.batch_delay_us), .help = "How long a change may wait for others to share its batch"},
     {.path = "stores.*.follow.ddl", .type = GW_SETTING_ENUM, .fallback = "stop", .choices = {"stop"},
      STORE(follow.ddl), .help = "What to do when somebody changes the schema while godwit follows: stop and say so"},

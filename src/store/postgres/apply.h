@@ -76,6 +76,7 @@ struct gw_pg_apply {
     size_t waiting_count, waiting_capacity;
     struct gw_pg_pipe_entry *entries;
     size_t entry_count, entry_capacity;
+    size_t unpushed_bytes; /* of statements libpq holds back */
     struct gw_pg_statement **statements;
     size_t statement_count, statement_capacity;
     unsigned next_statement;

@@ -1,6 +1,7 @@
 /*
- * Statements sent ahead of their answers. What is sent is pushed to the socket at once and whatever the server says
- * meanwhile is read, so libpq never holds more than one statement; answers are a line each and wait in its buffer.
+ * Statements sent ahead of their answers. Small ones wait for each other, for every push wakes the server; beyond that
+ * they are pushed to the socket and whatever the server says meanwhile is read, so libpq never holds much more than one
+ * statement; answers are a line each and wait in its buffer.
  */
 #include "store/postgres/apply.h"
 
@@ -13,6 +14,7 @@
 
 #define MAX_STATEMENTS 1000
 #define KEEP_BYTES (1u << 20)
+#define PUSH_BYTES 16384
 
 /* ---- what waits ------------------------------------------------------------------------------------------------- */
 
@@ -127,6 +129,25 @@ static bool push(struct gw_pg_writer *w, struct gw_error *err)
     }
 }
 
+/* gw_pg_pipe_close pushes what is left. */
+static bool push_much(struct gw_pg_writer *w, size_t bytes, struct gw_error *err)
+{
+    struct gw_pg_apply *a = w->apply;
+    a->unpushed_bytes += bytes;
+    if (a->unpushed_bytes < PUSH_BYTES)
+        return true;
+    a->unpushed_bytes = 0;
+    return push(w, err);
+}
+
+static size_t parameter_bytes(const struct gw_pg_apply *a)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < a->parameter_count; i++)
+        bytes += (size_t)a->lengths[i];
+    return bytes;
+}
+
 static void expect(struct gw_pg_apply *a, bool counts, struct gw_pg_statement *prepare)
 {
     a->entries = gw_grow(a->entries, &a->entry_capacity, a->entry_count, sizeof *a->entries);
@@ -142,6 +163,7 @@ bool gw_pg_pipe_open(struct gw_pg_writer *w, struct gw_error *err)
         return fail_send(w, err);
     a->open = true;
     a->entry_count = 0;
+    a->unpushed_bytes = 0;
     bool fine = true;
     for (size_t i = 0; i < a->waiting_count && fine; i++)
         fine = send_waiting(w, &a->waiting[i], err);
@@ -154,7 +176,7 @@ bool gw_pg_pipe_sql(struct gw_pg_writer *w, const char *sql, bool counts, struct
     if (!PQsendQueryParams(w->conn, sql, 0, NULL, NULL, NULL, NULL, 0))
         return fail_send(w, err);
     expect(w->apply, counts, NULL);
-    return push(w, err);
+    return push_much(w, strlen(sql), err);
 }
 
 static struct gw_pg_statement *find_statement(struct gw_pg_apply *a)
@@ -187,7 +209,7 @@ bool gw_pg_pipe_run(struct gw_pg_writer *w, bool counts, struct gw_error *err)
     if (!PQsendQueryPrepared(w->conn, name, a->parameter_count, a->values, a->lengths, a->formats, 0))
         return fail_send(w, err);
     expect(a, counts, NULL);
-    return push(w, err);
+    return push_much(w, a->sql.len + parameter_bytes(a), err);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
