@@ -9,7 +9,7 @@ def large_values(blue_server, green_server, mib, count):
     blue.owner_sql("CREATE TABLE blobs (id int PRIMARY KEY, body bytea)")
     blue.owner_sql("ALTER TABLE blobs ALTER body SET STORAGE EXTERNAL")
     for number in range(count):
-        blue.owner_sql(f"INSERT INTO blobs SELECT {number}, decode(repeat('5a', {mib} * 1024 * 1024), 'hex')")
+        blue.owner_sql(f"INSERT INTO blobs SELECT {number}, convert_to(repeat('Z', {mib} * 1024 * 1024), 'UTF8')")
     with rig.migration(blue, green) as one:
         _, copied, _ = rig.watched(one, "copy")
         blue.owner_sql("UPDATE blobs SET body = body || '\\x00' WHERE id < 5")
