@@ -78,7 +78,9 @@ def write(results, options):
 
 def chart(results):
     """Bars of the ratios; the line at 1.0 is the peer."""
-    bar, left, width = 26, 330, 420
+    bar, width = 26, 420
+    labels = [f"{one.what} / {one.peer_name}" for one in results]
+    left = 20 + 7 * max(map(len, labels), default=0)  # a letter of this size takes 7 pixels at most on average
     top = max([1.3] + [one.ratio for one in results])
     height = 50 + bar * len(results)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{height}" '
@@ -89,7 +91,7 @@ def chart(results):
         y = 34 + index * bar
         length = one.ratio / top * width
         colour = "#2c7fb8" if one.reached() is not False else "#d95f0e"
-        parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{one.what} / {one.peer_name}</text>')
+        parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{labels[index]}</text>')
         parts.append(f'<rect x="{left}" y="{y + 3}" width="{length:.1f}" height="16" fill="{colour}"/>')
         parts.append(f'<text x="{left + length + 5:.1f}" y="{y + 15}">{one.ratio:.2f}</text>')
         if one.goal is not None:
