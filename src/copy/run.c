@@ -64,15 +64,7 @@ bool copy_run_stopped(struct copy_run *run)
 
 void copy_run_wait(struct copy_run *run, int ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
-    pthread_cond_timedwait(&run->changed, &run->lock, &until);
+    gw_cond_wait_ms(&run->changed, &run->lock, ms);
 }
 
 /* A server that restarts answers "refused" for a while: that passes, too, once it had answered otherwise. */

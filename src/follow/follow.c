@@ -40,15 +40,7 @@ void follow_thread_ends(struct gw_follow *f)
 
 void follow_wait(struct gw_follow *f, int ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
-    pthread_cond_timedwait(&f->changed, &f->lock, &until);
+    gw_cond_wait_ms(&f->changed, &f->lock, ms);
 }
 
 bool follow_pause_ms(struct gw_follow *f, int ms)

@@ -25,7 +25,7 @@ bool gw_definitions_keep(struct gw_journey *journey, enum gw_side side, struct g
            gw_state_put(journey->state, "fingerprint.owner", name, err);
 }
 
-/* The load keeps blue's, and no more than that. */
+/* Where no owner was noted (adopted, or by an earlier version) it counts as kept for blue. */
 bool gw_definitions_keep_new(struct gw_journey *journey, enum gw_side owner, struct gw_error *err)
 {
     gw_autojson json_t *of = NULL;

@@ -9,7 +9,7 @@
 
 #include "journey/journey.h"
 
-/* Of the side that has become the owner. */
+/* Of the side that is loaded, or has become the owner. */
 GW_MUST_CHECK bool gw_definitions_keep(struct gw_journey *, enum gw_side, struct gw_error *);
 /* Unless they were kept when this side became the owner: after a switch that was undone, what changed has changed. */
 GW_MUST_CHECK bool gw_definitions_keep_new(struct gw_journey *, enum gw_side owner, struct gw_error *);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/json.h"
+#include "journey/definitions.h"
 #include "journey/streams.h"
 
 #include <stdio.h>
@@ -291,11 +292,7 @@ static bool prepare_way_back(struct load *load, struct gw_error *err)
 
 static bool keep_fingerprint(struct load *load, struct gw_error *err)
 {
-    gw_autobuf struct gw_buf print = {0};
-    if (!load->blue->type->catalog->fingerprint(load->blue, &load->journey->store->filter, &print, err))
-        return false;
-    gw_autojson json_t *value = gw_json_text(gw_buf_text(&print));
-    return gw_state_put(load->journey->state, "fingerprint.blue", value, err);
+    return gw_definitions_keep(load->journey, GW_BLUE, err);
 }
 
 /* The definitions must be those that were planned when the load ends: what changed in between did not come along. */

@@ -172,15 +172,7 @@ void mem_chaos(struct gw_memory *server)
 
 void mem_wait(struct gw_memory *server, int ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
-    pthread_cond_timedwait(&server->changed, &server->lock, &until);
+    gw_cond_wait_ms(&server->changed, &server->lock, ms);
 }
 
 bool mem_session_check(struct mem_store *store, uint64_t generation, struct gw_error *err)
