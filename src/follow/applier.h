@@ -1,5 +1,5 @@
 /*
- * The applier's own state; private to apply.c, careful.c and read.c. Owned by the applier's thread.
+ * The applier's own state; private to apply.c, careful.c, commit.c and read.c. Owned by the applier's thread.
  */
 #ifndef GW_FOLLOW_APPLIER_H
 #define GW_FOLLOW_APPLIER_H
@@ -25,6 +25,13 @@ struct follow_source_tx { /* the transaction of the source that is being read */
 
 #define FOLLOW_SIGNALS 16
 
+struct follow_owed { /* a batch that was sent with its COMMIT, and not answered yet */
+    struct gw_position end;
+    struct gw_spool_place place; /* where it begins */
+    struct follow_counts counts;
+    bool durable;
+};
+
 struct follow_applier {
     struct gw_follow *f;
     struct gw_spool_reader *reader;
@@ -37,6 +44,8 @@ struct follow_applier {
     struct follow_counts counts;
     char signals[FOLLOW_SIGNALS][128]; /* met in what is at hand */
     unsigned signal_count;
+    struct follow_owed owed[GW_COMMITS_AHEAD];
+    size_t owed_count;
     struct gw_position reached; /* everything up to here is committed on the target, or needed nothing there */
     struct gw_position row;     /* the position row there */
     bool row_known_durable;
@@ -48,7 +57,8 @@ struct follow_applier {
     struct gw_spool_place retry_place; /* where the careful way begins */
     struct gw_spool_place borrowed_at; /* of the one change in the batch, which is the reader's own memory */
     bool borrowed;
-    bool row_due; /* something is in quarantine now: the target has to say that we are past it */
+    bool row_due;  /* something is in quarantine now: the target has to say that we are past it */
+    bool piled_up; /* what is applied is not of the last second */
     bool schema_met;
     bool schema_passable; /* once the definition is as planned again */
     uint32_t schema_collection;
@@ -78,14 +88,20 @@ GW_MUST_CHECK bool follow_is_as_planned(struct follow_applier *a, uint32_t colle
 bool follow_is_canary(const char *token);
 void follow_forget_tx(struct follow_applier *a);
 
-/* ---- apply.c ---- */
+/* ---- commit.c ---- */
 /* The open target transaction becomes permanent, `reached` moves, and everybody hears of it. */
 GW_MUST_CHECK bool follow_commit(struct follow_applier *a, const struct gw_position *end, bool force_durable,
                                  struct gw_error *err);
-/* As that, where nothing had to be written. */
+/* The same without waiting for the answer: to be awaited in order. */
+GW_MUST_CHECK bool follow_commit_ahead(struct follow_applier *a, const struct gw_position *end, struct gw_error *err);
+GW_MUST_CHECK bool follow_await(struct follow_applier *a, struct gw_error *err);
+/* Writes nothing but the position row: what was committed before it reaches the disk with it. */
+GW_MUST_CHECK bool follow_commit_position(struct follow_applier *a, struct gw_error *err);
+/* As follow_commit, where nothing had to be written. */
 GW_MUST_CHECK bool follow_pass(struct follow_applier *a, const struct gw_position *end, struct gw_error *err);
 GW_MUST_CHECK bool follow_note_canaries(struct follow_applier *a, struct gw_error *err);
 bool follow_has_canary(const struct follow_applier *a);
+GW_MUST_CHECK bool follow_trim(struct follow_applier *a, struct gw_error *err); /* what is durable leaves the spool */
 
 /* ---- careful.c ---- */
 /* One source transaction, row by row, each behind a savepoint; what fails goes into quarantine. */

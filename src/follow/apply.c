@@ -4,12 +4,10 @@
 #include "base/mem.h"
 #include "follow/applier.h"
 
-#define APPLY_IDLE_MS 25      /* how long a wait in the spool may last before stop and pause are looked at */
-#define APPLY_SETTLE_MS 5     /* the same while something is not on the disk yet */
-#define APPLY_ROW_US 10000000 /* the position row follows at least this often where there is nothing to apply */
-#define APPLY_ROW_BYTES (INT64_C(64) << 20)
-#define APPLY_TRIM_US 200000
-#define APPLY_UNDONE_MS 1000 /* how often a definition that stopped us is looked at */
+#define APPLY_IDLE_MS 25  /* how long a wait in the spool may last before stop and pause are looked at */
+#define APPLY_SETTLE_MS 5 /* the same while something is not on the disk yet */
+#define APPLY_BEHIND_BYTES (INT64_C(1) << 20) /* of the spool: more than what comes while a batch is written */
+#define APPLY_UNDONE_MS 1000                  /* how often a definition that stopped us is looked at */
 
 static const struct gw_writer_facet *writer_of(const struct follow_applier *a)
 {
@@ -27,6 +25,7 @@ static void sessions_close(struct follow_applier *a)
     a->writer = NULL;
     a->reader = NULL;
     a->refetcher = NULL;
+    a->owed_count = 0;
     a->error_of = FOLLOW_ERROR_SESSION;
     follow_forget_tx(a);
 }
@@ -52,147 +51,13 @@ static bool sessions_open(struct follow_applier *a, struct gw_error *err)
     return true;
 }
 
-/* ---- commit ---- */
-
-static void tokens_add(struct gw_follow *f, const char *token)
-{
-    snprintf(f->tokens[f->token_count++ % FOLLOW_TOKENS], sizeof f->tokens[0], "%s", token);
-    snprintf(f->status.last_signal, sizeof f->status.last_signal, "%s", token);
-}
-
-static void counts_add(struct gw_follow *f, const struct follow_counts *counts)
-{
-    struct gw_follow_status *s = &f->status;
-    for (size_t i = 0; i < GW_FOLLOW_KINDS; i++)
-        s->changes[i] += counts->changes[i];
-    s->transactions += counts->transactions;
-    s->skipped_ours += counts->ours;
-    s->foreign_writes += counts->foreign;
-    s->quarantined += counts->quarantined;
-    s->refetched += counts->refetched;
-    f->applied_rows += counts->rows;
-    if (counts->commit_wall_us > 0)
-        f->applied_wall_us = counts->commit_wall_us;
-}
-
-/* Everybody hears how far we are. */
-static void publish(struct follow_applier *a)
-{
-    struct gw_follow *f = a->f;
-    follow_join_passed(&a->join, a->reached.order);
-    pthread_mutex_lock(&f->lock);
-    counts_add(f, &a->counts);
-    f->status.applied = a->reached;
-    f->status.skipped_seen = a->join.skipped;
-    f->status.past_marks = !a->join.active;
-    if (a->row_known_durable) {
-        f->row_durable = a->row;
-        f->status.applied_durable = a->reached;
-        for (unsigned i = 0; i < a->signal_count; i++)
-            tokens_add(f, a->signals[i]);
-        a->signal_count = 0;
-    }
-    follow_sample_rates(f);
-    pthread_cond_broadcast(&f->changed);
-    pthread_mutex_unlock(&f->lock);
-    a->counts = (struct follow_counts){0};
-    a->tries = 0;
-}
-
-static bool trim(struct follow_applier *a, struct gw_error *err)
-{
-    if (!a->row_known_durable || a->row.order == 0 || gw_mono_us() - a->trimmed_at_us < APPLY_TRIM_US)
-        return true;
-    a->trimmed_at_us = gw_mono_us();
-    return gw_spool_trim(a->f->spool, &a->row, err);
-}
-
-static bool somebody_waits(struct follow_applier *a)
-{
-    pthread_mutex_lock(&a->f->lock);
-    bool waits = a->f->waiters > 0 || a->f->pause_wanted || a->f->stop;
-    pthread_mutex_unlock(&a->f->lock);
-    return waits;
-}
-
-static bool durable_due(const struct follow_applier *a)
-{
-    return gw_mono_us() - a->durable_at_us >= (int64_t)a->f->options.durable_ms * 1000;
-}
-
-bool follow_commit(struct follow_applier *a, const struct gw_position *end, bool force_durable, struct gw_error *err)
-{
-    bool durable = force_durable || a->row_due || a->signal_count > 0 || durable_due(a) || somebody_waits(a);
-    GW_CRASH_POINT("follow.apply.before_commit");
-    a->error_of = FOLLOW_ERROR_DATA; /* deferred constraints speak up here */
-    if (!writer_of(a)->commit(a->writer, durable, err))
-        return false;
-    a->error_of = FOLLOW_ERROR_SESSION;
-    GW_CRASH_POINT("follow.apply.after_commit");
-    a->row = *end;
-    a->row_due = false;
-    a->row_known_durable = durable;
-    a->row_at_us = gw_mono_us();
-    if (durable)
-        a->durable_at_us = a->row_at_us;
-    if (a->reached.order < end->order)
-        a->reached = *end;
-    pthread_mutex_lock(&a->f->lock);
-    a->f->status.batches++;
-    a->f->status.commits_durable += durable;
-    pthread_mutex_unlock(&a->f->lock);
-    publish(a);
-    return trim(a, err);
-}
-
-/* Writes nothing but the position row: what was committed before it reaches the disk with it. */
-static bool commit_position(struct follow_applier *a, struct gw_error *err)
-{
-    return writer_of(a)->begin(a->writer, &a->reached, err) && follow_commit(a, &a->reached, true, err);
-}
-
-bool follow_pass(struct follow_applier *a, const struct gw_position *end, struct gw_error *err)
-{
-    if (a->reached.order < end->order)
-        a->reached = *end;
-    bool far =
-        (int64_t)(a->reached.order - a->row.order) > APPLY_ROW_BYTES || gw_mono_us() - a->row_at_us > APPLY_ROW_US;
-    bool owed = !a->row_known_durable && (a->signal_count > 0 || durable_due(a) || somebody_waits(a));
-    /* What was acknowledged while rows were copied is nowhere else but in the spool: as soon as we are past it, the
-     * target has to say so. */
-    pthread_mutex_lock(&a->f->lock);
-    uint64_t spooled = a->f->spool_acknowledged;
-    pthread_mutex_unlock(&a->f->lock);
-    bool past_spooled = a->row.order < spooled && a->reached.order >= spooled;
-    /* The operator may take an item out of quarantine: met again after a restart, it would be new. */
-    if (a->row_due || past_spooled || (far && a->reached.order > a->row.order) || owed)
-        return commit_position(a, err);
-    publish(a);
-    return true;
-}
-
-bool follow_has_canary(const struct follow_applier *a)
-{
-    for (unsigned i = 0; i < a->signal_count; i++)
-        if (follow_is_canary(a->signals[i]))
-            return true;
-    return false;
-}
-
-bool follow_note_canaries(struct follow_applier *a, struct gw_error *err)
-{
-    for (unsigned i = 0; i < a->signal_count; i++)
-        if (follow_is_canary(a->signals[i]) && !writer_of(a)->note_signal(a->writer, a->signals[i], err))
-            return false;
-    return true;
-}
-
 /* ---- the fast way ---- */
 
 /* The batch cannot be written this way: back to where it began, and row by row up to where it would have ended. */
 static bool go_careful(struct follow_applier *a, const struct gw_position *end, struct gw_error *err)
 {
     writer_of(a)->rollback(a->writer);
+    a->owed_count = 0;
     pthread_mutex_lock(&a->f->lock);
     a->f->status.careful++;
     pthread_mutex_unlock(&a->f->lock);
@@ -201,11 +66,29 @@ static bool go_careful(struct follow_applier *a, const struct gw_position *end, 
     return gw_spool_seek(a->reader, a->retry_place, err);
 }
 
+/* Waits until at most `leave` batches are owed an answer. *dropped: one could not be written, and with it all behind it:
+ * row by row from there. */
+static bool settle(struct follow_applier *a, size_t leave, bool *dropped, struct gw_error *err)
+{
+    while (a->owed_count > leave) {
+        if (follow_await(a, err))
+            continue;
+        if (a->error_of != FOLLOW_ERROR_DATA || !follow_is_about_data(err->kind))
+            return false;
+        struct gw_position end = a->owed[0].end;
+        a->retry_place = a->owed[0].place;
+        a->error_of = FOLLOW_ERROR_SESSION;
+        *dropped = true;
+        return go_careful(a, &end, err);
+    }
+    return true;
+}
+
 static bool write_batch(struct follow_applier *a, bool *careful, struct gw_error *err)
 {
     a->error_of = FOLLOW_ERROR_DATA;
     bool ok = follow_batch_write(&a->batch, &a->join, a->net, a->f->options.target, a->writer, careful, err);
-    if (!ok && (err->kind == GW_ERR_CONFLICT || err->kind == GW_ERR_UNSUPPORTED || err->kind == GW_ERR_USER)) {
+    if (!ok && follow_is_about_data(err->kind)) {
         *careful = true;
         ok = true;
     }
@@ -239,9 +122,11 @@ static bool write_rest(struct follow_applier *a, struct gw_position *end, bool *
     return true;
 }
 
-static bool round_write(struct follow_applier *a, enum follow_fill fill, struct gw_position *end, struct gw_error *err)
+/* One batch as one transaction of the target. `ahead`: its answer is owed. */
+static bool round_write(struct follow_applier *a, enum follow_fill fill, bool ahead, struct gw_position *end,
+                        struct gw_error *err)
 {
-    bool careful = false;
+    bool careful = false, dropped = false;
     if (fill == FOLLOW_FILL_INSIDE && !follow_find_commit(a, end, err))
         return false;
     if (!writer_of(a)->begin(a->writer, end, err))
@@ -252,7 +137,9 @@ static bool round_write(struct follow_applier *a, enum follow_fill fill, struct 
     if (fill == FOLLOW_FILL_INSIDE && !careful && !write_rest(a, end, &careful, err))
         return false;
     if (careful)
-        return go_careful(a, end, err);
+        return settle(a, 0, &dropped, err) && (dropped || go_careful(a, end, err));
+    if (ahead)
+        return follow_commit_ahead(a, end, err);
     if (a->schema_met && a->tx.inside) {
         writer_of(a)->rollback(a->writer);
         return true;
@@ -260,29 +147,72 @@ static bool round_write(struct follow_applier *a, enum follow_fill fill, struct 
     if (!follow_note_canaries(a, err))
         return false;
     bool ok = follow_commit(a, end, false, err);
-    if (!ok && err->kind == GW_ERR_CONFLICT && a->error_of == FOLLOW_ERROR_DATA)
+    if (!ok && follow_is_about_data(err->kind) && a->error_of == FOLLOW_ERROR_DATA)
         return go_careful(a, end, err);
     return ok;
 }
 
-static bool round_fast(struct follow_applier *a, int timeout_ms, struct gw_error *err)
+/* What is more than rows of whole transactions, or what somebody waits for, is not sent behind what may fail. */
+static bool may_go_ahead(const struct follow_applier *a, enum follow_fill fill)
+{
+    return fill == FOLLOW_FILL_END && a->batch.count > 0 && !a->batch.truncates && !a->borrowed && !a->schema_met &&
+           !a->row_due && a->signal_count == 0;
+}
+
+static bool fill_and_write(struct follow_applier *a, int timeout_ms, struct gw_error *err)
 {
     struct gw_position end = {0};
     enum follow_fill fill;
+    bool dropped = false;
     a->retry_place = gw_spool_tell(a->reader);
     if (!follow_fill(a, timeout_ms, false, &end, &fill, err)) {
+        struct gw_error why = *err;
         bool careful = false;
-        return fill_failed(a, &careful) && follow_find_commit(a, &end, err) && go_careful(a, &end, err);
+        if (!fill_failed(a, &careful))
+            return false;
+        if (!settle(a, 0, &dropped, err) || dropped)
+            return dropped;
+        *err = why;
+        return follow_find_commit(a, &end, err) && go_careful(a, &end, err);
     }
+    bool ahead = may_go_ahead(a, fill);
+    if (!ahead && (!settle(a, 0, &dropped, err) || dropped))
+        return dropped;
     if (a->schema_met && a->tx.inside) /* what is before its transaction is applied first */
         return end.order == 0 || go_careful(a, &end, err);
     if (fill == FOLLOW_FILL_NOTHING) {
         bool settled = a->row_known_durable && a->reached.order == a->row.order;
-        return (settled || follow_pass(a, &a->reached, err)) && trim(a, err);
+        return (settled || follow_pass(a, &a->reached, err)) && follow_trim(a, err);
     }
     if (a->batch.count > 0 || follow_has_canary(a))
-        return round_write(a, fill, &end, err);
+        return round_write(a, fill, ahead, &end, err);
     return end.order == 0 || follow_pass(a, &end, err);
+}
+
+static bool pausing(struct follow_applier *a)
+{
+    pthread_mutex_lock(&a->f->lock);
+    bool pausing = a->f->pause_wanted || a->f->stop;
+    pthread_mutex_unlock(&a->f->lock);
+    return pausing;
+}
+
+/* While the target works on one batch the next is read and sent. When there is none, the answers are what we wait for. */
+static bool round_fast(struct follow_applier *a, int timeout_ms, struct gw_error *err)
+{
+    struct gw_error first;
+    bool dropped = false;
+    if (a->owed_count == GW_COMMITS_AHEAD || (a->owed_count > 0 && (pausing(a) || !gw_spool_ready(a->reader))))
+        return settle(a, a->owed_count - 1, &dropped, err);
+    if (fill_and_write(a, timeout_ms, err))
+        return true;
+    if (a->owed_count == 0)
+        return false;
+    /* It may have failed only because one before it did. */
+    if (settle(a, 0, &dropped, &first))
+        return dropped;
+    *err = first;
+    return false;
 }
 
 /* ---- the thread ---- */
@@ -365,8 +295,10 @@ static bool apply_permitted(struct follow_applier *a, struct gw_error *err, bool
     pthread_mutex_lock(&f->lock);
     bool pause = f->pause_wanted && f->allowed;
     pthread_mutex_unlock(&f->lock);
+    if (pause && a->owed_count > 0)
+        return !follow_stopped(f);
     if (pause && a->writer && !a->row_known_durable)
-        *ok = commit_position(a, err);
+        *ok = follow_commit_position(a, err);
     pthread_mutex_lock(&f->lock);
     while (*ok && !f->stop && (!f->allowed || f->pause_wanted)) {
         if (f->pause_wanted && !f->status.paused) {
@@ -396,6 +328,19 @@ static bool apply_prepare(struct follow_applier *a, struct gw_error *err)
     return ok;
 }
 
+/* What is a second old may get a little older for the sake of larger batches, and the other direction gives way. */
+static void note_piled_up(struct follow_applier *a, bool applying)
+{
+    struct gw_follow *f = a->f;
+    pthread_mutex_lock(&f->lock);
+    bool owns = f->source_owns;
+    a->piled_up = applying && f->piled_up;
+    pthread_mutex_unlock(&f->lock);
+    bool behind = a->piled_up || (applying && gw_spool_unread_bytes(f->spool) > APPLY_BEHIND_BYTES);
+    if (owns && f->options.owner_behind)
+        atomic_store(f->options.owner_behind, behind);
+}
+
 static void apply_loop(struct follow_applier *a)
 {
     struct gw_error err = {0};
@@ -403,6 +348,7 @@ static void apply_loop(struct follow_applier *a)
     while (apply_permitted(a, &err, &ok)) {
         if (ok && !prepared)
             ok = prepared = apply_prepare(a, &err);
+        note_piled_up(a, ok);
         ok = ok && apply_round(a, &err);
         if (ok && in_error)
             follow_note_error(a->f, &(struct gw_error){.kind = GW_ERR_NONE});
@@ -415,8 +361,12 @@ static void apply_loop(struct follow_applier *a)
         if (!ok && !apply_recover(a, &err))
             return;
     }
+    note_piled_up(a, false);
     /* What is committed and not on the disk yet would come again: not wrong, but slow. */
-    if (a->writer && !a->row_known_durable && !commit_position(a, &err))
+    bool dropped = false;
+    if (a->writer && a->owed_count > 0 && !settle(a, 0, &dropped, &err))
+        sessions_close(a);
+    if (a->writer && !a->row_known_durable && !follow_commit_position(a, &err))
         follow_note_error(a->f, &err);
 }
 

@@ -5,6 +5,7 @@
 void follow_batch_clear(struct follow_batch *batch)
 {
     batch->count = 0;
+    batch->truncates = false;
     gw_arena_reset(&batch->arena);
 }
 
@@ -139,6 +140,7 @@ bool follow_batch_add(struct follow_batch *batch, const struct gw_schema *schema
     batch->ops = gw_grow(batch->ops, &batch->capacity, batch->count, sizeof *batch->ops);
     if (!follow_op_make(schema, change, order, &batch->arena, copy, &batch->ops[batch->count], err))
         return false;
+    batch->truncates |= change->kind == GW_CHANGE_TRUNCATE;
     batch->count++;
     return true;
 }

@@ -27,6 +27,7 @@ struct follow_batch {
     struct gw_arena arena;
     struct follow_op *ops;
     size_t count, capacity;
+    bool truncates; /* a TRUNCATE is in it */
 };
 
 void follow_batch_clear(struct follow_batch *batch);

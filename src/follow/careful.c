@@ -103,11 +103,6 @@ static bool quarantine_change(struct follow_applier *a, const struct gw_change *
                              bytes.data, bytes.len, err);
 }
 
-static bool is_about_data(enum gw_error_kind kind)
-{
-    return kind == GW_ERR_CONFLICT || kind == GW_ERR_UNSUPPORTED || kind == GW_ERR_USER;
-}
-
 /* ---- one change ---- */
 
 static bool apply_one(struct follow_applier *a, enum gw_change_kind kind, const struct follow_op *op,
@@ -229,7 +224,7 @@ static bool careful_change(struct follow_applier *a, const struct gw_change *cha
     if (a->whole_order == a->tx.order)
         return true;
     if (!follow_op_make(a->f->options.schema, change, a->tx.order, &a->batch.arena, false, &op, err))
-        return is_about_data(err->kind) && quarantine_change(a, change, err->message, err);
+        return follow_is_about_data(err->kind) && quarantine_change(a, change, err->message, err);
     if (!follow_decide_ops(&a->join, &op, 1, &a->batch.arena, err))
         return false;
     if (wants_nothing(&op))
@@ -239,7 +234,7 @@ static bool careful_change(struct follow_applier *a, const struct gw_change *cha
     GW_CRASH_POINT("follow.careful.after_savepoint");
     if (careful_op(a, &op, err))
         return true;
-    if (!is_about_data(err->kind))
+    if (!follow_is_about_data(err->kind))
         return false;
     struct gw_error why = *err;
     if (why.detail[0])
@@ -265,7 +260,7 @@ static bool careful_commit(struct follow_applier *a, bool *open, const struct gw
             GW_CRASH_POINT("follow.refetch.after_commit");
         return true;
     }
-    if (!is_about_data(err->kind) || a->error_of != FOLLOW_ERROR_DATA)
+    if (!follow_is_about_data(err->kind) || a->error_of != FOLLOW_ERROR_DATA)
         return false;
     /* No single change is at fault that we could name: the transaction as a whole goes into quarantine. */
     a->whole_order = a->tx.order;

@@ -60,6 +60,11 @@ bool follow_passing(enum gw_error_kind kind)
     return kind == GW_ERR_RETRY || kind == GW_ERR_REFUSED || kind == GW_ERR_RESOURCE;
 }
 
+bool follow_is_about_data(enum gw_error_kind kind)
+{
+    return kind == GW_ERR_CONFLICT || kind == GW_ERR_UNSUPPORTED || kind == GW_ERR_USER;
+}
+
 int follow_backoff_ms(const struct gw_follow *f, unsigned tries)
 {
     int64_t ms = INT64_C(10) << (tries < 12 ? tries : 12);

@@ -33,6 +33,7 @@
 #include "state/state.h"
 #include "store/store.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,12 +50,13 @@ struct gw_follow_options {
     int64_t spool_limit_bytes;   /* 0: none */
     int64_t spool_segment_bytes; /* 0: the spool's default */
     bool source_owns;
-    int64_t batch_rows;       /* changes collapsed into one set of statements; 0: 10,000 */
-    int64_t batch_bytes;      /* their bytes; 0: 8 MiB */
-    int batch_delay_ms;       /* how long a batch that is not full may wait for more; 0: not at all */
-    int durable_ms;           /* a commit at least this often waits for the target's disk; 0: 2000 */
-    int retry_max_ms;         /* longest pause between two tries; 0: 5,000 */
-    struct gw_cancel *cancel; /* may be NULL: asked = as gw_follow_stop, without the wait */
+    int64_t batch_rows;        /* changes collapsed into one set of statements; 0: 10,000 */
+    int64_t batch_bytes;       /* their bytes; 0: 8 MiB */
+    int batch_delay_ms;        /* how long a batch that is not full may wait for more; 0: not at all */
+    int durable_ms;            /* a commit at least this often waits for the target's disk; 0: 2000 */
+    int retry_max_ms;          /* longest pause between two tries; 0: 5,000 */
+    atomic_bool *owner_behind; /* shared by both directions: the owner's log has piled up; may be NULL */
+    struct gw_cancel *cancel;  /* may be NULL: asked = as gw_follow_stop, without the wait */
 };
 
 enum gw_follow_block { /* why the applier does not go on, or why no switch may happen */

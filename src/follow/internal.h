@@ -42,6 +42,7 @@ struct gw_follow {
     struct gw_position row_durable;            /* the position row on the target's disk: what may be acknowledged */
     uint64_t spool_acknowledged;               /* what the source may have dropped because the spool has it */
     bool source_idle;                          /* the stream had nothing when last asked */
+    bool piled_up;                             /* ... or sends what was committed more than a second before */
     int64_t received_wall_us, applied_wall_us; /* newest commit times, the source's clock */
     uint64_t received_rows, applied_rows;
     int64_t backlog_rows; /* estimate of what an earlier process spooled */
@@ -67,6 +68,8 @@ void follow_wait(struct gw_follow *f, int ms);
 bool follow_pause_ms(struct gw_follow *f, int ms);
 /* May this kind pass if tried again? */
 bool follow_passing(enum gw_error_kind kind);
+/* Does it speak of the data, so that another order or quarantine may help? */
+bool follow_is_about_data(enum gw_error_kind kind);
 int follow_backoff_ms(const struct gw_follow *f, unsigned tries);
 void follow_note_error(struct gw_follow *f, const struct gw_error *err); /* kind NONE: all is well again */
 void follow_block(struct gw_follow *f, enum gw_follow_block block, const char *why);

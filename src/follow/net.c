@@ -222,12 +222,8 @@ static bool out_part(struct net_out *out, enum gw_change_kind kind, uint32_t col
                            .count = count,
                            .keys = kind == GW_CHANGE_INSERT ? NULL : out->net->keys,
                            .rows = kind == GW_CHANGE_DELETE ? NULL : out->net->rows};
-    uint64_t touched = 0;
-    if (!out->target->type->writer->apply(out->writer, &part, &touched, err))
-        return gw_error_place(err, "%s, %s of %zu", gw_collection_label(part.collection), gw_change_kind_name(kind),
-                              count);
-    out->careful = touched != count;
-    return true;
+    return out->target->type->writer->send(out->writer, &part, err) ||
+           gw_error_place(err, "%s, %s of %zu", gw_collection_label(part.collection), gw_change_kind_name(kind), count);
 }
 
 static void scratch_put(struct follow_net *net, size_t at, const struct gw_row *key, const struct gw_row *row)

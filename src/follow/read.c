@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "follow/applier.h"
 
+#define READ_PILED_UP_MS 50                 /* a batch waits so long for more when nothing in it is urgent */
 #define READ_BORROW_BYTES ((size_t)1 << 20) /* a change with more than this is not copied but written at once */
 
 bool follow_is_canary(const char *token)
@@ -226,7 +227,8 @@ bool follow_fill(struct follow_applier *a, int timeout_ms, bool one, struct gw_p
                  struct gw_error *err)
 {
     struct fill fill = {.a = a, .one = one, .end = end};
-    int64_t delay_until_us = gw_mono_us() + (int64_t)a->f->options.batch_delay_ms * 1000;
+    int delay_ms = a->piled_up ? READ_PILED_UP_MS : a->f->options.batch_delay_ms;
+    int64_t delay_until_us = gw_mono_us() + (int64_t)delay_ms * 1000;
     follow_batch_clear(&a->batch);
     a->borrowed = false;
     *out = FOLLOW_FILL_NOTHING;

@@ -7,6 +7,8 @@
 #include "follow/internal.h"
 
 #define RECEIVE_TIMEOUT_MS 25
+#define RECEIVE_PILED_UP_US 1000000
+#define RECEIVE_YIELD_MS 3000 /* well within what a server waits for a sign of life */
 #define RECEIVE_SYNC_US 1000000
 #define RECEIVE_KEEP_US 10000000
 #define RECEIVE_KEEP_BYTES (INT64_C(64) << 20)
@@ -20,6 +22,7 @@ struct receiver {
     uint64_t rows; /* since the last COMMIT */
     int64_t commit_wall_us;
     unsigned tries;
+    int yielded_ms; /* since the stream was last at its end */
 };
 
 static const struct gw_changes_facet *changes_of(const struct receiver *r)
@@ -35,7 +38,7 @@ static void receiver_close(struct receiver *r)
     r->rows = 0;
     pthread_mutex_lock(&r->f->lock);
     r->f->status.receiving = false;
-    r->f->source_idle = false;
+    r->f->source_idle = r->f->piled_up = false;
     pthread_mutex_unlock(&r->f->lock);
 }
 
@@ -98,8 +101,10 @@ static void receiver_account(struct receiver *r, const struct gw_change *change)
     f->status.received = change->position;
     f->received_rows += r->rows;
     f->source_idle = false;
-    if (change->kind == GW_CHANGE_COMMIT)
+    if (change->kind == GW_CHANGE_COMMIT) {
         f->received_wall_us = change->commit_wall_us;
+        f->piled_up = change->age_us > RECEIVE_PILED_UP_US;
+    }
     pthread_mutex_unlock(&f->lock);
     r->rows = 0;
 }
@@ -195,10 +200,27 @@ static bool receiver_look_ahead(struct receiver *r, struct gw_error *err)
     return true;
 }
 
+/* What comes from the side that does not own are our own transactions: nobody waits for them, and while the owner's
+ * have piled up the machines' time is better spent there. */
+static bool receiver_yields(struct receiver *r)
+{
+    struct gw_follow *f = r->f;
+    pthread_mutex_lock(&f->lock);
+    bool owns = f->source_owns;
+    pthread_mutex_unlock(&f->lock);
+    if (owns || !f->options.owner_behind || !atomic_load(f->options.owner_behind) || r->yielded_ms >= RECEIVE_YIELD_MS)
+        return false;
+    r->yielded_ms += RECEIVE_TIMEOUT_MS;
+    (void)follow_pause_ms(f, RECEIVE_TIMEOUT_MS);
+    return true;
+}
+
 static bool receiver_step(struct receiver *r, struct gw_error *err)
 {
     struct gw_change change;
     bool got = false, full = false;
+    if (receiver_yields(r))
+        return true;
     if (!changes_of(r)->next(r->stream, RECEIVE_TIMEOUT_MS, &change, &got, err))
         return false;
     if (got) {
@@ -212,8 +234,10 @@ static bool receiver_step(struct receiver *r, struct gw_error *err)
         if (change.kind != GW_CHANGE_COMMIT && change.kind != GW_CHANGE_PROGRESS)
             return true; /* feedback between transactions is often enough */
     } else {
+        r->yielded_ms = 0;
         pthread_mutex_lock(&r->f->lock);
         r->f->source_idle = true;
+        r->f->piled_up = false;
         pthread_cond_broadcast(&r->f->changed);
         pthread_mutex_unlock(&r->f->lock);
     }

@@ -32,6 +32,7 @@ struct gw_journey {
     pthread_mutex_t lock;         /* guards follows[] and the first read of schema against a status */
     struct gw_guard *guard;       /* beside the followers; NULL before the first */
     struct gw_follow *follows[2]; /* by the side they read: [GW_BLUE] is blue>green */
+    atomic_bool owner_behind;     /* shared by both: see follow.h */
     void (*progress)(const char *line, double done, void *arg); /* may be NULL; done 0..1, below 0 unknown */
     void *progress_arg;
 };

@@ -33,6 +33,7 @@ bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool 
                                         .source_owns = source_owns,
                                         .batch_rows = settings->batch_rows,
                                         .batch_delay_ms = (int)(settings->batch_delay_us / 1000),
+                                        .owner_behind = &journey->owner_behind,
                                         .cancel = journey->cancel};
     struct gw_follow *follow;
     if (!gw_follow_start(&options, &follow, err))

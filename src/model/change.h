@@ -30,6 +30,7 @@ struct gw_change {
     struct gw_position position; /* BEGIN: its commit record; COMMIT: behind its commit record, what is acknowledged
                                     and resumed from; PROGRESS: as said above. Row events: empty. */
     int64_t commit_wall_us;      /* BEGIN and COMMIT: the source's clock */
+    int64_t age_us;              /* COMMIT: how long ago that was when it was sent, by the same clock; not encoded */
     bool ours;                   /* BEGIN: applied by godwit (its position row came first; the stream looks ahead by
                                     one event before it hands out BEGIN, so this is always decided) */
     bool carries_plan;           /* SCHEMA: rows still hold every planned column as planned, and more: what is more is

@@ -200,6 +200,7 @@ struct gw_part {
     const struct gw_row *rows; /* INSERT, UPDATE: `count` new rows; UPDATE: all have the same UNCHANGED columns */
 };
 
+#define GW_COMMITS_AHEAD 2
 struct gw_writer_facet {
     /* The applier passes the fence, and runs as replica where the side can (GW_CAN_REPLICA_ROLE). `stream` names the
      * direction ("blue>green") whose position row this writer's transactions write first. */
@@ -220,6 +221,9 @@ struct gw_writer_facet {
     GW_MUST_CHECK bool (*begin)(struct gw_writer *, const struct gw_position *reached, struct gw_error *);
     /* *touched: rows changed, summed. Fewer than part->count is for the caller to judge (rule 8). */
     GW_MUST_CHECK bool (*apply)(struct gw_writer *, const struct gw_part *, uint64_t *touched, struct gw_error *);
+    /* As apply, but the answer may come later. Every row of the part must be touched: what is amiss is an error of this
+     * call, of one behind it, or of the transaction's commit or `await`. */
+    GW_MUST_CHECK bool (*send)(struct gw_writer *, const struct gw_part *, struct gw_error *);
     GW_MUST_CHECK bool (*truncate)(struct gw_writer *, const struct gw_collection *const *, size_t count,
                                    struct gw_error *);
     /* Deletes the rows of a range (a TRUNCATE met while only some chunks had not seen it), in this side's own order of
@@ -236,7 +240,13 @@ struct gw_writer_facet {
     GW_MUST_CHECK bool (*savepoint)(struct gw_writer *, struct gw_error *);   /* one level */
     GW_MUST_CHECK bool (*rollback_to)(struct gw_writer *, struct gw_error *); /* and keeps the transaction usable */
     GW_MUST_CHECK bool (*commit)(struct gw_writer *, bool durable, struct gw_error *);
-    void (*rollback)(struct gw_writer *);
+    /* As commit, but the answer may come later, from `await`: one call for each commit_ahead, in order, before anything
+     * but begin, send, note_signal and commit_ahead is called; at most GW_COMMITS_AHEAD are owed. The next transaction
+     * may be begun and sent meanwhile; it fails when this one did. Where await fails, this transaction and all behind
+     * it are not there (with GW_ERR_RETRY: perhaps they are, ask for the position); then rollback. */
+    GW_MUST_CHECK bool (*commit_ahead)(struct gw_writer *, bool durable, struct gw_error *);
+    GW_MUST_CHECK bool (*await)(struct gw_writer *, struct gw_error *);
+    void (*rollback)(struct gw_writer *); /* the open transaction; and nothing is owed any more */
 
     /* Position applied here for a stream; order 0 when there is none. All checkpoints, sorted by chunk; owned. */
     GW_MUST_CHECK bool (*position)(struct gw_store *, const char *stream, struct gw_position *, struct gw_error *);

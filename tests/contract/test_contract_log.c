@@ -309,6 +309,91 @@ static void parts_touch_what_is_there_and_say_how_many(struct pair *p)
     assert_null(strstr(gw_buf_text(&green), "33|moved|\\N"));
 }
 
+/* One transaction that touches one row of item. */
+static void send_ahead(struct pair *p, struct gw_writer *writer, const struct gw_position *at, enum gw_change_kind kind,
+                       const char *id, const char *value)
+{
+    struct gw_error err = {0};
+    const struct gw_writer_facet *writing = type_of(p, 1)->writer;
+    struct gw_value row_room[3], key_room[3];
+    struct gw_row row = row_of(row_room, ROW(id, value, NULL), 3), key = item_key(key_room, id);
+    struct gw_part part = {.kind = kind, .collection = collection(p, "item"), .count = 1, .keys = &key, .rows = &row};
+    MUST(writing->begin(writer, at, &err));
+    MUST(writing->send(writer, &part, &err));
+    MUST(writing->commit_ahead(writer, false, &err));
+}
+
+static struct gw_position behind(const struct gw_position *at, uint64_t steps)
+{
+    struct gw_position later = *at;
+    later.order += steps;
+    return later;
+}
+
+static void assert_position(struct pair *p, const struct gw_position *expected)
+{
+    struct gw_error err = {0};
+    struct gw_position got;
+    MUST(type_of(p, 1)->writer->position(p->store[1], "blue>green", &got, &err));
+    assert_int_equal(got.order, expected->order);
+}
+
+static void batches_sent_ahead_become_permanent_in_order(struct pair *p)
+{
+    struct gw_error err = {0};
+    const struct gw_writer_facet *writing = type_of(p, 1)->writer;
+    prepare_green(p);
+    struct gw_position at = somewhere(p), second = behind(&at, 1), third = behind(&at, 2), fourth = behind(&at, 3);
+    struct gw_writer *writer = open_writer(p, 1);
+    assert_false(writing->await(writer, &err));
+    send_ahead(p, writer, &at, GW_CHANGE_INSERT, "1", "first");
+    send_ahead(p, writer, &second, GW_CHANGE_UPDATE, "1", "second");
+    MUST(writing->await(writer, &err));
+    send_ahead(p, writer, &third, GW_CHANGE_INSERT, "2", "third");
+    MUST(writing->await(writer, &err));
+    MUST(writing->await(writer, &err));
+    assert_position(p, &third);
+    assert_green(p, "item", "1|second|\\N\n2|third|\\N\n");
+    MUST(writing->begin(writer, &fourth, &err));
+    assert_int_equal(apply_insert(p, writer, ROW("3", "waited for", NULL)), 1);
+    MUST(writing->commit(writer, true, &err));
+    assert_position(p, &fourth);
+    writing->close(writer);
+}
+
+static void nothing_is_there_of_what_was_sent_behind_a_batch_that_fails(struct pair *p)
+{
+    static const struct {
+        enum gw_change_kind kind;
+        const char *id;
+    } wrong[] = {{GW_CHANGE_UPDATE, "9"}, {GW_CHANGE_DELETE, "9"}, {GW_CHANGE_INSERT, "1"}};
+    struct gw_error err = {0};
+    const struct gw_writer_facet *writing = type_of(p, 1)->writer;
+    prepare_green(p);
+    struct gw_position at = somewhere(p), second = behind(&at, 1), third = behind(&at, 2);
+    struct gw_writer *writer = open_writer(p, 1);
+    send_ahead(p, writer, &at, GW_CHANGE_INSERT, "1", "there");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        send_ahead(p, writer, &second, wrong[i].kind, wrong[i].id, "not there");
+        if (i == 0)
+            MUST(writing->await(writer, &err));
+        send_ahead(p, writer, &third, GW_CHANGE_INSERT, "3", "behind it");
+        assert_false(writing->await(writer, &err));
+        assert_int_equal(err.kind, GW_ERR_CONFLICT);
+        writing->rollback(writer);
+        assert_position(p, &at);
+        assert_green(p, "item", "1|there|\\N\n");
+    }
+    send_ahead(p, writer, &second, GW_CHANGE_INSERT, "2", "and goes on");
+    writing->rollback(writer); /* owed, and no longer of interest: permanent all the same */
+    assert_position(p, &second);
+    MUST(writing->begin(writer, &third, &err));
+    assert_int_equal(apply_insert(p, writer, ROW("3", "waited for", NULL)), 1);
+    MUST(writing->commit(writer, true, &err));
+    assert_position(p, &third);
+    writing->close(writer);
+}
+
 static void a_row_without_key_is_one_of_its_twins(struct pair *p)
 {
     struct gw_error err = {0};
@@ -435,6 +520,8 @@ int main(void)
         CONTRACT(a_dropped_log_leaves_nothing),
         CONTRACT(batch_and_position_live_and_die_together),
         CONTRACT(parts_touch_what_is_there_and_say_how_many),
+        CONTRACT(batches_sent_ahead_become_permanent_in_order),
+        CONTRACT(nothing_is_there_of_what_was_sent_behind_a_batch_that_fails),
         CONTRACT(a_row_without_key_is_one_of_its_twins),
         CONTRACT(a_conflict_is_a_conflict_and_a_savepoint_mends_it),
         CONTRACT(truncate_and_ranges_empty_what_they_name),

@@ -108,3 +108,33 @@ def test_a_foreign_write_with_a_live_runner_and_both_ways(moved):
     assert items(m, expect=0) == []
     m.run("verify")
     compare.assert_equal(blue, green)
+
+
+def test_batches_already_sent_behind_one_that_fails_are_applied_all_the_same(pair, migration):
+    """Small batches, several under way at once: what fails is quarantined once, what was sent behind it is not lost."""
+    blue, green = pair
+    writers.create_tables(blue, rows=60)
+    m = migration(blue, green, follow={"batch_rows": 4})
+    traps.load(m)
+    m.run("verify")
+    mend(green, "DELETE FROM items WHERE id IN (11, 40)")
+    with blue.connect(user="app") as connection, connection.cursor() as cursor:
+        for number in range(400):
+            cursor.execute("UPDATE items SET n = n + 1 WHERE id = %s", (1 + number % 60,))
+            if number % 50 == 0:  # two rows take each other's unique value: only the order tells how
+                cursor.execute("UPDATE items SET code = 'between' WHERE id = 1 RETURNING (SELECT code FROM items WHERE id = 1)")
+                mine = cursor.fetchone()[0]
+                cursor.execute("UPDATE items SET code = %s WHERE id = 2 RETURNING (SELECT code FROM items WHERE id = 2)", (mine,))
+                cursor.execute("UPDATE items SET code = %s WHERE id = 1", cursor.fetchone())
+            connection.commit()
+    m.run("follow", "--until", "caught-up", expect=1)
+    found = items(m)
+    assert {i["key"] for i in found} == {"id=11", "id=40"}, found
+    places = [(i["position"], i["key"]) for i in found]
+    assert len(set(places)) == len(places) == 14, "each update of a row that is not there, once"
+    mend(green, rows_of(blue, "11, 40"))
+    m.run("quarantine", "--clear", "all", "--yes")
+    traps.catch_up(m)
+    assert items(m, expect=0) == []
+    m.run("verify")
+    compare.assert_equal(blue, green)

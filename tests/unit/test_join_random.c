@@ -29,7 +29,7 @@ static void set_faults(struct world *w, bool on, uint64_t seed)
         "writer.put:p60=retry,writer.commit_chunk:p30=cut,writer.begin_chunk:p40=retry,"
         "writer.commit:p20=cut,writer.apply:p100=retry,"
         "writer.commit:p50=retry,writer.begin:p80=retry,schema.create_key:p4=retry,"
-        "writer.position:p8=retry";
+        "writer.position:p8=retry,writer.await:p40=cut,writer.await:p60=retry";
     gw_fault_seed(w->blue, seed);
     gw_fault_seed(w->green, seed + 1);
     WORLD_OK(gw_fault_set(w->blue, on ? blue_rules : "", &err));

@@ -165,6 +165,11 @@ static bool writer_apply(struct gw_writer *session, const struct gw_part *part, 
     FAULT_SESSION_CALL(session, writer, "writer.apply", type->writer->apply(session->inner, part, touched, err));
 }
 
+static bool writer_send(struct gw_writer *session, const struct gw_part *part, struct gw_error *err)
+{
+    FAULT_SESSION_CALL(session, writer, "writer.apply", type->writer->send(session->inner, part, err));
+}
+
 static bool writer_truncate(struct gw_writer *session, const struct gw_collection *const *collections, size_t count,
                             struct gw_error *err)
 {
@@ -204,6 +209,16 @@ static bool writer_rollback_to(struct gw_writer *session, struct gw_error *err)
 static bool writer_commit(struct gw_writer *session, bool durable, struct gw_error *err)
 {
     FAULT_SESSION_CALL(session, writer, "writer.commit", type->writer->commit(session->inner, durable, err));
+}
+
+static bool writer_commit_ahead(struct gw_writer *session, bool durable, struct gw_error *err)
+{
+    FAULT_SESSION_CALL(session, writer, "writer.commit", type->writer->commit_ahead(session->inner, durable, err));
+}
+
+static bool writer_await(struct gw_writer *session, struct gw_error *err)
+{
+    FAULT_SESSION_CALL(session, writer, "writer.await", type->writer->await(session->inner, err));
 }
 
 static void writer_rollback(struct gw_writer *session)
@@ -606,6 +621,7 @@ static const struct gw_writer_facet fault_writer = {
     .commit_chunk = writer_commit_chunk,
     .begin = writer_begin,
     .apply = writer_apply,
+    .send = writer_send,
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,
@@ -613,6 +629,8 @@ static const struct gw_writer_facet fault_writer = {
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,
     .commit = writer_commit,
+    .commit_ahead = writer_commit_ahead,
+    .await = writer_await,
     .rollback = writer_rollback,
     .position = writer_position,
     .checkpoints = writer_checkpoints,

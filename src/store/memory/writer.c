@@ -11,6 +11,8 @@ struct gw_writer {
     char stream[32];
     struct gw_memory_tx *tx;
     bool failed;             /* nothing but rolling back is possible */
+    struct gw_error owed;    /* of what was sent: heard at await. Until then all that is sent behind it does nothing */
+    size_t sent, owed_at;    /* commits owed an answer; the one that has the error */
     struct mem_table *table; /* of the chunk */
     uint64_t chunk_rows;
     struct gw_arena arena;
@@ -42,6 +44,8 @@ static void writer_end(struct gw_writer *writer)
     }
     writer->tx = NULL;
     writer->failed = false;
+    writer->owed.kind = GW_ERR_NONE;
+    writer->sent = writer->owed_at = 0;
 }
 
 static void writer_rollback(struct gw_writer *writer)
@@ -67,6 +71,10 @@ static bool writer_check(struct gw_writer *writer, bool in_transaction, struct g
 {
     if (!mem_session_check(writer->store, writer->generation, err))
         return false;
+    if (writer->owed.kind != GW_ERR_NONE) {
+        *err = writer->owed;
+        return false;
+    }
     if (in_transaction && !writer->tx)
         return gw_fail(err, GW_ERR_BUG, "a write outside of a transaction");
     if (in_transaction && writer->failed)
@@ -292,6 +300,8 @@ static bool writer_begin(struct gw_writer *writer, const struct gw_position *rea
 {
     struct gw_memory *server = writer->store->server;
     mem_chaos(server);
+    if (writer->owed.kind != GW_ERR_NONE)
+        return true;
     pthread_mutex_lock(&server->lock);
     bool ok = writer_check(writer, false, err);
     if (ok) {
@@ -349,6 +359,47 @@ static bool writer_apply(struct gw_writer *writer, const struct gw_part *part, u
     }
     pthread_mutex_unlock(&server->lock);
     return ok;
+}
+
+static bool writer_send(struct gw_writer *writer, const struct gw_part *part, struct gw_error *err)
+{
+    uint64_t touched = 0;
+    if (writer->owed.kind != GW_ERR_NONE)
+        return true;
+    if (!writer_apply(writer, part, &touched, &writer->owed))
+        return true;
+    if (touched != part->count) {
+        writer->failed = true;
+        (void)!gw_fail(&writer->owed, GW_ERR_CONFLICT, "%llu of %zu rows of %s were touched",
+                       (unsigned long long)touched, part->count, gw_collection_label(part->collection));
+    }
+    (void)err; /* heard later, as from a server that is far away */
+    return true;
+}
+
+static bool writer_commit_ahead(struct gw_writer *writer, bool durable, struct gw_error *err)
+{
+    bool fine = writer->owed.kind == GW_ERR_NONE;
+    if (fine && writer_finish(writer, durable, &writer->owed))
+        writer->owed.kind = GW_ERR_NONE;
+    else if (writer->owed_at == 0)
+        writer->owed_at = writer->sent + 1;
+    writer->sent++;
+    return writer->sent <= GW_COMMITS_AHEAD || gw_fail(err, GW_ERR_BUG, "too many commits are owed an answer");
+}
+
+static bool writer_await(struct gw_writer *writer, struct gw_error *err)
+{
+    if (writer->sent == 0)
+        return gw_fail(err, GW_ERR_BUG, "a commit is awaited that was not sent");
+    mem_chaos(writer->store->server);
+    if (writer->owed_at == 1) {
+        *err = writer->owed;
+        return false;
+    }
+    writer->owed_at -= writer->owed_at > 0;
+    writer->sent--;
+    return true;
 }
 
 static bool writer_truncate(struct gw_writer *writer, const struct gw_collection *const *collections, size_t count,
@@ -419,8 +470,8 @@ static bool writer_note_signal(struct gw_writer *writer, const char *token, stru
 {
     struct gw_memory *server = writer->store->server;
     pthread_mutex_lock(&server->lock);
-    bool ok = writer_check(writer, true, err);
-    if (ok) {
+    bool ok = writer->owed.kind != GW_ERR_NONE || writer_check(writer, true, err);
+    if (ok && writer->tx && writer->owed.kind == GW_ERR_NONE) {
         server->seen = gw_grow(server->seen, &server->seen_capacity, server->seen_count, sizeof *server->seen);
         server->seen[server->seen_count++] = (struct mem_home_text){.name = gw_strdup(token), .xid = writer->tx->xid};
     }
@@ -463,6 +514,7 @@ const struct gw_writer_facet mem_writer = {
     .commit_chunk = writer_commit_chunk,
     .begin = writer_begin,
     .apply = writer_apply,
+    .send = writer_send,
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,
@@ -470,6 +522,8 @@ const struct gw_writer_facet mem_writer = {
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,
     .commit = writer_finish,
+    .commit_ahead = writer_commit_ahead,
+    .await = writer_await,
     .rollback = writer_rollback,
     .position = writer_position,
     .checkpoints = writer_checkpoints,

@@ -91,6 +91,13 @@ bool gw_pg_apply_note_signal(struct gw_writer *writer, const char *token, struct
     return true;
 }
 
+static void wait_commit(struct gw_pg_writer *w, bool durable)
+{
+    if (!durable)
+        wait_sql(w, "SET LOCAL synchronous_commit = off");
+    gw_pg_wait_behind(w->apply, (struct gw_pg_waiting){.kind = GW_PG_WAITING_COMMIT, .sql = "COMMIT"});
+}
+
 bool gw_pg_apply_commit(struct gw_writer *writer, bool durable, struct gw_error *err)
 {
     struct gw_pg_writer *w = gw_pg_writer_of(writer);
@@ -98,9 +105,7 @@ bool gw_pg_apply_commit(struct gw_writer *writer, bool durable, struct gw_error 
     if (!w->in_transaction)
         return fail_outside(err);
     GW_CRASH_POINT("postgres.apply.before_commit");
-    if (!durable)
-        wait_sql(w, "SET LOCAL synchronous_commit = off");
-    wait_sql(w, "COMMIT");
+    wait_commit(w, durable);
     bool fine = gw_pg_pipe_open(w, err) && gw_pg_pipe_close(w, &unused, "committing", err);
     if (!fine && !w->failed) {
         gw_pg_writer_rollback(w);
@@ -109,6 +114,30 @@ bool gw_pg_apply_commit(struct gw_writer *writer, bool durable, struct gw_error 
     w->in_transaction = false;
     if (fine)
         w->order = w->order_begun;
+    GW_CRASH_POINT("postgres.apply.after_commit");
+    return fine;
+}
+
+/* Should this transaction fail, one begun behind it finds the position row elsewhere than where it expects it. */
+bool gw_pg_apply_commit_ahead(struct gw_writer *writer, bool durable, struct gw_error *err)
+{
+    struct gw_pg_writer *w = gw_pg_writer_of(writer);
+    if (!w->in_transaction)
+        return fail_outside(err);
+    GW_CRASH_POINT("postgres.apply.before_commit");
+    wait_commit(w, durable);
+    if (!gw_pg_pipe_open(w, err) || !gw_pg_pipe_ahead(w, w->order, err))
+        return false;
+    w->in_transaction = false;
+    w->order = w->order_begun;
+    GW_CRASH_POINT("postgres.apply.after_commit_sent");
+    return true;
+}
+
+bool gw_pg_apply_await(struct gw_writer *writer, struct gw_error *err)
+{
+    struct gw_pg_writer *w = gw_pg_writer_of(writer);
+    bool fine = gw_pg_pipe_await(w, err);
     GW_CRASH_POINT("postgres.apply.after_commit");
     return fine;
 }
@@ -176,7 +205,7 @@ bool gw_pg_apply_delete_range(struct gw_writer *writer, const struct gw_collecti
     gw_pg_add_table(&sql, collection);
     gw_buf_adds(&sql, " WHERE ");
     gw_pg_add_range(&sql, collection, range);
-    return gw_pg_pipe_open(w, err) && gw_pg_pipe_sql(w, gw_buf_text(&sql), false, err) &&
+    return gw_pg_pipe_open(w, err) && gw_pg_pipe_sql(w, gw_buf_text(&sql), GW_PG_PIPE_PLAIN, err) &&
            gw_pg_pipe_close(w, &unused, "deleting a range", err);
 }
 

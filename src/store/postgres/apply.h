@@ -5,8 +5,9 @@
  *   apply_copy.c    many or large rows by COPY                  apply_array.c   a column of many rows as one parameter
  *
  * Round trips: BEGIN, the position row, SAVEPOINT and the like wait in a queue and go out with the next statement that
- * is sent, so their errors surface there. A part takes one round trip (COPY three), commit one. Between calls the
- * connection is never in pipeline mode and nothing is unanswered.
+ * is sent, so their errors surface there. A part takes one round trip (COPY three), commit one, and behind each of them
+ * nothing is unanswered. Send and commit_ahead take none: the server itself checks how many rows were touched, and what
+ * it says is read when somebody waits for it.
  */
 #ifndef GW_STORE_POSTGRES_APPLY_H
 #define GW_STORE_POSTGRES_APPLY_H
@@ -54,15 +55,28 @@ struct gw_pg_statement {
     bool sent;     /* ... or is about to */
 };
 
+enum gw_pg_pipe_kind {
+    GW_PG_PIPE_PLAIN,
+    GW_PG_PIPE_COUNTS, /* its rows are added up */
+    GW_PG_PIPE_COMMIT,
+    GW_PG_PIPE_SYNC,       /* the end of what was sent together */
+    GW_PG_PIPE_SYNC_AHEAD, /* ... of a transaction committed ahead */
+};
 struct gw_pg_pipe_entry {
-    bool counts;                     /* its rows are added up */
+    enum gw_pg_pipe_kind kind;
     struct gw_pg_statement *prepare; /* this command prepares it */
 };
 
-enum gw_pg_waiting_kind { GW_PG_WAITING_SQL, GW_PG_WAITING_POSITION, GW_PG_WAITING_SIGNAL };
+struct gw_pg_ahead { /* a commit whose answer is owed */
+    bool answered;
+    struct gw_error error; /* GW_ERR_NONE: it is permanent */
+    uint64_t order_before; /* where the position row was */
+};
+
+enum gw_pg_waiting_kind { GW_PG_WAITING_SQL, GW_PG_WAITING_COMMIT, GW_PG_WAITING_POSITION, GW_PG_WAITING_SIGNAL };
 struct gw_pg_waiting { /* to be sent ahead of the next statement */
     enum gw_pg_waiting_kind kind;
-    const char *sql; /* static */
+    const char *sql; /* SQL, COMMIT: static */
     char *text;      /* owned: the signal's token */
     struct gw_position position;
 };
@@ -74,8 +88,10 @@ struct gw_pg_apply {
     enum { GW_PG_STAGE_UNKNOWN, GW_PG_STAGE_YES, GW_PG_STAGE_NO } stage; /* may we make temporary tables? */
     struct gw_pg_waiting *waiting;
     size_t waiting_count, waiting_capacity;
-    struct gw_pg_pipe_entry *entries;
-    size_t entry_count, entry_capacity;
+    struct gw_pg_pipe_entry *entries; /* sent; answered before entry_at */
+    size_t entry_at, entry_count, entry_capacity;
+    struct gw_pg_ahead ahead[GW_COMMITS_AHEAD];
+    size_t ahead_count;
     size_t unpushed_bytes; /* of statements libpq holds back */
     struct gw_pg_statement **statements;
     size_t statement_count, statement_capacity;
@@ -100,16 +116,21 @@ struct gw_pg_apply {
 };
 
 void gw_pg_wait_behind(struct gw_pg_apply *, struct gw_pg_waiting); /* queues; takes `text` */
-/* Enters pipeline mode and sends what waits. */
+/* Enters pipeline mode where it is not, and sends what waits. */
 GW_MUST_CHECK bool gw_pg_pipe_open(struct gw_pg_writer *, struct gw_error *);
 /* Sends SQL without parameters. */
-GW_MUST_CHECK bool gw_pg_pipe_sql(struct gw_pg_writer *, const char *sql, bool counts, struct gw_error *);
+GW_MUST_CHECK bool gw_pg_pipe_sql(struct gw_pg_writer *, const char *sql, enum gw_pg_pipe_kind, struct gw_error *);
 /* Sends apply->sql with the parameters gathered in apply, prepared once per text and types. */
-GW_MUST_CHECK bool gw_pg_pipe_run(struct gw_pg_writer *, bool counts, struct gw_error *);
-/* Waits for all answers and leaves pipeline mode; the first error is the one that counts. Adds the rows to *touched. */
+GW_MUST_CHECK bool gw_pg_pipe_run(struct gw_pg_writer *, enum gw_pg_pipe_kind, struct gw_error *);
+/* Waits for all answers and leaves pipeline mode; of what was sent behind the last commit the first error is the one
+ * that counts. Adds the rows to *touched. */
 GW_MUST_CHECK bool gw_pg_pipe_close(struct gw_pg_writer *, uint64_t *touched, const char *doing, struct gw_error *);
-/* Opens and closes when anything waits. */
+/* The session can be spoken to without pipeline: sends what waits and closes. */
 GW_MUST_CHECK bool gw_pg_pipe_drain(struct gw_pg_writer *, struct gw_error *);
+/* Ends what was sent as a transaction whose COMMIT is in it, without waiting. */
+GW_MUST_CHECK bool gw_pg_pipe_ahead(struct gw_pg_writer *, uint64_t order_before, struct gw_error *);
+/* Waits for the oldest of those. */
+GW_MUST_CHECK bool gw_pg_pipe_await(struct gw_pg_writer *, struct gw_error *);
 
 void gw_pg_parameters_clear(struct gw_pg_apply *);
 /* bytes NULL: SQL NULL. */

@@ -19,7 +19,7 @@
 #define ARRAY_ROWS 2000
 #define ARRAY_BYTES (1u << 20)
 #define SINGLE_ROWS 2
-#define COPY_ROWS 200
+#define COPY_ROWS 8000
 #define SORT_ROWS 8
 #define LARGE_ROW_BYTES (1u << 20)
 
@@ -32,6 +32,8 @@ struct run {
     size_t from, count, bytes;
     bool moved;                       /* UPDATE: the key changes */
     bool flattened;                   /* a value of this run would not come back from an array */
+    bool checked;                     /* the server compares the rows touched with the rows due */
+    size_t unchecked_rows;            /* of the part, where it cannot: COPY, or two statements for a row */
     enum form *row_forms, *key_forms; /* by column; keys only where key_position */
 };
 
@@ -164,6 +166,15 @@ static bool is_set(const struct run *run, size_t column)
            (run->moved || run->collection->columns[column].key_position == 0);
 }
 
+/* Otherwise an UPDATE only looks whether the row is there. */
+static bool sets_any(const struct run *run)
+{
+    for (size_t i = 0; i < run->collection->column_count; i++)
+        if (is_set(run, i))
+            return true;
+    return false;
+}
+
 static void add_name(struct gw_buf *sql, const struct run *run, size_t column)
 {
     gw_pg_add_ident(sql, run->collection->columns[column].name);
@@ -292,12 +303,36 @@ static void delete_arrays(struct gw_pg_apply *a, const struct run *run, struct a
     add_key_join(&a->sql, run);
 }
 
-static bool send_arrays(struct gw_pg_writer *w, const struct run *run, struct gw_error *err)
+/* ---- how many rows? ---------------------------------------------------------------------------------------------- */
+
+static void begin_statement(struct gw_pg_apply *a, const struct run *run)
+{
+    gw_buf_clear(&a->sql);
+    gw_pg_parameters_clear(a);
+    if (run->checked)
+        gw_buf_adds(&a->sql, "WITH touched AS (");
+}
+
+/* Where fewer or more rows are touched than due, the statement divides by zero, and with it its transaction fails: so
+ * its COMMIT can be sent before anybody has seen the count. */
+static bool end_statement(struct gw_pg_writer *w, const struct run *run, uint64_t due, struct gw_error *err)
+{
+    struct gw_pg_apply *a = w->apply;
+    char text[24];
+    if (!run->checked)
+        return gw_pg_pipe_run(w, GW_PG_PIPE_COUNTS, err);
+    snprintf(text, sizeof text, "%" PRIu64, due);
+    gw_pg_parameter_add(a, text, strlen(text), false, 20 /* bigint */);
+    gw_buf_addf(&a->sql, "%s) SELECT 1 / (count(*) = $%d)::int FROM touched",
+                run->part->kind == GW_CHANGE_UPDATE && !sets_any(run) ? "" : " RETURNING 1", a->parameter_count);
+    return gw_pg_pipe_run(w, GW_PG_PIPE_PLAIN, err);
+}
+
+static bool send_arrays(struct gw_pg_writer *w, struct run *run, struct gw_error *err)
 {
     struct gw_pg_apply *a = w->apply;
     struct arrays arrays = {0};
-    gw_buf_clear(&a->sql);
-    gw_pg_parameters_clear(a);
+    begin_statement(a, run);
     if (run->part->kind == GW_CHANGE_INSERT)
         insert_arrays(a, run, &arrays);
     else if (run->part->kind == GW_CHANGE_UPDATE)
@@ -306,7 +341,7 @@ static bool send_arrays(struct gw_pg_writer *w, const struct run *run, struct gw
         delete_arrays(a, run, &arrays);
     gw_buf_release(&arrays.parameters);
     gw_buf_release(&arrays.names);
-    return gw_pg_pipe_run(w, true, err);
+    return end_statement(w, run, run->count, err);
 }
 
 /* ---- row by row -------------------------------------------------------------------------------------------------- */
@@ -480,25 +515,25 @@ static void replace_row(struct gw_pg_apply *a, const struct run *run, size_t at)
     gw_buf_adds(&a->sql, " FROM gone");
 }
 
-static void begin_row(struct gw_pg_apply *a)
+/* One of the two finds the row: only both together tell how many were touched. */
+static bool send_identity_row(struct gw_pg_writer *w, struct run *run, size_t at, struct gw_error *err)
 {
-    gw_buf_clear(&a->sql);
-    gw_pg_parameters_clear(a);
-}
-
-static bool send_identity_row(struct gw_pg_writer *w, const struct run *run, size_t at, struct gw_error *err)
-{
-    begin_row(w->apply);
+    bool checked = run->checked;
+    run->checked = false;
+    run->unchecked_rows += checked;
+    begin_statement(w->apply, run);
     update_row(w->apply, run, at);
     add_identity_condition(w->apply, run, at, false);
-    if (!gw_pg_pipe_run(w, true, err))
-        return false;
-    begin_row(w->apply);
-    replace_row(w->apply, run, at);
-    return gw_pg_pipe_run(w, true, err);
+    bool fine = end_statement(w, run, 1, err);
+    begin_statement(w->apply, run);
+    if (fine)
+        replace_row(w->apply, run, at);
+    fine = fine && end_statement(w, run, 1, err);
+    run->checked = checked;
+    return fine;
 }
 
-static bool send_rows(struct gw_pg_writer *w, const struct run *run, struct gw_error *err)
+static bool send_rows(struct gw_pg_writer *w, struct run *run, struct gw_error *err)
 {
     bool identity = identity_may_change(run);
     for (size_t at = run->from; at < run->from + run->count; at++) {
@@ -507,14 +542,14 @@ static bool send_rows(struct gw_pg_writer *w, const struct run *run, struct gw_e
                 return false;
             continue;
         }
-        begin_row(w->apply);
+        begin_statement(w->apply, run);
         if (run->part->kind == GW_CHANGE_INSERT)
             insert_row(w->apply, run, at);
         else if (run->part->kind == GW_CHANGE_UPDATE)
             update_row(w->apply, run, at);
         else
             delete_row(w->apply, run, at);
-        if (!gw_pg_pipe_run(w, true, err))
+        if (!end_statement(w, run, 1, err))
             return false;
     }
     return true;
@@ -567,6 +602,7 @@ static bool copy_if_better(struct gw_pg_writer *w, struct run *run, bool *copied
     if (w->apply->open && !gw_pg_pipe_close(w, touched, "applying changes", err))
         return false;
     *copied = true;
+    run->unchecked_rows += run->checked ? run->count : 0;
     return gw_pg_pipe_drain(w, err) && gw_pg_apply_copy(w, run->collection, run->target, NULL,
                                                         run->part->rows + run->from, run->count, binary, touched, err);
 }
@@ -653,8 +689,10 @@ static bool send_run(struct gw_pg_writer *w, struct run *run, uint64_t *touched,
         return false;
     if (!may_stage(w, run, &binary, &staged, err))
         return false;
-    if (staged)
+    if (staged) {
+        run->unchecked_rows += run->checked ? run->count : 0;
         return send_staged(w, run, binary, touched, err);
+    }
     bool keyless = run->part->kind != GW_CHANGE_INSERT && run->collection->key_count == 0;
     bool single = keyless || run->flattened || run->count <= SINGLE_ROWS ||
                   run->bytes / run->count >= LARGE_ROW_BYTES || identity_may_change(run) ||
@@ -715,30 +753,53 @@ static bool sort_part(const struct gw_part *part, struct gw_part *sorted)
     return true;
 }
 
-bool gw_pg_apply_part(struct gw_writer *writer, const struct gw_part *part, uint64_t *touched, struct gw_error *err)
+/* Whether they were touched is known here, not on the server. */
+static bool settle_unchecked(struct gw_pg_writer *w, const struct run *run, uint64_t touched, struct gw_error *err)
 {
-    struct gw_pg_writer *w = gw_pg_writer_of(writer);
+    if (w->apply->open && !gw_pg_pipe_close(w, &touched, "applying changes", err))
+        return false;
+    return touched == run->unchecked_rows ||
+           gw_fail(err, GW_ERR_CONFLICT, "%" PRIu64 " of %zu rows were touched", touched, run->unchecked_rows);
+}
+
+static bool apply_or_send(struct gw_pg_writer *w, const struct gw_part *part, bool send, uint64_t *touched,
+                          struct gw_error *err)
+{
     const struct gw_collection *c = part->collection;
     struct gw_part sorted;
-    struct run run = {.part = &sorted, .collection = c};
+    struct run run = {.part = &sorted, .collection = c, .checked = send};
     struct gw_error ignored;
-    uint64_t count = 0, unused = 0;
+    uint64_t unused = 0;
     if (!gw_pg_target_get(w, c, &run.target, err) || !check_part(part, run.target, err))
         return gw_error_place(err, "%s", gw_collection_label(c));
     bool owned = sort_part(part, &sorted);
     run.row_forms = gw_calloc(c->column_count + 1, sizeof *run.row_forms);
     run.key_forms = gw_calloc(c->column_count + 1, sizeof *run.key_forms);
-    bool fine = send_all(w, &run, &count, err);
-    if (w->apply->open && !w->failed) /* an error while sending is the one that counts; the answers are read anyway */
-        fine = gw_pg_pipe_close(w, fine ? &count : &unused, "applying changes", fine ? err : &ignored) && fine;
+    bool fine = send_all(w, &run, touched, err);
+    if (send && fine && run.unchecked_rows > 0)
+        fine = settle_unchecked(w, &run, *touched, err);
+    if (!send && w->apply->open && !w->failed) /* an error while sending is the one that counts */
+        fine = gw_pg_pipe_close(w, fine ? touched : &unused, "applying changes", fine ? err : &ignored) && fine;
     free(run.row_forms);
     free(run.key_forms);
     if (owned) {
         free((void *)(uintptr_t)sorted.keys);
         free((void *)(uintptr_t)sorted.rows);
     }
-    if (!fine)
-        return gw_error_place(err, "%s, %s", gw_side_name(w->store->base.side), gw_collection_label(c));
+    return fine || gw_error_place(err, "%s, %s", gw_side_name(w->store->base.side), gw_collection_label(c));
+}
+
+bool gw_pg_apply_part(struct gw_writer *writer, const struct gw_part *part, uint64_t *touched, struct gw_error *err)
+{
+    uint64_t count = 0;
+    if (!apply_or_send(gw_pg_writer_of(writer), part, false, &count, err))
+        return false;
     *touched = count;
     return true;
+}
+
+bool gw_pg_apply_send(struct gw_writer *writer, const struct gw_part *part, struct gw_error *err)
+{
+    uint64_t counted_here = 0;
+    return apply_or_send(gw_pg_writer_of(writer), part, true, &counted_here, err);
 }

@@ -44,7 +44,7 @@ static bool send_position(struct gw_pg_writer *w, const struct gw_position *posi
     gw_pg_parameter_add(a, expected, strlen(expected), false, 0);
     gw_pg_parameter_add(a, order, strlen(order), false, 0);
     gw_pg_parameter_add(a, position->text, strlen(position->text), false, 0);
-    return gw_pg_pipe_run(w, false, err);
+    return gw_pg_pipe_run(w, GW_PG_PIPE_PLAIN, err);
 }
 
 static bool send_seen(struct gw_pg_writer *w, const char *token, struct gw_error *err)
@@ -55,14 +55,16 @@ static bool send_seen(struct gw_pg_writer *w, const char *token, struct gw_error
                          " ON CONFLICT (token) DO UPDATE SET at = excluded.at");
     gw_pg_parameters_clear(a);
     gw_pg_parameter_add(a, token, strlen(token), false, 0);
-    return gw_pg_pipe_run(w, false, err);
+    return gw_pg_pipe_run(w, GW_PG_PIPE_PLAIN, err);
 }
 
 static bool send_waiting(struct gw_pg_writer *w, const struct gw_pg_waiting *waiting, struct gw_error *err)
 {
     switch (waiting->kind) {
     case GW_PG_WAITING_SQL:
-        return gw_pg_pipe_sql(w, waiting->sql, false, err);
+        return gw_pg_pipe_sql(w, waiting->sql, GW_PG_PIPE_PLAIN, err);
+    case GW_PG_WAITING_COMMIT:
+        return gw_pg_pipe_sql(w, waiting->sql, GW_PG_PIPE_COMMIT, err);
     case GW_PG_WAITING_POSITION:
         return send_position(w, &waiting->position, err);
     case GW_PG_WAITING_SIGNAL:
@@ -129,7 +131,7 @@ static bool push(struct gw_pg_writer *w, struct gw_error *err)
     }
 }
 
-/* gw_pg_pipe_close pushes what is left. */
+/* The end of what belongs together pushes what is left. */
 static bool push_much(struct gw_pg_writer *w, size_t bytes, struct gw_error *err)
 {
     struct gw_pg_apply *a = w->apply;
@@ -148,13 +150,13 @@ static size_t parameter_bytes(const struct gw_pg_apply *a)
     return bytes;
 }
 
-static void expect(struct gw_pg_apply *a, bool counts, struct gw_pg_statement *prepare)
+static void expect(struct gw_pg_apply *a, enum gw_pg_pipe_kind kind, struct gw_pg_statement *prepare)
 {
     a->entries = gw_grow(a->entries, &a->entry_capacity, a->entry_count, sizeof *a->entries);
-    a->entries[a->entry_count++] = (struct gw_pg_pipe_entry){.counts = counts, .prepare = prepare};
+    a->entries[a->entry_count++] = (struct gw_pg_pipe_entry){.kind = kind, .prepare = prepare};
 }
 
-bool gw_pg_pipe_open(struct gw_pg_writer *w, struct gw_error *err)
+static bool enter(struct gw_pg_writer *w, struct gw_error *err)
 {
     struct gw_pg_apply *a = w->apply;
     if (a->open)
@@ -162,20 +164,26 @@ bool gw_pg_pipe_open(struct gw_pg_writer *w, struct gw_error *err)
     if (!PQenterPipelineMode(w->conn) || PQsetnonblocking(w->conn, 1) != 0)
         return fail_send(w, err);
     a->open = true;
-    a->entry_count = 0;
+    a->entry_at = a->entry_count = 0;
     a->unpushed_bytes = 0;
-    bool fine = true;
+    return true;
+}
+
+bool gw_pg_pipe_open(struct gw_pg_writer *w, struct gw_error *err)
+{
+    struct gw_pg_apply *a = w->apply;
+    bool fine = enter(w, err);
     for (size_t i = 0; i < a->waiting_count && fine; i++)
         fine = send_waiting(w, &a->waiting[i], err);
     forget_waiting(a);
     return fine;
 }
 
-bool gw_pg_pipe_sql(struct gw_pg_writer *w, const char *sql, bool counts, struct gw_error *err)
+bool gw_pg_pipe_sql(struct gw_pg_writer *w, const char *sql, enum gw_pg_pipe_kind kind, struct gw_error *err)
 {
     if (!PQsendQueryParams(w->conn, sql, 0, NULL, NULL, NULL, NULL, 0))
         return fail_send(w, err);
-    expect(w->apply, counts, NULL);
+    expect(w->apply, kind, NULL);
     return push_much(w, strlen(sql), err);
 }
 
@@ -194,7 +202,7 @@ static struct gw_pg_statement *find_statement(struct gw_pg_apply *a)
     return fresh;
 }
 
-bool gw_pg_pipe_run(struct gw_pg_writer *w, bool counts, struct gw_error *err)
+bool gw_pg_pipe_run(struct gw_pg_writer *w, enum gw_pg_pipe_kind kind, struct gw_error *err)
 {
     struct gw_pg_apply *a = w->apply;
     struct gw_pg_statement *statement = find_statement(a);
@@ -204,11 +212,11 @@ bool gw_pg_pipe_run(struct gw_pg_writer *w, bool counts, struct gw_error *err)
         if (!PQsendPrepare(w->conn, name, gw_buf_text(&a->sql), a->parameter_count, a->types))
             return fail_send(w, err);
         statement->sent = true;
-        expect(a, false, statement);
+        expect(a, GW_PG_PIPE_PLAIN, statement);
     }
     if (!PQsendQueryPrepared(w->conn, name, a->parameter_count, a->values, a->lengths, a->formats, 0))
         return fail_send(w, err);
-    expect(a, counts, NULL);
+    expect(a, kind, NULL);
     return push_much(w, a->sql.len + parameter_bytes(a), err);
 }
 
@@ -242,73 +250,98 @@ static bool undid(const PGresult *r)
     return strcmp(PQcmdStatus((PGresult *)r), "ROLLBACK") == 0;
 }
 
-struct outcome {
-    bool fine;
+struct outcome {           /* of what was sent together */
+    struct gw_error error; /* the first */
     uint64_t touched;
 };
 
 static void take_answer(struct gw_pg_writer *w, const struct gw_pg_pipe_entry *entry, const PGresult *r,
-                        struct outcome *outcome, const char *doing, struct gw_error *err)
+                        struct outcome *outcome, const char *doing)
 {
+    bool fine = outcome->error.kind == GW_ERR_NONE;
     switch (PQresultStatus(r)) {
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
         if (entry->prepare)
             entry->prepare->prepared = true;
-        if (entry->counts)
+        if (entry->kind == GW_PG_PIPE_COUNTS)
             outcome->touched += strtoull(PQcmdTuples((PGresult *)r), NULL, 10);
+        if (entry->kind == GW_PG_PIPE_COMMIT && undid(r) && fine)
+            (void)!gw_fail(&outcome->error, GW_ERR_CONFLICT, "the transaction had failed before and was rolled back");
         break;
     case PGRES_PIPELINE_ABORTED:
         break;
     default:
-        if (outcome->fine)
-            gw_pg_fail(w->store, w->conn, r, doing, err);
-        outcome->fine = false;
+        if (fine)
+            (void)!gw_pg_fail(w->store, w->conn, r, doing, &outcome->error);
         break;
     }
 }
 
-/* Reads to the end of one command (a NULL result), or to the end of all. */
-static bool read_answers(struct gw_pg_writer *w, struct outcome *outcome, const char *doing, bool committing,
-                         struct gw_error *err)
+static bool fail_order(struct gw_pg_writer *w, enum gw_error_kind kind, const char *what, struct gw_error *err)
 {
-    struct gw_pg_apply *a = w->apply;
-    size_t at = 0;
+    w->failed = true;
+    return gw_fail(err, kind, "%s", what);
+}
+
+/* One entry's results, to the NULL that ends them; a sync is a result of its own. */
+static bool read_entry(struct gw_pg_writer *w, const struct gw_pg_pipe_entry *entry, struct outcome *outcome,
+                       const char *doing, struct gw_error *err)
+{
+    bool sync = entry->kind == GW_PG_PIPE_SYNC || entry->kind == GW_PG_PIPE_SYNC_AHEAD;
     for (;;) {
         PGresult *r = NULL;
         if (!next_answer(w, &r, err))
             return false;
-        if (!r && at++ <= a->entry_count)
-            continue;
-        if (!r) {
-            w->failed = true;
-            return gw_fail(err, GW_ERR_RETRY, "the server ended the session in the middle of its answers");
-        }
-        if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
-            PQclear(r);
+        if (!r && !sync)
             return true;
-        }
-        if (at >= a->entry_count) {
-            PQclear(r);
-            w->failed = true;
-            return gw_fail(err, GW_ERR_BUG, "the server answered more than it was asked");
-        }
-        take_answer(w, &a->entries[at], r, outcome, doing, err);
-        if (committing && outcome->fine && at + 1 == a->entry_count && undid(r))
-            outcome->fine = gw_fail(err, GW_ERR_CONFLICT, "the transaction had failed before and was rolled back");
+        if (!r)
+            return fail_order(w, GW_ERR_RETRY, "the server ended the session in the middle of its answers", err);
+        bool synced = PQresultStatus(r) == PGRES_PIPELINE_SYNC;
+        if (!sync && !synced)
+            take_answer(w, entry, r, outcome, doing);
         PQclear(r);
+        if (sync != synced)
+            return sync ? fail_order(w, GW_ERR_BUG, "the server answered more than it was asked", err)
+                        : fail_order(w, GW_ERR_BUG, "the server answered less than it was asked", err);
+        if (sync)
+            return true;
     }
 }
 
-static void settle_statements(struct gw_pg_apply *a)
+/* Up to a sync. *end: which. */
+static bool read_answers(struct gw_pg_writer *w, struct outcome *outcome, enum gw_pg_pipe_kind *end, const char *doing,
+                         struct gw_error *err)
 {
-    for (size_t i = 0; i < a->entry_count; i++)
-        if (a->entries[i].prepare)
-            a->entries[i].prepare->sent = false;
-    a->entry_count = 0;
+    struct gw_pg_apply *a = w->apply;
+    while (a->entry_at < a->entry_count) {
+        struct gw_pg_pipe_entry entry = a->entries[a->entry_at++];
+        bool answered = read_entry(w, &entry, outcome, doing, err);
+        if (entry.prepare)
+            entry.prepare->sent = false;
+        if (!answered)
+            return false;
+        *end = entry.kind;
+        if (entry.kind == GW_PG_PIPE_SYNC || entry.kind == GW_PG_PIPE_SYNC_AHEAD)
+            break;
+    }
+    if (a->entry_at == a->entry_count)
+        a->entry_at = a->entry_count = 0;
+    return true;
 }
 
-/* Many shapes of updates over a long life: begin anew now and then, between transactions' statements. */
+/* The answers of the oldest transaction sent ahead that has none yet. */
+static void settle_ahead(struct gw_pg_apply *a, const struct outcome *outcome)
+{
+    for (size_t i = 0; i < a->ahead_count; i++)
+        if (!a->ahead[i].answered) {
+            a->ahead[i].answered = true;
+            a->ahead[i].error = outcome->error;
+            return;
+        }
+}
+
+/* Many shapes of updates over a long life: begin anew now and then, when nothing is on its way. */
 static void limit_statements(struct gw_pg_writer *w)
 {
     struct gw_pg_apply *a = w->apply;
@@ -320,23 +353,36 @@ static void limit_statements(struct gw_pg_writer *w)
     gw_pg_wait_behind(a, (struct gw_pg_waiting){.kind = GW_PG_WAITING_SQL, .sql = "DEALLOCATE ALL"});
 }
 
+static bool send_sync(struct gw_pg_writer *w, enum gw_pg_pipe_kind kind, struct gw_error *err)
+{
+    if (!PQpipelineSync(w->conn))
+        return fail_send(w, err);
+    expect(w->apply, kind, NULL);
+    w->apply->unpushed_bytes = 0;
+    return push(w, err);
+}
+
 bool gw_pg_pipe_close(struct gw_pg_writer *w, uint64_t *touched, const char *doing, struct gw_error *err)
 {
     struct gw_pg_apply *a = w->apply;
-    struct outcome outcome = {.fine = true};
-    bool committing = strcmp(doing, "committing") == 0;
-    if (!PQpipelineSync(w->conn))
-        return fail_send(w, err);
-    bool answered = read_answers(w, &outcome, doing, committing, err);
-    settle_statements(a);
-    if (!answered)
+    struct outcome outcome = {0};
+    if (!send_sync(w, GW_PG_PIPE_SYNC, err))
         return false;
+    while (a->entry_count > 0) {
+        enum gw_pg_pipe_kind end = GW_PG_PIPE_SYNC;
+        outcome = (struct outcome){0};
+        if (!read_answers(w, &outcome, &end, doing, err))
+            return false;
+        if (end == GW_PG_PIPE_SYNC_AHEAD)
+            settle_ahead(a, &outcome);
+    }
     a->open = false;
     if (!PQexitPipelineMode(w->conn) || PQsetnonblocking(w->conn, 0) != 0)
         return fail_send(w, err);
     limit_statements(w);
-    if (!outcome.fine) {
+    if (outcome.error.kind != GW_ERR_NONE) {
         w->failed = w->failed || PQstatus(w->conn) != CONNECTION_OK;
+        *err = outcome.error;
         return false;
     }
     *touched += outcome.touched;
@@ -346,6 +392,59 @@ bool gw_pg_pipe_close(struct gw_pg_writer *w, uint64_t *touched, const char *doi
 bool gw_pg_pipe_drain(struct gw_pg_writer *w, struct gw_error *err)
 {
     uint64_t unused = 0;
-    return w->apply->waiting_count == 0 ||
+    return (w->apply->waiting_count == 0 && !w->apply->open) ||
            (gw_pg_pipe_open(w, err) && gw_pg_pipe_close(w, &unused, "beginning a transaction", err));
+}
+
+/* ---- ahead ------------------------------------------------------------------------------------------------------- */
+
+bool gw_pg_pipe_ahead(struct gw_pg_writer *w, uint64_t order_before, struct gw_error *err)
+{
+    struct gw_pg_apply *a = w->apply;
+    uint64_t unused = 0;
+    if (a->ahead_count == GW_COMMITS_AHEAD)
+        return gw_fail(err, GW_ERR_BUG, "more than %d commits are owed an answer", GW_COMMITS_AHEAD);
+    if (!send_sync(w, GW_PG_PIPE_SYNC_AHEAD, err))
+        return false;
+    a->ahead[a->ahead_count++] = (struct gw_pg_ahead){.order_before = order_before};
+    return a->statement_count < MAX_STATEMENTS || gw_pg_pipe_close(w, &unused, "committing", err);
+}
+
+bool gw_pg_pipe_await(struct gw_pg_writer *w, struct gw_error *err)
+{
+    struct gw_pg_apply *a = w->apply;
+    if (!a || a->ahead_count == 0)
+        return gw_fail(err, GW_ERR_BUG, "a commit is awaited that was not sent");
+    if (!a->ahead[0].answered) {
+        struct outcome outcome = {0};
+        enum gw_pg_pipe_kind end = GW_PG_PIPE_SYNC;
+        if (!read_answers(w, &outcome, &end, "applying changes", err))
+            return false;
+        settle_ahead(a, &outcome);
+    }
+    struct gw_pg_ahead oldest = a->ahead[0];
+    if (oldest.error.kind != GW_ERR_NONE) { /* stays first: the position goes back to before it */
+        *err = oldest.error;
+        w->failed = w->failed || PQstatus(w->conn) != CONNECTION_OK;
+        return false;
+    }
+    memmove(a->ahead, a->ahead + 1, --a->ahead_count * sizeof *a->ahead);
+    return true;
+}
+
+void gw_pg_pipe_abandon(struct gw_pg_writer *w)
+{
+    struct gw_pg_apply *a = w->apply;
+    struct gw_error ignored;
+    uint64_t unused = 0;
+    if (!a)
+        return;
+    if (a->open && !w->failed && !gw_pg_pipe_close(w, &unused, "rolling back", &ignored) && a->open)
+        w->failed = true;
+    for (size_t i = 0; i < a->ahead_count; i++)
+        if (!a->ahead[i].answered || a->ahead[i].error.kind != GW_ERR_NONE) {
+            w->order = a->ahead[i].order_before;
+            break;
+        }
+    a->ahead_count = 0;
 }

@@ -26,6 +26,8 @@
 #define SHED_BYTES (32u << 20) /* libpq keeps its buffer as large as the largest message: begin anew after such a one */
 #define PINGS_OF_A_SHUTDOWN 50 /* in a second; otherwise two a minute */
 #define POSTGRES_EPOCH_US INT64_C(946684800000000)
+#define PILED_UP_US 1000000
+#define NAP_US 200
 
 struct event { /* waits in line before the message at hand; SCHEMA (text owned) or TRUNCATE */
     enum gw_change_kind kind;
@@ -62,7 +64,9 @@ struct gw_stream {
     uint64_t delivered_lsn; /* as COMMIT or PROGRESS */
     uint64_t acknowledged_lsn;
     int64_t status_us, progress_us;
-    int64_t pinged_us; /* when a second of counting pings began */
+    int64_t sent_wall_us; /* of the message at hand, by the source's clock */
+    bool piled_up;        /* it sends what was committed long ago */
+    int64_t pinged_us;    /* when a second of counting pings began */
     unsigned pings;
 
     uint64_t *seen; /* hashes of relation messages found to be as planned */
@@ -163,6 +167,8 @@ static bool read_frame(struct gw_stream *s, int64_t deadline_us, size_t *len, st
             return false;
         int left_ms = gw_left_ms(deadline_us);
         int status_ms = gw_left_ms(s->status_us + STATUS_EVERY_US);
+        if (s->piled_up) /* being woken for each message costs both sides more than the message: take many at once */
+            gw_sleep_us(NAP_US);
         if (!gw_pg_wait(s->store, s->conn, false, left_ms < status_ms ? left_ms : status_ms, &ready, err))
             return false;
         if (ready && !PQconsumeInput(s->conn))
@@ -270,8 +276,10 @@ static void hand_out_begin(struct gw_stream *s, struct gw_change *change)
 static void hand_out_commit(struct gw_stream *s, struct gw_change *change)
 {
     const struct gw_pgoutput_message *m = &s->message;
-    *change = (struct gw_change){
-        .kind = GW_CHANGE_COMMIT, .transaction = s->transaction, .commit_wall_us = m->commit_wall_us};
+    *change = (struct gw_change){.kind = GW_CHANGE_COMMIT,
+                                 .transaction = s->transaction,
+                                 .commit_wall_us = m->commit_wall_us,
+                                 .age_us = s->sent_wall_us - m->commit_wall_us};
     gw_pg_lsn_format(m->end_lsn, &change->position);
     s->in_transaction = false;
     s->delivered_lsn = m->end_lsn;
@@ -378,6 +386,7 @@ static bool handle_message(struct gw_stream *s, const char *bytes, size_t len, s
         s->transaction = widen(s, m->xid);
         s->commit_lsn = m->lsn;
         s->commit_wall_us = m->commit_wall_us;
+        s->piled_up = s->sent_wall_us - m->commit_wall_us > PILED_UP_US;
         return true;
     case GW_PGOUTPUT_RELATION:
         return handle_relation(s, m->relation, gw_hash64(bytes, len, 0), err);
@@ -403,7 +412,7 @@ static bool handle_frame(struct gw_stream *s, size_t len, struct gw_error *err)
         return true; /* the manual: ignore what is not known */
     uint64_t start_lsn = gw_cursor_u64(&c);
     uint64_t end_lsn = gw_cursor_u64(&c);
-    (void)gw_cursor_u64(&c);
+    s->sent_wall_us = (int64_t)gw_cursor_u64(&c) + POSTGRES_EPOCH_US;
     if (c.bad)
         return gw_fail(err, GW_ERR_BUG, "malformed frame from the source");
     s->pings = 0;

@@ -51,6 +51,7 @@ static bool writer_open(struct gw_store *base, const char *stream, struct gw_wri
 void gw_pg_writer_rollback(struct gw_pg_writer *w)
 {
     struct gw_error ignored;
+    gw_pg_pipe_abandon(w);
     if (PQtransactionStatus(w->conn) == PQTRANS_IDLE) {
         w->in_transaction = false;
         return;
@@ -78,6 +79,7 @@ const struct gw_writer_facet gw_pg_writer_facet = {
     .commit_chunk = gw_pg_load_commit,
     .begin = gw_pg_apply_begin,
     .apply = gw_pg_apply_part,
+    .send = gw_pg_apply_send,
     .truncate = gw_pg_apply_truncate,
     .delete_range = gw_pg_apply_delete_range,
     .list_keys = gw_pg_apply_list_keys,
@@ -85,6 +87,8 @@ const struct gw_writer_facet gw_pg_writer_facet = {
     .savepoint = gw_pg_apply_savepoint,
     .rollback_to = gw_pg_apply_rollback_to,
     .commit = gw_pg_apply_commit,
+    .commit_ahead = gw_pg_apply_commit_ahead,
+    .await = gw_pg_apply_await,
     .rollback = writer_rollback,
     .position = gw_pg_apply_position,
     .checkpoints = gw_pg_load_checkpoints,

@@ -23,7 +23,8 @@ struct gw_pg_writer {
     bool replica;    /* session_replication_role is replica */
     bool in_transaction;
     bool failed;
-    uint64_t order;       /* where the stream's position row was when we opened, or we left it */
+    uint64_t
+        order; /* where the stream's position row was when we opened, or we left it (by commits that may be owed an answer) */
     uint64_t order_begun; /* where the open transaction moves it */
 
     /* load.c */
@@ -59,6 +60,7 @@ GW_MUST_CHECK bool gw_pg_position_read(struct gw_pg_store *, PGconn *, const cha
 /* apply.c: the facet's apply half, each as store.h says. */
 GW_MUST_CHECK bool gw_pg_apply_begin(struct gw_writer *, const struct gw_position *reached, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_part(struct gw_writer *, const struct gw_part *, uint64_t *touched, struct gw_error *);
+GW_MUST_CHECK bool gw_pg_apply_send(struct gw_writer *, const struct gw_part *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_truncate(struct gw_writer *, const struct gw_collection *const *, size_t count,
                                         struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_delete_range(struct gw_writer *, const struct gw_collection *, const struct gw_range *,
@@ -69,6 +71,10 @@ GW_MUST_CHECK bool gw_pg_apply_note_signal(struct gw_writer *, const char *token
 GW_MUST_CHECK bool gw_pg_apply_savepoint(struct gw_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_rollback_to(struct gw_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_commit(struct gw_writer *, bool durable, struct gw_error *);
+GW_MUST_CHECK bool gw_pg_apply_commit_ahead(struct gw_writer *, bool durable, struct gw_error *);
+GW_MUST_CHECK bool gw_pg_apply_await(struct gw_writer *, struct gw_error *);
+/* Nothing is owed an answer any more, and the connection is not in pipeline mode; before a rollback. */
+void gw_pg_pipe_abandon(struct gw_pg_writer *);
 GW_MUST_CHECK bool gw_pg_apply_position(struct gw_store *, const char *stream, struct gw_position *, struct gw_error *);
 /* Frees writer->apply; called by close before the connection ends. */
 void gw_pg_apply_release(struct gw_pg_writer *);
