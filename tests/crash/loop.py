@@ -178,6 +178,13 @@ class Report:
         self.not_reached = collections.Counter()
         self.longest_outage_s = 0.0
 
+    def add(self, other):
+        for name, value in vars(other).items():
+            if name == "longest_outage_s":
+                self.longest_outage_s = max(self.longest_outage_s, value)
+            else:
+                setattr(self, name, getattr(self, name) + value)
+
     @property
     def killed(self):
         return sum(self.kills.values())
@@ -313,7 +320,7 @@ class Round:
     def kill(self, args, point):
         """Runs it with one kill planned; returns as once()."""
         if point == "at a random moment":
-            return self.once(args, None, kill_after_s=self.rng.choice((0.05, 0.2, 0.5, 1.0)) * self.rng.random() * 2)
+            return self.once(args, None, kill_after_s=self.rng.choice(self.chooser.moments_s) * self.rng.random() * 2)
         name, _, how = point.partition(" ")
         if how == "alone":
             # A name never used before: the watchdog of an earlier kill may still come by.
@@ -339,7 +346,7 @@ class Round:
             self.chooser.missed(stage, point)
             self.say(f"    {stage}: not reached {point} ({time.monotonic() - began:.1f} s, exit {result.rc})")
             self.check(args, result)
-            if done():
+            if stage != "follow" and done():
                 return
         until = time.monotonic() + (90 if self.faults else 20)
         while not done():
@@ -522,6 +529,7 @@ class Chooser:
     """Which kill comes next: every point at least once in a shuffled order, then the ones killed least."""
 
     per_load, per_follow, per_switch, per_end = 14, 4, 3, 2
+    moments_s = (0.05, 0.2, 0.5, 1.0)  # a random moment comes at so much on average
 
     def __init__(self, points, rng, random_moments=0.15):
         self.rng = rng
@@ -565,7 +573,7 @@ class Chooser:
         candidates.sort(key=lambda way: (way not in self.to_visit, self.misses[(stage, way)], self.count[way]))
         if stage == "load":
             kills = max(kills, sum(way in self.to_visit for way in candidates))
-        chosen = candidates[:kills]
+        chosen = (candidates * (1 + kills // max(1, len(candidates))))[:kills]
         if self.random_moments:
             chosen = [way if self.rng.random() > self.random_moments else "at a random moment" for way in chosen]
         if stage == "load":

@@ -14,7 +14,9 @@
  * that has just been loaded say nothing, and a plan made on them can scan the table for every batch. */
 static const char settings_sql[] =
     "SET enable_hashjoin = off;SET enable_mergejoin = off;SET enable_seqscan = off;SET enable_bitmapscan = off;"
-    "SET plan_cache_mode = force_generic_plan";
+    "SET plan_cache_mode = force_generic_plan;"
+    /* A commit that has to wait for the disk says so itself. */
+    "SET synchronous_commit = off";
 
 static bool fail_outside(struct gw_error *err)
 {
@@ -93,8 +95,8 @@ bool gw_pg_apply_note_signal(struct gw_writer *writer, const char *token, struct
 
 static void wait_commit(struct gw_pg_writer *w, bool durable)
 {
-    if (!durable)
-        wait_sql(w, "SET LOCAL synchronous_commit = off");
+    if (durable)
+        wait_sql(w, "SET LOCAL synchronous_commit = on");
     gw_pg_wait_behind(w->apply, (struct gw_pg_waiting){.kind = GW_PG_WAITING_COMMIT, .sql = "COMMIT"});
 }
 
