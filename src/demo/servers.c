@@ -125,7 +125,8 @@ bool gw_demo_number(PGconn *conn, const char *sql, long long *out, struct gw_err
 static bool write_settings(struct gw_demo_servers *servers, int side, struct gw_error *err)
 {
     const char *folder = servers->place->folder, *name = side_names[side];
-    gw_autofree char *conf = gw_asprintf("%s/%s/data/postgresql.conf", folder, name);
+    /* postgresql.conf keeps what initdb found out about this machine. */
+    gw_autofree char *conf = gw_asprintf("%s/%s/data/postgresql.auto.conf", folder, name);
     gw_autofree char *hba = gw_asprintf("%s/%s/data/pg_hba.conf", folder, name);
     gw_autobuf struct gw_buf text = {0};
     gw_buf_addf(&text,
@@ -157,12 +158,28 @@ static bool start_postgres(struct gw_demo_servers *servers, int side, struct gw_
            gw_demo_spawn(servers->place, start, "QUIT", &servers->postgres[side], err);
 }
 
+static bool still_runs(struct gw_demo_servers *servers, int side, struct gw_error *err)
+{
+    bool ended = false;
+    struct gw_process_end end;
+    if (!gw_process_wait(&servers->postgres[side], 0, &ended, &end, err))
+        return false;
+    if (!ended)
+        return true;
+    (void)!gw_fail(err, GW_ERR_REFUSED, "the demo's %s, a PostgreSQL server, ended with exit code %d as it began",
+                   side_names[side], end.code);
+    return gw_error_hint(err,
+                         "does PostgreSQL start on this machine at all? Try pg_createcluster, or initdb and pg_ctl");
+}
+
 static bool wait_ready(struct gw_demo_servers *servers, int side, struct gw_error *err)
 {
     int64_t deadline_us = gw_mono_us() + (int64_t)READY_MS * 1000;
     PGconn *conn = NULL;
     while (!gw_demo_connect(servers, side, "postgres", &conn, err)) {
         if (gw_left_ms(deadline_us) == 0)
+            return false;
+        if (!still_runs(servers, side, err))
             return false;
         if (gw_cancel_wait(servers->cancel, POLL_MS))
             return gw_cancel_fail(servers->cancel, err);
