@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/json.h"
+#include "journey/definitions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,13 +102,8 @@ static bool rebuild(struct gw_journey *journey, const struct gw_owner *owner, co
     if (!gw_state_set_migration_id(journey->state, owner->migration_id, err) ||
         !gw_state_put_schema(journey->state, schema, err) || !restore_chunks(journey, schema, err))
         return false;
-    enum gw_side side = owner->owner;
-    gw_autobuf struct gw_buf print = {0};
-    if (!journey->sides[side]->type->catalog->fingerprint(journey->sides[side], &journey->store->filter, &print, err))
-        return false;
-    gw_autojson json_t *value = gw_json_text(gw_buf_text(&print));
     /* Through the switch stage: the next verb looks at both sides and resolves a flip that was cut off. */
-    return gw_state_put(journey->state, side == GW_BLUE ? "fingerprint.blue" : "fingerprint.green", value, err) &&
+    return gw_definitions_keep(journey, owner->owner, err) &&
            gw_state_set_stage(journey->state, gw_stage_info(stage)->name, err) &&
            gw_state_event(journey->state, "stage", "adopted", err);
 }

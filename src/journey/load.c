@@ -298,12 +298,10 @@ static bool keep_fingerprint(struct load *load, struct gw_error *err)
 /* The definitions must be those that were planned when the load ends: what changed in between did not come along. */
 static bool same_fingerprint(struct load *load, struct gw_error *err)
 {
-    gw_autojson json_t *kept = NULL;
-    gw_autobuf struct gw_buf now = {0};
-    if (!gw_state_get(load->journey->state, "fingerprint.blue", &kept, err) ||
-        !load->blue->type->catalog->fingerprint(load->blue, &load->journey->store->filter, &now, err))
+    bool changed;
+    if (!gw_definitions_compare(load->journey, GW_BLUE, &changed, err))
         return false;
-    if (kept && !strcmp(json_string_value(kept), gw_buf_text(&now)))
+    if (!changed)
         return true;
     (void)!gw_fail(err, GW_ERR_CONFLICT, "the definitions on blue changed while its rows were being copied (DDL)");
     return gw_error_hint(err, "no change log carries DDL: godwit abort, and begin again once the schema rests");
