@@ -122,11 +122,18 @@ static bool write_rest(struct follow_applier *a, struct gw_position *end, bool *
     return true;
 }
 
+/* The batch at hand goes the careful way, unless one before it has to. */
+static bool give_up(struct follow_applier *a, const struct gw_position *end, struct gw_error *err)
+{
+    bool dropped = false;
+    return settle(a, 0, &dropped, err) && (dropped || go_careful(a, end, err));
+}
+
 /* One batch as one transaction of the target. `ahead`: its answer is owed. */
 static bool round_write(struct follow_applier *a, enum follow_fill fill, bool ahead, struct gw_position *end,
                         struct gw_error *err)
 {
-    bool careful = false, dropped = false;
+    bool careful = false;
     if (fill == FOLLOW_FILL_INSIDE && !follow_find_commit(a, end, err))
         return false;
     if (!writer_of(a)->begin(a->writer, end, err))
@@ -137,19 +144,15 @@ static bool round_write(struct follow_applier *a, enum follow_fill fill, bool ah
     if (fill == FOLLOW_FILL_INSIDE && !careful && !write_rest(a, end, &careful, err))
         return false;
     if (careful)
-        return settle(a, 0, &dropped, err) && (dropped || go_careful(a, end, err));
-    if (ahead)
-        return follow_commit_ahead(a, end, err);
+        return give_up(a, end, err);
     if (a->schema_met && a->tx.inside) {
         writer_of(a)->rollback(a->writer);
         return true;
     }
     if (!follow_note_canaries(a, err))
         return false;
-    bool ok = follow_commit(a, end, false, err);
-    if (!ok && follow_is_about_data(err->kind) && a->error_of == FOLLOW_ERROR_DATA)
-        return go_careful(a, end, err);
-    return ok;
+    bool ok = ahead ? follow_commit_ahead(a, end, err) : follow_commit(a, end, false, err);
+    return !ok && a->error_of == FOLLOW_ERROR_DATA && follow_is_about_data(err->kind) ? give_up(a, end, err) : ok;
 }
 
 /* What is more than rows of whole transactions, or what somebody waits for, is not sent behind what may fail. */

@@ -113,8 +113,10 @@ bool follow_commit_ahead(struct follow_applier *a, const struct gw_position *end
 {
     bool durable = durable_due(a) || somebody_waits(a);
     GW_CRASH_POINT("follow.apply.before_commit");
+    a->error_of = FOLLOW_ERROR_DATA;
     if (!writer_of(a)->commit_ahead(a->writer, durable, err))
         return false;
+    a->error_of = FOLLOW_ERROR_SESSION;
     if (durable)
         a->durable_at_us = gw_mono_us();
     a->owed[a->owed_count++] =
