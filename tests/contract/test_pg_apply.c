@@ -368,6 +368,54 @@ static void unchanged_large_values_stay(void **state)
     follower_close(&f);
 }
 
+/* Every set of columns that an update leaves out is a statement of its own, on the server as well. */
+static void a_long_life_of_many_shapes_does_not_pile_up_statements(void **state)
+{
+    NEEDS_SERVERS(state)
+    enum { COLUMNS = 11, SHAPES = 2047 };
+    struct pg_world *w = *state;
+    struct gw_error err = {0};
+    gw_autobuf struct gw_buf columns = {0};
+    for (int c = 1; c <= COLUMNS; c++)
+        gw_buf_addf(&columns, ", c%d int DEFAULT 0", c);
+    gw_autofree char *make = gw_asprintf("CREATE TABLE wide (k int PRIMARY KEY%s)", gw_buf_text(&columns));
+    both(w, make);
+    pg_do(w->owner[GW_GREEN],
+          "CREATE TABLE prepared (n bigint); INSERT INTO wide (k) VALUES (1);"
+          "CREATE FUNCTION note_prepared() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO"
+          " public.prepared SELECT count(*) FROM pg_prepared_statements; RETURN NEW; END $$;"
+          "CREATE TRIGGER note AFTER UPDATE ON wide FOR EACH ROW EXECUTE FUNCTION note_prepared();"
+          "ALTER TABLE wide ENABLE ALWAYS TRIGGER note");
+    pg_world_install(w, GW_GREEN);
+    pg_world_list(w, GW_BLUE);
+    const struct gw_writer_facet *writer = w->store[GW_GREEN]->type->writer;
+    struct gw_writer *session;
+    MUST(writer->open(w->store[GW_GREEN], "blue>green", &session, &err));
+    for (unsigned shape = 1; shape <= SHAPES; shape++) {
+        struct gw_position at = {.order = shape, .text = "0/1"};
+        struct gw_value values[COLUMNS + 1] = {gw_value_text("1")}, key[COLUMNS + 1] = {gw_value_text("1")};
+        for (int c = 1; c <= COLUMNS; c++) {
+            key[c] = (struct gw_value){.kind = GW_VALUE_ABSENT};
+            values[c] = shape & 1u << (c - 1) ? gw_value_text("7") : (struct gw_value){.kind = GW_VALUE_UNCHANGED};
+        }
+        struct gw_row row = {COLUMNS + 1, values}, keys = {COLUMNS + 1, key};
+        struct gw_part part = {.kind = GW_CHANGE_UPDATE,
+                               .collection = pg_world_find(w, "public", "wide"),
+                               .count = 1,
+                               .keys = &keys,
+                               .rows = &row};
+        MUST(writer->begin(session, &at, &err));
+        MUST(writer->send(session, &part, &err));
+        MUST(writer->commit_ahead(session, false, &err));
+        if (shape > 1)
+            MUST(writer->await(session, &err));
+    }
+    MUST(writer->await(session, &err));
+    writer->close(session);
+    assert_string_equal(pg_value(w->owner[GW_GREEN], "SELECT count(*) FROM prepared"), "2047");
+    assert_string_equal(pg_value(w->owner[GW_GREEN], "SELECT max(n) < 1100 FROM prepared"), "t");
+}
+
 static void an_error_leaves_the_transaction_usable_behind_a_savepoint(void **state)
 {
     NEEDS_SERVERS(state)
@@ -426,8 +474,12 @@ static void an_error_leaves_the_transaction_usable_behind_a_savepoint(void **sta
     part = (struct gw_part){.kind = GW_CHANGE_INSERT, .collection = part.collection, .count = 1, .rows = &duplicate};
     MUST(writer->begin(session, &at, &err));
     assert_false(writer->apply(session, &part, &touched, &err));
-    assert_false(writer->commit(session, true, &err));
+    assert_false(writer->commit(session, false, &err));
     assert_contains(err.message, "rolled back");
+    MUST(writer->begin(session, &at, &err));
+    assert_false(writer->apply(session, &part, &touched, &err));
+    assert_false(writer->commit(session, true, &err));
+    assert_int_equal(err.kind, GW_ERR_CONFLICT);
     MUST(writer->begin(session, &at, &err));
     writer->rollback(session);
     MUST(writer->begin(session, &at, &err));
@@ -505,6 +557,7 @@ int main(void)
         PG_TEST(columns_the_server_fills_are_given_the_sources_values),
         PG_TEST(unchanged_large_values_stay),
         PG_TEST(an_error_leaves_the_transaction_usable_behind_a_savepoint),
+        PG_TEST(a_long_life_of_many_shapes_does_not_pile_up_statements),
         PG_TEST(truncate_reaches_tables_with_foreign_keys),
         PG_TEST(a_table_without_its_key_index_is_refused),
     };

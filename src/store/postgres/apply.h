@@ -96,6 +96,7 @@ struct gw_pg_apply {
     struct gw_pg_statement **statements;
     size_t statement_count, statement_capacity;
     unsigned next_statement;
+    bool statements_forgotten; /* the server still has them */
     struct gw_pg_target **targets;
     size_t target_count, target_capacity;
     uint64_t next_target;

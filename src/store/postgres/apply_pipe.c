@@ -166,7 +166,9 @@ static bool enter(struct gw_pg_writer *w, struct gw_error *err)
     a->open = true;
     a->entry_at = a->entry_count = 0;
     a->unpushed_bytes = 0;
-    return true;
+    bool forget = a->statements_forgotten;
+    a->statements_forgotten = false;
+    return !forget || gw_pg_pipe_sql(w, "DEALLOCATE ALL", GW_PG_PIPE_PLAIN, err);
 }
 
 bool gw_pg_pipe_open(struct gw_pg_writer *w, struct gw_error *err)
@@ -350,7 +352,7 @@ static void limit_statements(struct gw_pg_writer *w)
     for (size_t i = 0; i < a->statement_count; i++)
         free(a->statements[i]);
     a->statement_count = 0;
-    gw_pg_wait_behind(a, (struct gw_pg_waiting){.kind = GW_PG_WAITING_SQL, .sql = "DEALLOCATE ALL"});
+    a->statements_forgotten = true;
 }
 
 static bool send_sync(struct gw_pg_writer *w, enum gw_pg_pipe_kind kind, struct gw_error *err)
