@@ -141,7 +141,7 @@ bool gw_pg_slot_look(struct gw_pg_store *store, PGconn *conn, struct gw_pg_slot 
     gw_buf_addf(&sql,
                 "SELECT coalesce(wal_status, ''), active_pid, confirmed_flush_lsn,"
                 " pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, %s, safe_wal_size,"
-                " pg_current_wal_flush_lsn() FROM pg_replication_slots"
+                " pg_current_wal_insert_lsn() FROM pg_replication_slots"
                 " WHERE slot_name = $1 AND database = current_database()",
                 reason);
     if (!gw_pg_query(store, conn, gw_buf_text(&sql), 1, params, &r, err))

@@ -19,7 +19,7 @@ struct gw_pg_slot {
     char why_lost[64];      /* the server's word for it */
     int active_pid;         /* 0: nobody reads it */
     uint64_t confirmed_lsn; /* acknowledged: the server sends nothing before it */
-    uint64_t end_lsn;       /* of the log on disk now */
+    uint64_t end_lsn;       /* of the log now, with what is not on disk yet: the horizon may be such a place */
     int64_t retained_bytes; /* -1 unknown */
     int64_t safe_bytes;     /* until the server would drop it; -1 no limit */
 };
