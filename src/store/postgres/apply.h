@@ -88,8 +88,8 @@ struct gw_pg_apply {
     enum { GW_PG_STAGE_UNKNOWN, GW_PG_STAGE_YES, GW_PG_STAGE_NO } stage; /* may we make temporary tables? */
     struct gw_pg_waiting *waiting;
     size_t waiting_count, waiting_capacity;
-    struct gw_pg_pipe_entry *entries; /* sent; answered before entry_at */
-    size_t entry_at, entry_count, entry_capacity;
+    struct gw_pg_pipe_entry *entries; /* sent and not answered */
+    size_t entry_count, entry_capacity;
     struct gw_pg_ahead ahead[GW_COMMITS_AHEAD];
     size_t ahead_count;
     size_t unpushed_bytes; /* of statements libpq holds back */

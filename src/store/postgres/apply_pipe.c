@@ -164,7 +164,7 @@ static bool enter(struct gw_pg_writer *w, struct gw_error *err)
     if (!PQenterPipelineMode(w->conn) || PQsetnonblocking(w->conn, 1) != 0)
         return fail_send(w, err);
     a->open = true;
-    a->entry_at = a->entry_count = 0;
+    a->entry_count = 0;
     a->unpushed_bytes = 0;
     bool forget = a->statements_forgotten;
     a->statements_forgotten = false;
@@ -311,24 +311,25 @@ static bool read_entry(struct gw_pg_writer *w, const struct gw_pg_pipe_entry *en
     }
 }
 
-/* Up to a sync. *end: which. */
+/* Up to a sync, and takes the entries away: behind it others may always be on their way. *end: which sync. */
 static bool read_answers(struct gw_pg_writer *w, struct outcome *outcome, enum gw_pg_pipe_kind *end, const char *doing,
                          struct gw_error *err)
 {
     struct gw_pg_apply *a = w->apply;
-    while (a->entry_at < a->entry_count) {
-        struct gw_pg_pipe_entry entry = a->entries[a->entry_at++];
-        bool answered = read_entry(w, &entry, outcome, doing, err);
-        if (entry.prepare)
-            entry.prepare->sent = false;
+    size_t at = 0;
+    while (at < a->entry_count) {
+        const struct gw_pg_pipe_entry *entry = &a->entries[at++];
+        bool answered = read_entry(w, entry, outcome, doing, err);
+        if (entry->prepare)
+            entry->prepare->sent = false;
         if (!answered)
             return false;
-        *end = entry.kind;
-        if (entry.kind == GW_PG_PIPE_SYNC || entry.kind == GW_PG_PIPE_SYNC_AHEAD)
+        *end = entry->kind;
+        if (entry->kind == GW_PG_PIPE_SYNC || entry->kind == GW_PG_PIPE_SYNC_AHEAD)
             break;
     }
-    if (a->entry_at == a->entry_count)
-        a->entry_at = a->entry_count = 0;
+    a->entry_count -= at;
+    memmove(a->entries, a->entries + at, a->entry_count * sizeof *a->entries);
     return true;
 }
 
