@@ -1,8 +1,8 @@
 #include "base/queue.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -81,22 +81,14 @@ bool gw_queue_push(struct gw_queue *queue, void *item, size_t bytes)
 /* Waits until something is there, or closed, or the time is over; called with the lock held. */
 static void queue_wait(struct gw_queue *queue, int timeout_ms)
 {
-    struct timespec until = {0};
-    if (timeout_ms > 0) {
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += timeout_ms / 1000;
-        until.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
-        if (until.tv_nsec >= 1000000000L) {
-            until.tv_nsec -= 1000000000L;
-            until.tv_sec++;
-        }
-    }
+    int64_t deadline_us = gw_mono_us() + (int64_t)timeout_ms * 1000;
     while (!queue->head && !queue->closed) {
-        if (timeout_ms == 0)
-            return;
+        int left_ms = timeout_ms < 0 ? 0 : gw_left_ms(deadline_us);
         if (timeout_ms < 0)
             pthread_cond_wait(&queue->can_pop, &queue->lock);
-        else if (pthread_cond_timedwait(&queue->can_pop, &queue->lock, &until) == ETIMEDOUT)
+        else if (left_ms > 0)
+            gw_cond_wait_ms(&queue->can_pop, &queue->lock, left_ms);
+        else
             return;
     }
 }
