@@ -79,6 +79,19 @@ bool gw_journey_open_state(struct gw_journey *journey, enum gw_journal_access ac
     return access == GW_JOURNAL_READ && err->kind == GW_ERR_RETRY; /* just being made: there is none yet */
 }
 
+static enum gw_capture capture_of(enum gw_migration_capture setting)
+{
+    switch (setting) {
+    case GW_MIGRATION_CAPTURE_LOG:
+        return GW_CAPTURE_LOG;
+    case GW_MIGRATION_CAPTURE_TRIGGER:
+        return GW_CAPTURE_TRIGGER;
+    case GW_MIGRATION_CAPTURE_AUTO:
+        break;
+    }
+    return GW_CAPTURE_AUTO;
+}
+
 bool gw_journey_connect_side(struct gw_journey *journey, enum gw_side side, struct gw_error *err)
 {
     if (journey->sides[side])
@@ -89,6 +102,7 @@ bool gw_journey_connect_side(struct gw_journey *journey, enum gw_side side, stru
                                        .bindir = settings->pg_bindir,
                                        .migration = journey->migration.name,
                                        .side = side,
+                                       .capture = capture_of(journey->store->capture),
                                        .cancel = journey->cancel};
     if (gw_store_open(&options, &journey->sides[side], err))
         return true;

@@ -79,7 +79,7 @@ struct gw_migration_switch {
     int64_t max_lag_ms; /* no switch begins behind more lag */
 };
 
-enum gw_migration_capture { GW_MIGRATION_CAPTURE_LOG };
+enum gw_migration_capture { GW_MIGRATION_CAPTURE_AUTO, GW_MIGRATION_CAPTURE_LOG, GW_MIGRATION_CAPTURE_TRIGGER };
 
 struct gw_migration_store {
     char *name;

@@ -117,8 +117,10 @@ const struct gw_setting gw_settings[] = {
 
     {.path = "stores.*.retain", .type = GW_SETTING_MS, .fallback = "30d", .min = 0, .max = 3650LL * 86400000,
      STORE(retain_ms), .help = "How long blue stays ready to take over again before godwit finish agrees"},
-    {.path = "stores.*.capture", .type = GW_SETTING_ENUM, .fallback = "log", .choices = {"log"}, STORE(capture),
-     .help = "How changes are captured: from the engine's own change log"},
+    {.path = "stores.*.capture", .type = GW_SETTING_ENUM, .fallback = "auto",
+     .choices = {"auto", "log", "trigger"}, STORE(capture),
+     .help = "How changes are captured: from the engine's own change log, or by triggers that godwit makes; auto takes "
+             "the log of each side where it may be read"},
     {.path = "stores.*.pg_bindir", .type = GW_SETTING_PATH, STORE(pg_bindir),
      .fallback_words = "found in PATH and under /usr/lib/postgresql", .example = "/usr/lib/postgresql/16/bin",
      .help = "Folder of pg_dump and pg_restore; pg_dump must be at least as new as the server it reads"},

@@ -4,6 +4,12 @@
 #ifdef GW_WITH_POSTGRES
 #include "store/postgres/postgres.h"
 #endif
+#ifdef GW_WITH_MYSQL
+#include "store/mysql/mysql.h"
+#endif
+#ifdef GW_WITH_SQLITE
+#include "store/sqlite/sqlite.h"
+#endif
 #ifdef GW_CRASH_POINTS
 #include "store/fault/fault.h"
 #include "store/memory/memory.h"
@@ -12,6 +18,12 @@
 static const struct gw_store_type *const store_types[] = {
 #ifdef GW_WITH_POSTGRES
     &gw_store_postgres,
+#endif
+#ifdef GW_WITH_MYSQL
+    &gw_store_mysql,
+#endif
+#ifdef GW_WITH_SQLITE
+    &gw_store_sqlite,
 #endif
 #ifdef GW_CRASH_POINTS /* the reference engine forgets everything when the process ends: for tests only */
     &gw_store_memory,

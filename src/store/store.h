@@ -28,6 +28,7 @@
 #include "base/cancel.h"
 #include "base/error.h"
 #include "model/change.h"
+#include "model/definition.h"
 #include "model/mark.h"
 #include "model/range.h"
 #include "model/schema.h"
@@ -55,6 +56,12 @@ enum gw_store_capability {
     GW_CAN_BINARY_STREAM = 1u << 5,
 };
 
+enum gw_capture {
+    GW_CAPTURE_AUTO,    /* the log where the side lets us read it, else triggers */
+    GW_CAPTURE_LOG,     /* the engine's own change log */
+    GW_CAPTURE_TRIGGER, /* triggers of ours that write down what is changed */
+};
+
 /* How a side is reached. Borrowed strings, copied by open. */
 struct gw_store_options {
     const char *url;              /* postgresql://..., service=..., memory://name */
@@ -62,6 +69,7 @@ struct gw_store_options {
     const char *bindir;           /* engine tools (pg_dump) or NULL: search */
     const char *migration;        /* name: objects we make carry it */
     enum gw_side side;
+    enum gw_capture capture;  /* how changes of this side are to be had */
     struct gw_cancel *cancel; /* may be NULL */
 };
 
@@ -79,6 +87,7 @@ struct gw_identity {
     bool in_recovery;      /* a standby: cannot be read or followed safely */
     bool encrypted;
     bool loopback;
+    enum gw_capture capture; /* as it will be (never AUTO where the engine has changes) */
 };
 
 /* ---- catalog --------------------------------------------------------------------------------------------------- */
@@ -95,6 +104,10 @@ struct gw_catalog_facet {
      * does is not seen yet. May be NULL. */
     GW_MUST_CHECK bool (*glance)(struct gw_store *, struct gw_buf *seen, bool *moved, struct gw_buf *making,
                                  struct gw_error *);
+    /* The same collections in words that no engine owns, columns in the order of `list`, with what only a person can
+     * port among the objects. For moves to another engine, or with rules. May be NULL. */
+    GW_MUST_CHECK bool (*describe)(struct gw_store *, const struct gw_filter *, struct gw_definition *out,
+                                   struct gw_error *);
 };
 
 /* ---- inspect: check and audit ---------------------------------------------------------------------------------- */
@@ -315,6 +328,12 @@ struct gw_scan_facet {
      * rows live until the next call. */
     GW_MUST_CHECK bool (*fetch)(struct gw_scan *, const struct gw_collection *, const struct gw_row *keys,
                                 size_t key_count, struct gw_row *rows, struct gw_position *at, struct gw_error *);
+    /* What a value of `next` or `fetch` means, by code that the codec does not share; and the key value that `fetch`
+     * takes for it. For moves to another engine, or with rules. Borrow from the value or the arena. May be NULL. */
+    GW_MUST_CHECK bool (*to_datum)(struct gw_scan *, const struct gw_column *, const struct gw_value *,
+                                   struct gw_arena *, struct gw_datum *, struct gw_error *);
+    GW_MUST_CHECK bool (*from_datum)(struct gw_scan *, const struct gw_column *, const struct gw_datum *,
+                                     struct gw_arena *, struct gw_value *, struct gw_error *);
     /* A value in words for a person, from canonical bytes. */
     void (*print)(const struct gw_column *, const struct gw_value *, struct gw_buf *out);
 
@@ -329,6 +348,37 @@ struct gw_scan_facet {
      * transactions of which this may be so now; once `outlasted`, a later read sees all that was in the log then. */
     GW_MUST_CHECK bool (*running)(struct gw_scan *, struct gw_buf *token, struct gw_error *);
     GW_MUST_CHECK bool (*outlasted)(struct gw_scan *, const char *token, bool *outlasted, struct gw_error *);
+};
+
+/* ---- codec: rows as canonical values, and back -------------------------------------------------------------------- */
+struct gw_codec; /* of one collection of one side; belongs to one thread at a time, and needs no connection */
+struct gw_codec_facet {
+    /* How this engine would write a type: the SQL type with which `got` is nearest to `wanted`, and what that is. An
+     * own type (same engine, described by itself) comes out as it is. *got is the caller's to release. */
+    GW_MUST_CHECK bool (*type_for)(const struct gw_type *wanted, struct gw_buf *sql_type, struct gw_type *got,
+                                   struct gw_error *);
+    /* The collection is borrowed for life. */
+    GW_MUST_CHECK bool (*open)(struct gw_store *, const struct gw_collection *, struct gw_codec **out,
+                               struct gw_error *);
+    void (*close)(struct gw_codec *); /* NULL is fine */
+    /* A reader's blocks, one chunk from first to last, come apart into rows: feed one, then take rows until *got is
+     * false. A row may reach over blocks. `out` has column_count places; generated columns are NULL. It lives until the
+     * next call. `restart` forgets what is left of a chunk that was given up. */
+    GW_MUST_CHECK bool (*feed)(struct gw_codec *, const struct gw_block *, struct gw_error *);
+    GW_MUST_CHECK bool (*row)(struct gw_codec *, struct gw_datum *out, bool *got, struct gw_error *);
+    void (*restart)(struct gw_codec *);
+    /* A row as changes->next, reader->refetch and writer->list_keys (with the key columns in their places) give it;
+     * UNCHANGED and ABSENT stay so. Borrows from the row or the arena. */
+    GW_MUST_CHECK bool (*decode)(struct gw_codec *, const struct gw_row *, struct gw_arena *, struct gw_datum *out,
+                                 struct gw_error *);
+    /* The other way: a row as gw_part takes it, and as changes->locate takes keys. GW_ERR_CONFLICT, naming the column,
+     * for what this engine's column cannot hold. */
+    GW_MUST_CHECK bool (*encode)(struct gw_codec *, const struct gw_datum *, struct gw_arena *, struct gw_row *out,
+                                 struct gw_error *);
+    /* Blocks for writer->put: `first` before the first row of a chunk, `last` behind the last one. They append. */
+    void (*pack_first)(struct gw_codec *, struct gw_buf *);
+    GW_MUST_CHECK bool (*pack)(struct gw_codec *, const struct gw_datum *, struct gw_buf *, struct gw_error *);
+    void (*pack_last)(struct gw_codec *, struct gw_buf *);
 };
 
 /* ---- ownership and fence --------------------------------------------------------------------------------------- */
@@ -386,6 +436,18 @@ struct gw_sessions_facet {
     GW_MUST_CHECK bool (*end)(struct gw_store *, int64_t id, struct gw_error *);
 };
 
+/* A counter behind a column (sequence, auto-increment, rowid): the number it hands out next. */
+struct gw_counter {
+    uint32_t collection, column;
+    int64_t next;
+};
+enum gw_build_phase {
+    GW_BUILD_TABLES,      /* tables with columns, defaults, checks, comments; no index */
+    GW_BUILD_KEY,         /* the primary key, or the unique index that stands in for it; of one table */
+    GW_BUILD_INDEXES,     /* all other indexes */
+    GW_BUILD_CONSTRAINTS, /* foreign keys, and what acts on rows */
+};
+
 /* ---- schema ---------------------------------------------------------------------------------------------------- */
 struct gw_tighten;
 struct gw_schema_facet {
@@ -425,6 +487,18 @@ struct gw_schema_facet {
     /* What tightening left for later: foreign keys validated. Long, out of any pause, resumable; *done counts steps.
      * `failed` has one line for each that rows contradict, now or before: it stays as it is. */
     GW_MUST_CHECK bool (*validate)(struct gw_store *, struct gw_buf *failed, size_t *done, struct gw_error *);
+
+    /* Another engine's definition, or one that rules have changed: made here, as codec->type_for says of each column
+     * (sql_type holds it already). `only`: this table alone (GW_BUILD_KEY), else NULL. Idempotent. What cannot be made
+     * is a line in `left`, for a person. May be NULL. */
+    GW_MUST_CHECK bool (*build)(struct gw_store *target, const struct gw_definition *, enum gw_build_phase,
+                                const struct gw_table_definition *only, int jobs, struct gw_buf *left,
+                                struct gw_error *);
+    /* Counters of the collections' columns; owned array. set_counters never sets one back. May be NULL. */
+    GW_MUST_CHECK bool (*counters)(struct gw_store *, const struct gw_schema *, struct gw_counter **out, size_t *count,
+                                   struct gw_error *);
+    GW_MUST_CHECK bool (*set_counters)(struct gw_store *, const struct gw_schema *, const struct gw_counter *,
+                                       size_t count, struct gw_error *);
 };
 
 /* ---- the type -------------------------------------------------------------------------------------------------- */
@@ -432,6 +506,7 @@ struct gw_store_type {
     uint32_t contract; /* GW_STORE_CONTRACT */
     const char *name;
     const char *const *schemes; /* NULL-ended: "postgresql", "postgres" */
+    const char *default_space;  /* where collections are that name no space: "public"; "" where there are no spaces */
     uint64_t capabilities;      /* the most a side of this type can have */
     /* Connects once to learn the identity. */
     GW_MUST_CHECK bool (*open)(const struct gw_store_options *, struct gw_store **out, struct gw_error *);
@@ -442,6 +517,7 @@ struct gw_store_type {
     const struct gw_writer_facet *writer;
     const struct gw_changes_facet *changes;
     const struct gw_scan_facet *scan;
+    const struct gw_codec_facet *codec;
     const struct gw_ownership_facet *ownership;
     const struct gw_fence_facet *fence;
     const struct gw_sessions_facet *sessions;

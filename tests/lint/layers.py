@@ -11,6 +11,7 @@ ORDER = [
     ["io"],
     ["model"],
     ["state"],
+    ["map"],
     ["store"],
     ["spool"],
     ["gate"],
@@ -31,7 +32,10 @@ GENERATED = {"sql_embedded.h"}
 # What a library's header may be included by: the thin shells, and those who speak the protocol themselves.
 LIBRARIES = {
     "libpq-fe.h": ("store/postgres", "gate", "demo"),
-    "sqlite3.h": ("io",),
+    "sqlite3.h": ("io", "store/sqlite"),
+    "mysql.h": ("store/mysql",),
+    "mariadb_rpl.h": ("store/mysql",),
+    "lua.h": ("map",),
     "libfyaml.h": ("io",),
 }
 SYSTEM = re.compile(r"^\s*#\s*include\s+<([^>]+)>", re.M)

@@ -91,7 +91,7 @@ static void every_setting_arrives(void **state)
               "    verify: { jobs: 1, resettle: 0 }\n"
               "    switch: { pause_budget: 1s, lock_timeout: 900ms, max_lag: 1m }\n"
               "    retain: 2h\n"
-              "    capture: log\n");
+              "    capture: trigger\n");
     const struct gw_migration_store *s = &m.stores[0];
     assert_string_equal(m.state_folder, "/var/lib/godwit/a-1_b");
     assert_string_equal(s->side[0].scheme, "conninfo");

@@ -450,6 +450,7 @@ const struct gw_store_type gw_store_memory = {
     .contract = GW_STORE_CONTRACT,
     .name = "memory",
     .schemes = memory_schemes,
+    .default_space = "public",
     .capabilities = GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM | GW_CAN_FENCE | GW_CAN_REPLICA_ROLE,
     .open = memory_open,
     .close = memory_close,
