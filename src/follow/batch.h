@@ -58,6 +58,9 @@ void follow_net_free(struct follow_net *net);
 GW_MUST_CHECK bool follow_batch_write(struct follow_batch *batch, struct follow_join *join, struct follow_net *net,
                                       struct gw_store *target, struct gw_writer *writer, bool *careful,
                                       struct gw_error *err);
+/* The op leaves out values and the target cannot do without them: the row has to be read again. */
+bool follow_wants_whole(const struct gw_store *target, struct gw_writer *writer,
+                        const struct gw_collection *collection, const struct follow_op *op);
 /* A TRUNCATE as the marks decide: all, nothing, or the ranges that did not see it. */
 GW_MUST_CHECK bool follow_truncate(struct follow_join *join, const struct follow_op *ops, size_t count,
                                    struct gw_store *target, struct gw_writer *writer, struct gw_error *err);

@@ -177,9 +177,11 @@ static bool careful_update(struct follow_applier *a, const struct follow_op *op,
             return refetch(a, op, err);
         return apply_one(a, GW_CHANGE_INSERT, op, &op->row, &touched, err);
     }
-    if (!apply_one(a, arrives ? GW_CHANGE_UPDATE : GW_CHANGE_DELETE, op, &op->row, &touched, err))
+    bool again = arrives && follow_wants_whole(a->f->options.target, a->writer,
+                                               follow_collection_of(a->f, op->collection), op);
+    if (!apply_one(a, arrives && !again ? GW_CHANGE_UPDATE : GW_CHANGE_DELETE, op, &op->row, &touched, err))
         return false;
-    if (touched == 0 && arrives && op->partial)
+    if (again || (touched == 0 && arrives && op->partial))
         return refetch(a, op, err);
     return touched == 1 || none_touched(op, err);
 }

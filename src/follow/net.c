@@ -477,6 +477,13 @@ bool follow_truncate(struct follow_join *join, const struct follow_op *ops, size
 
 /* ---- the batch ---- */
 
+bool follow_wants_whole(const struct gw_store *target, struct gw_writer *writer,
+                        const struct gw_collection *collection, const struct follow_op *op)
+{
+    const struct gw_writer_facet *facet = target->type->writer;
+    return op->partial && facet->whole_rows && facet->whole_rows(writer, collection);
+}
+
 /* What the moved row leaves out may be in an earlier change of the same batch. */
 static void fill_from_batch(struct follow_net *net, struct follow_op *op)
 {
@@ -511,6 +518,10 @@ static bool take_moved(struct net_out *out, struct follow_op *op, struct gw_erro
 static bool take_op(struct net_out *out, struct follow_op *op, struct gw_error *err)
 {
     struct follow_net *net = out->net;
+    if (follow_wants_whole(out->target, out->writer, &net->schema->collections[op->collection], op)) {
+        out->careful = true;
+        return true;
+    }
     if (op->moved)
         return take_moved(out, op, err);
     if ((op->kind == GW_CHANGE_INSERT ? op->new_verdict : op->old_verdict) != FOLLOW_APPLY)

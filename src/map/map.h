@@ -63,6 +63,8 @@ const struct gw_definition *gw_map_blue_definition(const struct gw_map *map);
 bool gw_map_filters(const struct gw_map *map, uint32_t collection);
 /* Some column of the side written to is made of several columns: an update that leaves values out cannot be mapped. */
 bool gw_map_needs_whole_rows(const struct gw_map *map, uint32_t collection, bool back);
+/* Place on the other side of a column of this one (`back`: of green), or -1: it is dropped, or made of several. */
+int gw_map_column(const struct gw_map *map, uint32_t collection, int column, bool back);
 /* One line a column for people: "email text -> email varchar(255) lower". Appends. */
 void gw_map_print(const struct gw_map *map, uint32_t collection, struct gw_buf *out);
 

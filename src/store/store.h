@@ -211,6 +211,7 @@ struct gw_part {
     const struct gw_row *keys; /* UPDATE, DELETE: `count` rows in column layout with the old key, other columns
                                         ABSENT (the whole old row where the collection has no key) */
     const struct gw_row *rows; /* INSERT, UPDATE: `count` new rows; UPDATE: all have the same UNCHANGED columns */
+    bool may_miss;             /* DELETE: rows that are not there are no error of `send` */
 };
 
 #define GW_COMMITS_AHEAD 2
@@ -237,6 +238,9 @@ struct gw_writer_facet {
     /* As apply, but the answer may come later. Every row of the part must be touched: what is amiss is an error of this
      * call, of one behind it, or of the transaction's commit or `await`. */
     GW_MUST_CHECK bool (*send)(struct gw_writer *, const struct gw_part *, struct gw_error *);
+    /* An update of this collection has to carry every column (a rule makes one column of several): what leaves values
+     * out has to be read again. NULL: never. */
+    bool (*whole_rows)(struct gw_writer *, const struct gw_collection *);
     GW_MUST_CHECK bool (*truncate)(struct gw_writer *, const struct gw_collection *const *, size_t count,
                                    struct gw_error *);
     /* Deletes the rows of a range (a TRUNCATE met while only some chunks had not seen it), in this side's own order of

@@ -323,8 +323,9 @@ static bool end_statement(struct gw_pg_writer *w, const struct run *run, uint64_
         return gw_pg_pipe_run(w, GW_PG_PIPE_COUNTS, err);
     snprintf(text, sizeof text, "%" PRIu64, due);
     gw_pg_parameter_add(a, text, strlen(text), false, 20 /* bigint */);
-    gw_buf_addf(&a->sql, "%s) SELECT 1 / (count(*) = $%d)::int FROM touched",
-                run->part->kind == GW_CHANGE_UPDATE && !sets_any(run) ? "" : " RETURNING 1", a->parameter_count);
+    gw_buf_addf(&a->sql, "%s) SELECT 1 / (count(*) %s $%d)::int FROM touched",
+                run->part->kind == GW_CHANGE_UPDATE && !sets_any(run) ? "" : " RETURNING 1",
+                run->part->may_miss ? "<=" : "=", a->parameter_count);
     return gw_pg_pipe_run(w, GW_PG_PIPE_PLAIN, err);
 }
 
