@@ -22,18 +22,22 @@ typedef bool gw_map_type_for(const struct gw_type *wanted, struct gw_buf *sql_ty
                              struct gw_error *err);
 
 struct gw_map_options {
-    const struct gw_rules *rules;     /* NULL: none */
+    struct gw_rules *rules;           /* NULL: none; the map keeps a reference of its own */
     const struct gw_definition *blue; /* what moves, as blue describes it; borrowed for compile alone */
     const char *green_engine;         /* name of green's type: whose dialect green's definition is in */
     const char *default_space[2];     /* of each side's engine: "public", or "" where there are no spaces */
     gw_map_type_for *green_type_for;
+    /* What green's names may be; 0 and false: not known, nothing is said. */
+    unsigned name_bytes, name_characters; /* at most: 63 bytes, 64 characters, ... */
+    bool names_ignore_case;               /* of tables: "Users" and "users" are one */
 };
 
 /* What is lost, or may be, on the way to green; in words for plan, with the policy that holds. */
 enum gw_map_policy { GW_MAP_FAIL, GW_MAP_ROUND, GW_MAP_TRUNCATE, GW_MAP_NULL, GW_MAP_QUARANTINE };
 const char *gw_map_policy_name(enum gw_map_policy);
+#define GW_MAP_NO_COLLECTION UINT32_MAX
 struct gw_map_loss {
-    uint32_t collection;  /* place in the definitions */
+    uint32_t collection;  /* place in the definitions; GW_MAP_NO_COLLECTION: of a view, trigger, ... */
     int column;           /* of blue; -1: of the whole table, see `what` */
     char *id;             /* stable: "length", "scale", "zone", "collation", "case", "prefix", "enum", "unsigned",
                              "zero-date", "nul", "name", "default", "check", "view", "no-inverse", ... */
@@ -67,6 +71,9 @@ bool gw_map_needs_whole_rows(const struct gw_map *map, uint32_t collection, bool
 int gw_map_column(const struct gw_map *map, uint32_t collection, int column, bool back);
 /* One line a column for people: "email text -> email varchar(255) lower". Appends. */
 void gw_map_print(const struct gw_map *map, uint32_t collection, struct gw_buf *out);
+/* The `collections:` of a store with the map as it is, every line a comment, indented to stand in a migration file:
+ * what each column becomes, and its losses with the rule that would settle them. Appends. */
+void gw_map_write_commented(const struct gw_map *map, const struct gw_map_losses *losses, struct gw_buf *out);
 
 /* ---- rows ---- */
 
@@ -81,11 +88,21 @@ GW_MUST_CHECK bool gw_map_run_open(const struct gw_map *map, bool back, struct g
 void gw_map_run_close(struct gw_map_run *run); /* NULL is fine */
 /* A whole row, or what a change carries of it (UNCHANGED, ABSENT: what is made of those alone is so, too). `in` has the
  * columns of the side it comes from in definition order, `out` those of the other side. `out` borrows from `in` and the
- * run until the next gw_map_run_reset. GW_ERR_CONFLICT for policy fail, naming column, value and what to do. */
+ * run until the next gw_map_run_reset. GW_ERR_CONFLICT for policy fail, naming column, value and what to do.
+ * What the other side holds nothing of (a column dropped on the way to green, one with `back: { keep: true }`) gets what
+ * `back:` says or the column's default: right for a row that is new there. `why` may be NULL. */
 GW_MUST_CHECK bool gw_map_row(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in,
                               struct gw_datum *out, enum gw_map_verdict *verdict, struct gw_buf *why,
                               struct gw_error *err);
-/* The key columns alone, in their places (others ABSENT); never filtered. */
+/* The same for the new row of an UPDATE: what the other side holds nothing of is UNCHANGED there. */
+GW_MUST_CHECK bool gw_map_row_update(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in,
+                                     struct gw_datum *out, enum gw_map_verdict *verdict, struct gw_buf *why,
+                                     struct gw_error *err);
+/* For verification: is this value of blue made from green's (false: kept, dropped or filled by `back:`, and not to be
+ * compared on the way back)? And of green, made from blue's? Always true without rules. */
+bool gw_map_compares(const struct gw_map *map, uint32_t collection, int column, bool back);
+/* The key columns alone, in their places: what is ABSENT in `in`, or made of nothing that is there, is ABSENT in `out`;
+ * never filtered. */
 GW_MUST_CHECK bool gw_map_key(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in,
                               struct gw_datum *out, struct gw_error *err);
 void gw_map_run_reset(struct gw_map_run *run);

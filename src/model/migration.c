@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/yaml.h"
+#include "model/rule_table.h"
 #include "model/setting.h"
 #include "model/setting_env.h"
 
@@ -183,6 +184,7 @@ static bool set_scalar(struct loader *loader, const struct gw_setting *setting, 
         return set_number(setting, text, target, err);
     case GW_SETTING_URLS:
     case GW_SETTING_PATTERNS:
+    case GW_SETTING_RULES:
         break;
     }
     return gw_fail(err, GW_ERR_BUG, "setting %s has no parser", setting->path);
@@ -250,6 +252,8 @@ static bool set_value(struct loader *loader, const struct gw_setting *setting, c
     loader->given[setting - gw_settings] = node;
     if (setting->type == GW_SETTING_URLS || setting->type == GW_SETTING_PATTERNS)
         return set_list(loader, setting, node, err);
+    if (setting->type == GW_SETTING_RULES)
+        return gw_rule_read(loader->yaml, node, target_of(loader, setting, setting->offset), err);
     if (!fill_node(loader, setting, node, &text, err))
         return false;
     return set_scalar(loader, setting, gw_buf_text(&text), err) || fail_here(loader, node, err);
@@ -551,6 +555,7 @@ static void release_store(struct gw_migration_store *store)
     release_side(&store->side[0]);
     release_side(&store->side[1]);
     gw_filter_release(&store->filter);
+    gw_yaml_release(&store->collections);
     for (size_t i = 0; i < store->gate.admin_count; i++)
         free(store->gate.admin[i]);
     free(store->gate.admin);

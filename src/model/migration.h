@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "io/yaml.h"
 #include "model/schema.h"
 
 #include <stdbool.h>
@@ -86,6 +87,7 @@ struct gw_migration_store {
     int line;                         /* in the file */
     struct gw_migration_side side[2]; /* 0 blue, 1 green: enum gw_side */
     struct gw_filter filter;          /* include, exclude */
+    struct gw_yaml collections;       /* rules, their shape checked and ${NAME} filled in; root NULL: none */
     struct gw_migration_gate gate;
     struct gw_migration_copy copy;
     struct gw_migration_follow follow;
@@ -119,5 +121,8 @@ void gw_migration_strip_url(const char *url, struct gw_buf *out);
 /* The text of a migration file with every setting as a comment; passwords in the URLs are left out and a comment says
  * where to put them. One store, "main". */
 void gw_migration_write_commented(const char *name, const char *blue_url, const char *green_url, struct gw_buf *out);
+/* The same with lines of the caller's (gw_map_write_commented) in the place of "collections"; NULL: none. */
+void gw_migration_write_commented_map(const char *name, const char *blue_url, const char *green_url,
+                                      const char *collections, struct gw_buf *out);
 
 #endif

@@ -37,6 +37,7 @@ struct writer {
     struct gw_buf *out;
     const char *name;
     const char *urls[2];
+    const char *collections; /* lines in the place of that setting, or NULL */
     char group[64];   /* the mapping the last setting was in */
     int commented_at; /* indentation of the commented mapping we are in, -1: none */
 };
@@ -144,10 +145,20 @@ static void write_setting(struct writer *w, const struct gw_setting *setting)
     }
     /* In a commented mapping what has no default, or not always, keeps a '#' of its own. */
     bool bare = setting->required || (w->commented_at >= 0 && setting->fallback && !setting->gates);
+    if (setting->type == GW_SETTING_RULES && w->collections) {
+        gw_buf_adds(w->out, w->collections);
+        return;
+    }
     line(w, indent, "%s%s: %s", bare ? "" : "#", key, gw_buf_text(&value));
 }
 
 void gw_migration_write_commented(const char *name, const char *blue_url, const char *green_url, struct gw_buf *out)
+{
+    gw_migration_write_commented_map(name, blue_url, green_url, NULL, out);
+}
+
+void gw_migration_write_commented_map(const char *name, const char *blue_url, const char *green_url,
+                                      const char *collections, struct gw_buf *out)
 {
     gw_autobuf struct gw_buf blue = {0};
     gw_autobuf struct gw_buf green = {0};
@@ -157,6 +168,7 @@ void gw_migration_write_commented(const char *name, const char *blue_url, const 
         .out = out,
         .name = name,
         .urls = {gw_buf_text(&blue), gw_buf_text(&green)},
+        .collections = collections,
         .commented_at = -1,
     };
     gw_buf_adds(out, "# A migration of godwit. What begins with '#' has a default: remove the '#' to change it.\n\n");

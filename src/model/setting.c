@@ -25,8 +25,8 @@ bool gw_setting_is_group(const char *path)
     return false;
 }
 
-/* Edits that turn one into the other, a swap of neighbours being one; words are short, so a small table will do. */
-static unsigned distance(const char *a, const char *b)
+/* Words are short, so a small table will do. */
+unsigned gw_setting_distance(const char *a, const char *b)
 {
     enum { MAX = 48 };
     unsigned rows[3][MAX + 1];
@@ -67,7 +67,7 @@ const char *gw_setting_suggest(const char *group, const char *wrong, char out[64
             continue;
         char key[64];
         snprintf(key, sizeof key, "%.*s", (int)strcspn(path + skip, "."), path + skip);
-        unsigned edits = distance(wrong, key);
+        unsigned edits = gw_setting_distance(wrong, key);
         if (strcmp(key, "*") != 0 && edits < strlen(key) && (edits < best || (!found && edits == best))) {
             best = edits;
             found = true;

@@ -23,6 +23,7 @@ enum gw_setting_type {
     GW_SETTING_URL,      /* char * */
     GW_SETTING_URLS,     /* struct gw_setting_list; a single one may stand without brackets */
     GW_SETTING_PATTERNS, /* struct gw_setting_list */
+    GW_SETTING_RULES,    /* struct gw_yaml: a tree with keys of its own, see rule_table.h */
     GW_SETTING_ENUM,     /* an enum (int) that counts the choices from 0 */
     GW_SETTING_INT,      /* int */
     GW_SETTING_COUNT,    /* int64_t */
@@ -61,6 +62,9 @@ bool gw_setting_is_group(const char *path);
 const char *gw_setting_suggest(const char *group, const char *wrong, char out[64]);
 /* The path of a setting whose last key is `key`, wherever it is; NULL when there is none. */
 const char *gw_setting_elsewhere(const char *key);
+
+/* Edits that turn one into the other, a swap of neighbours being one; long words are far from each other. */
+unsigned gw_setting_distance(const char *a, const char *b);
 
 /* Numbers as text; on false *err says what would be right (kind, message, hint; no place). */
 GW_MUST_CHECK bool gw_setting_parse_duration_us(const char *text, int64_t *us, struct gw_error *err);

@@ -1,5 +1,6 @@
 /* What is made from the table of settings: descriptions, documentation, the JSON Schema. */
 #include "base/mem.h"
+#include "model/rule_table.h"
 #include "model/setting.h"
 
 /* 60000 ms as "1m", 50000000000 bytes as "50GB": the largest unit without a rest. */
@@ -45,6 +46,8 @@ static const char *type_words(enum gw_setting_type type)
         return "URL or list of URLs";
     case GW_SETTING_PATTERNS:
         return "list of patterns";
+    case GW_SETTING_RULES:
+        return "mapping from collection to its rules";
     case GW_SETTING_ENUM:
         return "one of";
     case GW_SETTING_INT:
@@ -94,6 +97,7 @@ void gw_setting_write_docs(struct gw_buf *out)
         gw_setting_describe(setting, out);
         gw_buf_addc(out, '\n');
     }
+    gw_rule_write_docs(out);
 }
 
 /* ---- JSON Schema ---- */
@@ -142,6 +146,8 @@ static json_t *value_schema(const struct gw_setting *setting)
     case GW_SETTING_URLS:
     case GW_SETTING_PATTERNS:
         return list_schema();
+    case GW_SETTING_RULES:
+        return gw_rule_json_schema();
     case GW_SETTING_ENUM:
         return enum_schema(setting);
     case GW_SETTING_INT:
@@ -169,7 +175,7 @@ static void describe_value(const struct gw_setting *setting, json_t *schema)
         json_object_set_new(schema, "default", json_integer(strtoll(setting->fallback, NULL, 10)));
     else if (setting->fallback)
         json_object_set_new(schema, "default", json_string(setting->fallback));
-    if (setting->example && setting->example[0] != '[')
+    if (setting->example && !strchr("[{", setting->example[0]))
         json_object_set_new(schema, "examples", json_pack("[s]", setting->example));
 }
 

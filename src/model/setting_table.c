@@ -33,6 +33,9 @@ const struct gw_setting gw_settings[] = {
     {.path = "stores.*.exclude", .type = GW_SETTING_PATTERNS, LIST(filter.exclude, filter.exclude_count),
      .fallback_words = "nothing", .example = "[\"audit.*\", \"*.tmp_?\"]",
      .help = "Collections to leave behind, out of those included"},
+    {.path = "stores.*.collections", .type = GW_SETTING_RULES, STORE(collections), .fallback_words = "none",
+     .example = "{ users: { rename: people, columns: { email: { trim: true } } } }",
+     .help = "Rules: what is renamed, left out or changed on the way, for each collection by its name on blue"},
 
     {.path = "stores.*.gate.type", .type = GW_SETTING_ENUM, .fallback = "none", .shorthand = true,
      .choices = {"none", "pgbouncer", "hook"}, STORE(gate.type),
