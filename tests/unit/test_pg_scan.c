@@ -6,7 +6,7 @@
 #include "store/postgres/scan_copy.h"
 #include "store/postgres/scan_form.h"
 #include "store/postgres/scan_print.h"
-#include "store/postgres/scan_sha256.h"
+#include "base/sha256.h"
 
 /* ---- COPY BINARY ------------------------------------------------------------------------------------------------- */
 
@@ -133,7 +133,7 @@ static void expect_sha256(const char *text, size_t repeat, const char *hex)
     unsigned char digest[GW_SHA256_BYTES];
     for (size_t i = 0; i < repeat; i++)
         gw_buf_adds(&bytes, text);
-    gw_pg_sha256(gw_buf_text(&bytes), bytes.len, digest);
+    gw_sha256(gw_buf_text(&bytes), bytes.len, digest);
     for (int i = 0; i < GW_SHA256_BYTES; i++)
         gw_buf_addf(&out, "%02x", digest[i]);
     assert_string_equal(gw_buf_text(&out), hex);
@@ -161,7 +161,7 @@ static void a_hash_says_length_and_slices(void **state)
     gw_pg_form_hash(true, bytes, (uint32_t)len, &arena, &whole);
     assert_int_equal(whole.len, 8 + 2 * GW_SHA256_BYTES);
     assert_int_equal(gw_get64(whole.bytes), len);
-    gw_pg_sha256(bytes + GW_FORM_SLICE, 5, digest);
+    gw_sha256(bytes + GW_FORM_SLICE, 5, digest);
     assert_memory_equal(whole.bytes + 8 + GW_SHA256_BYTES, digest, sizeof digest);
     assert_true(gw_pg_form_is_hash(true, &whole));
     /* Text is cut by characters: two bytes each, it is one slice. */

@@ -1,7 +1,7 @@
 #include "store/postgres/scan_form.h"
 
 #include "base/mem.h"
-#include "store/postgres/scan_sha256.h"
+#include "base/sha256.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -273,7 +273,7 @@ void gw_pg_form_hash(bool bytea, const unsigned char *bytes, uint32_t len, struc
     for (uint32_t at = 0; at < len;) {
         uint32_t end = slice_end(bytea, bytes, len, at);
         unsigned char digest[GW_SHA256_BYTES];
-        gw_pg_sha256(bytes + at, end - at, digest);
+        gw_sha256(bytes + at, end - at, digest);
         gw_buf_add(&hash, digest, sizeof digest);
         at = end;
     }

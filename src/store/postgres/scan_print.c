@@ -1,7 +1,7 @@
 #include "store/postgres/scan_print.h"
 
+#include "base/sha256.h"
 #include "store/postgres/scan_form.h"
-#include "store/postgres/scan_sha256.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,6 +1,7 @@
-#include "store/postgres/scan_sha256.h"
+#include "base/sha256.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static void add_block(uint32_t state[8], const unsigned char *block)
         state[i] += s[i];
 }
 
-void gw_pg_sha256(const void *bytes, size_t len, unsigned char out[GW_SHA256_BYTES])
+void gw_sha256(const void *bytes, size_t len, unsigned char out[GW_SHA256_BYTES])
 {
     uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                          0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -67,4 +68,27 @@ void gw_pg_sha256(const void *bytes, size_t len, unsigned char out[GW_SHA256_BYT
     for (unsigned i = 0; i < 8; i++)
         for (unsigned b = 0; b < 4; b++)
             out[4 * i + b] = (unsigned char)(state[i] >> (24 - 8 * b));
+}
+
+void gw_hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len, unsigned char out[GW_SHA256_BYTES])
+{
+    enum { BLOCK = 64 };
+    unsigned char pad[BLOCK] = {0};
+    unsigned char outer[BLOCK + GW_SHA256_BYTES];
+    unsigned char small[BLOCK + 512];
+    unsigned char *inner = len <= 512 ? small : gw_alloc(BLOCK + len);
+    if (key_len > BLOCK)
+        gw_sha256(key, key_len, pad);
+    else if (key_len)
+        memcpy(pad, key, key_len);
+    for (size_t i = 0; i < BLOCK; i++) {
+        inner[i] = pad[i] ^ 0x36u;
+        outer[i] = pad[i] ^ 0x5cu;
+    }
+    if (len)
+        memcpy(inner + BLOCK, bytes, len);
+    gw_sha256(inner, BLOCK + len, outer + BLOCK);
+    gw_sha256(outer, sizeof outer, out);
+    if (inner != small)
+        free(inner);
 }
