@@ -25,6 +25,12 @@ void gw_json_dump(const json_t *value, unsigned indent, struct gw_buf *out);
 GW_MUST_CHECK bool gw_json_parse(const char *text, size_t len, const char *what, json_t **value, struct gw_error *err);
 GW_MUST_CHECK bool gw_json_read_file(const char *path, size_t max_bytes, json_t **value, struct gw_error *err);
 
+/* Appends the text that all JSON texts of the same meaning have: no spaces, the members of objects in byte order and of
+ * each name the last, strings with the fewest escapes, numbers by their value (1, 1.0 and 10e-1 are "1", -0 is "0"),
+ * digit by digit and never through a double. GW_ERR_CONFLICT: it is none; GW_ERR_UNSUPPORTED: nested deeper than 4,096,
+ * or an exponent of more than 15 digits. On error nothing is appended. */
+GW_MUST_CHECK bool gw_json_canonical(const char *text, size_t len, struct gw_buf *out, struct gw_error *err);
+
 /* Required members, of the right type; strings are borrowed from the object. */
 GW_MUST_CHECK bool gw_json_get_string(const json_t *object, const char *key, const char **out, struct gw_error *err);
 GW_MUST_CHECK bool gw_json_get_int(const json_t *object, const char *key, int64_t *out, struct gw_error *err);
