@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+/* Has macros that name some of them: it comes before they are forbidden. */
+#include <mysql.h>
 
 /* clang's fortified stdio has these two as macros. */
 #undef sprintf

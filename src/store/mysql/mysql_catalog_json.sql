@@ -1,0 +1,5 @@
+SELECT k.TABLE_NAME, k.CONSTRAINT_NAME
+  FROM information_schema.CHECK_CONSTRAINTS k
+ WHERE k.CONSTRAINT_SCHEMA = DATABASE()
+   AND k.LEVEL = 'Column'
+   AND k.CHECK_CLAUSE = CONCAT('json_valid(`', REPLACE(k.CONSTRAINT_NAME, '`', '``'), '`)')
