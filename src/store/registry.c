@@ -62,6 +62,12 @@ bool gw_store_type_for(const char *url, const struct gw_store_type **out, struct
             }
         }
     }
+    for (size_t i = 0; store_types[i]; i++) {
+        if (store_types[i]->recognises && store_types[i]->recognises(url)) {
+            *out = store_types[i];
+            return true;
+        }
+    }
     if (store_types[0] && registry_is_keywords(url)) {
         *out = store_types[0];
         return true;

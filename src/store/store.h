@@ -512,6 +512,9 @@ struct gw_store_type {
     const char *const *schemes; /* NULL-ended: "postgresql", "postgres" */
     const char *default_space;  /* where collections are that name no space: "public"; "" where there are no spaces */
     uint64_t capabilities;      /* the most a side of this type can have */
+    /* Whether an address without a scheme is one of this engine (a path of its files); looks at most at what lies on this
+     * machine. May be NULL. */
+    bool (*recognises)(const char *url);
     /* Connects once to learn the identity. */
     GW_MUST_CHECK bool (*open)(const struct gw_store_options *, struct gw_store **out, struct gw_error *);
     void (*close)(struct gw_store *);
