@@ -1,5 +1,5 @@
 /*
- * A pair of fresh databases on the servers that tests/support/with_postgres.py starts, for tests of the PostgreSQL
+ * A pair of fresh databases on the servers that tests/support/with_servers.py starts, for tests of the PostgreSQL
  * engine alone. Without servers (GODWIT_TEST_BLUE not set) every test is skipped.
  */
 #ifndef GW_PG_WORLD_H

@@ -6,7 +6,7 @@ import psycopg2
 import psycopg2.errors
 import pytest
 
-from godwit_support import compare
+from godwit_support import compare, mariadb
 from godwit_support.waiting import wait_until
 from godwit_support.writers import Writers, create_tables
 
@@ -149,3 +149,22 @@ def test_other_versions_start_and_take_the_roles(major, new_server):
     else:
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             database.sql("SET session_replication_role = replica", user="godwit")
+
+
+def test_a_mariadb_server_starts_restarts_and_survives_a_kill(new_mariadb):
+    server = new_mariadb()
+    database = mariadb.Database(server, name="app")
+    database.owner_sql("CREATE TABLE t (id int PRIMARY KEY, name varchar(20));\nINSERT INTO t VALUES (1, '\U0001f426')")
+    server.kill()
+    server.start()
+    assert database.sql("SELECT * FROM t", user="app") == [(1, "\U0001f426")]
+    server.restart()
+    assert database.value("SELECT count(*) FROM t", user="godwit") == 1
+
+
+def test_a_mariadb_role_without_binlog_access_cannot_read_it(new_mariadb):
+    server = new_mariadb(rights="no_log")
+    with pytest.raises(Exception) as refused:
+        server.sql("SHOW BINARY LOGS", user="godwit")
+    assert "BINLOG MONITOR" in str(refused.value)
+    assert new_mariadb(rights="rds").sql("SHOW BINARY LOGS", user="godwit")

@@ -1,4 +1,4 @@
-/* Sessions of a real server: opened, refused, lost, cancelled. Environment: see with_postgres.py. */
+/* Sessions of a real server: opened, refused, lost, cancelled. Environment: see with_servers.py. */
 #include "gw_test.h"
 
 #include "base/clock.h"

@@ -1,4 +1,4 @@
-/* Chunks from one real server to another: GODWIT_TEST_BLUE and _GREEN as with_postgres.py sets them; else skipped. */
+/* Chunks from one real server to another: GODWIT_TEST_BLUE and _GREEN as with_servers.py sets them; else skipped. */
 #include "gw_test.h"
 
 #include "base/mem.h"

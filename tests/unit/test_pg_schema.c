@@ -1,4 +1,4 @@
-/* Definitions from one real server to another, in databases of its own. Environment: see with_postgres.py. */
+/* Definitions from one real server to another, in databases of its own. Environment: see with_servers.py. */
 #include "gw_test.h"
 
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 """pytest's view of the support code; conftest.py imports all of it."""
 import pytest
 
-from . import postgres, roles, runner
+from . import mariadb, postgres, roles, runner, sqlite
 from .pgbouncer import PgBouncer
 from .postgres import Postgres
 from .proxy import Proxy
@@ -12,6 +12,7 @@ from .writers import Writers
 def _templates():
     yield
     postgres.remove_templates()
+    mariadb.remove_templates()
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +69,38 @@ def pair(servers, new_database):
 def own_pair(new_server):
     """(blue, green) on two servers of this test's own, which it may stop, kill and restart."""
     return roles.Database(new_server(name="blue")), roles.Database(new_server(name="green"))
+
+
+@pytest.fixture
+def new_mariadb(_templates):
+    """new_mariadb(name="maria", settings=None, rights="own"): a MariaDB of this test's own, started (0.2 s)."""
+    made = []
+
+    def make(**kwargs):
+        made.append(mariadb.MariaDB(**kwargs))
+        return made[-1].start()
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def new_mariadb_database(new_mariadb):
+    """new_mariadb_database(**of the server): a Database on a MariaDB of its own."""
+    return lambda **kwargs: mariadb.Database(new_mariadb(**kwargs), name="app")
+
+
+@pytest.fixture
+def new_sqlite():
+    """new_sqlite(): a Database in a file of its own."""
+    made = []
+
+    def make(**kwargs):
+        made.append(sqlite.Database(**kwargs))
+        return made[-1]
+    yield make
+    for database in made:
+        database.drop()
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ def server_user():
     raise RuntimeError("no unprivileged user to run PostgreSQL as (postgres, nobody)")
 
 
-def as_server_user(argv):
-    """argv run as the server user; the kernel interrupts it when the thread that started it dies."""
+def as_server_user(argv, death_signal="INT"):
+    """argv run as the server user; the kernel sends it `death_signal` when the thread that started it dies."""
     user = server_user()
     prefix = ["setpriv"]
     if user is not None:
         prefix += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    return prefix + ["--pdeathsig", "INT", "--"] + [str(a) for a in argv]
+    return prefix + ["--pdeathsig", death_signal, "--"] + [str(a) for a in argv]
 
 
 def give_to_server_user(path):
