@@ -78,8 +78,7 @@ bool gw_binlog_place_parse(const char *text, struct gw_binlog_place *out)
         len = strcspn(text, " ");
         if (strncmp(text, "made=", 5) == 0)
             place.made = (uint32_t)strtoul(text + 5, NULL, 10);
-        else if (strncmp(text, "xa=", 3) != 0 ||
-                 !parse_at(text + 3, len - 3, place.prepared, &place.prepared_pos))
+        else if (strncmp(text, "xa=", 3) != 0 || !parse_at(text + 3, len - 3, place.prepared, &place.prepared_pos))
             return false;
     }
     *out = place;

@@ -27,11 +27,11 @@ static const struct known {
     enum lead lead;
     unsigned width;
 } known[] = {
-    {"utf8mb4", UTF8, SINGLE, 4},  {"utf8mb3", UTF8, SINGLE, 3},   {"utf8", UTF8, SINGLE, 3},
-    {"ascii", UTF8, SINGLE, 1},    {"", UTF8, SINGLE, 4},          {"ucs2", UTF16, SINGLE, 2},
+    {"utf8mb4", UTF8, SINGLE, 4},  {"utf8mb3", UTF8, SINGLE, 3},    {"utf8", UTF8, SINGLE, 3},
+    {"ascii", UTF8, SINGLE, 1},    {"", UTF8, SINGLE, 4},           {"ucs2", UTF16, SINGLE, 2},
     {"utf16", UTF16, SINGLE, 4},   {"utf16le", UTF16LE, SINGLE, 4}, {"utf32", UTF32, SINGLE, 4},
-    {"big5", BY_TABLE, PAIRS, 2},  {"gbk", BY_TABLE, PAIRS, 2},    {"gb2312", BY_TABLE, PAIRS, 2},
-    {"euckr", BY_TABLE, PAIRS, 2}, {"sjis", BY_TABLE, SJIS, 2},    {"cp932", BY_TABLE, SJIS, 2},
+    {"big5", BY_TABLE, PAIRS, 2},  {"gbk", BY_TABLE, PAIRS, 2},     {"gb2312", BY_TABLE, PAIRS, 2},
+    {"euckr", BY_TABLE, PAIRS, 2}, {"sjis", BY_TABLE, SJIS, 2},     {"cp932", BY_TABLE, SJIS, 2},
     {"ujis", BY_TABLE, EUC, 3},    {"eucjpms", BY_TABLE, EUC, 3},
 };
 

@@ -12,50 +12,50 @@
 #define GW_BINLOG_VALUE_ROOM 96 /* longest text of a value that is not a string: DECIMAL(65,30), TIME(6), a double */
 
 enum gw_binlog_column_type { /* enum_field_types, as on the wire */
-    GW_BINLOG_TINY = 1,
-    GW_BINLOG_SHORT = 2,
-    GW_BINLOG_LONG = 3,
-    GW_BINLOG_FLOAT = 4,
-    GW_BINLOG_DOUBLE = 5,
-    GW_BINLOG_NULL = 6,
-    GW_BINLOG_TIMESTAMP = 7,
-    GW_BINLOG_LONGLONG = 8,
-    GW_BINLOG_INT24 = 9,
-    GW_BINLOG_DATE = 10,
-    GW_BINLOG_TIME = 11,
-    GW_BINLOG_DATETIME = 12,
-    GW_BINLOG_YEAR = 13,
-    GW_BINLOG_NEWDATE = 14,
-    GW_BINLOG_VARCHAR = 15,
-    GW_BINLOG_BIT = 16,
-    GW_BINLOG_TIMESTAMP2 = 17,
-    GW_BINLOG_DATETIME2 = 18,
-    GW_BINLOG_TIME2 = 19,
-    GW_BINLOG_BLOB_COMPRESSED = 140,
-    GW_BINLOG_VARCHAR_COMPRESSED = 141,
-    GW_BINLOG_VECTOR = 242,
-    GW_BINLOG_JSON = 245,
-    GW_BINLOG_NEWDECIMAL = 246,
-    GW_BINLOG_ENUM = 247,
-    GW_BINLOG_SET = 248,
-    GW_BINLOG_TINY_BLOB = 249,
-    GW_BINLOG_MEDIUM_BLOB = 250,
-    GW_BINLOG_LONG_BLOB = 251,
-    GW_BINLOG_BLOB = 252,
-    GW_BINLOG_VAR_STRING = 253,
-    GW_BINLOG_STRING = 254,
-    GW_BINLOG_GEOMETRY = 255,
+                             GW_BINLOG_TINY = 1,
+                             GW_BINLOG_SHORT = 2,
+                             GW_BINLOG_LONG = 3,
+                             GW_BINLOG_FLOAT = 4,
+                             GW_BINLOG_DOUBLE = 5,
+                             GW_BINLOG_NULL = 6,
+                             GW_BINLOG_TIMESTAMP = 7,
+                             GW_BINLOG_LONGLONG = 8,
+                             GW_BINLOG_INT24 = 9,
+                             GW_BINLOG_DATE = 10,
+                             GW_BINLOG_TIME = 11,
+                             GW_BINLOG_DATETIME = 12,
+                             GW_BINLOG_YEAR = 13,
+                             GW_BINLOG_NEWDATE = 14,
+                             GW_BINLOG_VARCHAR = 15,
+                             GW_BINLOG_BIT = 16,
+                             GW_BINLOG_TIMESTAMP2 = 17,
+                             GW_BINLOG_DATETIME2 = 18,
+                             GW_BINLOG_TIME2 = 19,
+                             GW_BINLOG_BLOB_COMPRESSED = 140,
+                             GW_BINLOG_VARCHAR_COMPRESSED = 141,
+                             GW_BINLOG_VECTOR = 242,
+                             GW_BINLOG_JSON = 245,
+                             GW_BINLOG_NEWDECIMAL = 246,
+                             GW_BINLOG_ENUM = 247,
+                             GW_BINLOG_SET = 248,
+                             GW_BINLOG_TINY_BLOB = 249,
+                             GW_BINLOG_MEDIUM_BLOB = 250,
+                             GW_BINLOG_LONG_BLOB = 251,
+                             GW_BINLOG_BLOB = 252,
+                             GW_BINLOG_VAR_STRING = 253,
+                             GW_BINLOG_STRING = 254,
+                             GW_BINLOG_GEOMETRY = 255,
 };
 
 struct gw_binlog_column {
-    uint8_t type; /* what a STRING really is resolved */
+    uint8_t type;   /* what a STRING really is resolved */
     uint8_t digits; /* of the fraction of a time; of a decimal */
     uint16_t size;  /* bytes of a length prefix, of an ENUM, SET or BIT; a decimal's precision */
     bool is_unsigned;
-    uint32_t target; /* column of the plan, UINT32_MAX: none */
-    const struct gw_mysql_form *form;             /* of the plan; NULL: none */
-    const struct gw_binlog_charset *charset;     /* NULL: bytes, not text */
-    const char *name; /* as the event says, or NULL (binlog_row_metadata) */
+    uint32_t target;                         /* column of the plan, UINT32_MAX: none */
+    const struct gw_mysql_form *form;        /* of the plan; NULL: none */
+    const struct gw_binlog_charset *charset; /* NULL: bytes, not text */
+    const char *name;                        /* as the event says, or NULL (binlog_row_metadata) */
 };
 
 struct gw_binlog_table {

@@ -112,8 +112,8 @@ static void print_base64(struct gw_buf *out, unsigned type, const unsigned char 
     gw_buf_addf(out, "\"base64:type%u:", type);
     for (size_t i = 0; i < len; i += 3) {
         size_t left = len - i;
-        uint32_t v = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                     (left > 2 ? bytes[i + 2] : 0);
+        uint32_t v =
+            (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
         gw_buf_addc(out, letters[v >> 18]);
         gw_buf_addc(out, letters[v >> 12 & 63]);
         gw_buf_addc(out, left > 1 ? letters[v >> 6 & 63] : '=');
@@ -209,8 +209,8 @@ static bool print_members(struct printer *p, struct span in, bool large, bool ob
 
 static bool print_number(struct gw_buf *out, unsigned type, struct span in)
 {
-    static const uint8_t bytes[] = {[INT16] = 2, [UINT16] = 2, [INT32] = 4, [UINT32] = 4, [INT64] = 8, [UINT64] = 8,
-                                    [DOUBLE] = 8};
+    static const uint8_t bytes[] = {
+        [INT16] = 2, [UINT16] = 2, [INT32] = 4, [UINT32] = 4, [INT64] = 8, [UINT64] = 8, [DOUBLE] = 8};
     unsigned len = bytes[type];
     char text[24];
     if (in.len < len)

@@ -113,7 +113,7 @@ bool gw_binlog_rows(struct gw_binlog *b, const struct gw_binlog_event *e, struct
         b->room_columns = columns_at_most;
     }
     b->in = in;
-    b->table = t;
+    b->table = t->fit == GW_BINLOG_FITS || t->fit == GW_BINLOG_MAPPED ? t : NULL;
     return true;
 }
 
@@ -169,9 +169,9 @@ static bool read_image(struct gw_binlog *b, struct gw_binlog_image *image, bool 
         if (null)
             *value = (struct gw_value){.kind = GW_VALUE_NULL};
         else if (!gw_binlog_value(c, &b->in, image->room + c->target * GW_BINLOG_VALUE_ROOM, &b->arena, value, err))
-            return t->collection ? gw_error_place(err, "%s.%s", t->collection->name,
-                                                  t->collection->columns[c->target].name)
-                                 : false;
+            return t->collection
+                       ? gw_error_place(err, "%s.%s", t->collection->name, t->collection->columns[c->target].name)
+                       : false;
     }
     return !b->in.bad || gw_binlog_bad(err, "a row reaches past its event");
 }

@@ -176,8 +176,8 @@ static bool take_part(struct scanner *s, unsigned char *out, uint8_t *len)
         return false;
     size_t bytes = as_hex ? s->len / 2 : s->len;
     for (size_t i = 0; i < bytes; i++)
-        out[i] = as_hex ? (unsigned char)(hex(s->text[2 * i]) << 4 | hex(s->text[2 * i + 1]))
-                        : (unsigned char)s->text[i];
+        out[i] =
+            as_hex ? (unsigned char)(hex(s->text[2 * i]) << 4 | hex(s->text[2 * i + 1])) : (unsigned char)s->text[i];
     *len = (uint8_t)bytes;
     next(s);
     return true;
@@ -293,7 +293,7 @@ static enum gw_binlog_verb parse_rename(struct scanner *s)
 
 void gw_binlog_statement_parse(const struct gw_binlog_query *q, struct gw_binlog_statement *out)
 {
-    static const char *const writes[] = {"insert", "update", "replace", "load", "call", "do",
+    static const char *const writes[] = {"insert", "update", "replace", "load",   "call", "do",
                                          "select", "with",   "execute", "values", NULL};
     struct scanner s = scan(q);
     *out = (struct gw_binlog_statement){.verb = GW_BINLOG_VERB_OTHER};

@@ -13,9 +13,10 @@
 
 /* ---- digits ---- */
 
-static const char two_digits[201] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142"
-                                    "43444546474849505152535455565758596061626364656667686970717273747576777879808182838485"
-                                    "8687888990919293949596979899";
+static const char two_digits[201] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142"
+    "43444546474849505152535455565758596061626364656667686970717273747576777879808182838485"
+    "8687888990919293949596979899";
 
 char *gw_binlog_put_u64(char *at, uint64_t v)
 {
@@ -117,8 +118,8 @@ char *gw_binlog_put_float(char *at, float v)
 
 static void text_to(struct gw_value *out, const char *room, const char *end)
 {
-    *out = (struct gw_value){
-        .kind = GW_VALUE_TEXT, .len = (uint32_t)(end - room), .bytes = (const unsigned char *)room};
+    *out =
+        (struct gw_value){.kind = GW_VALUE_TEXT, .len = (uint32_t)(end - room), .bytes = (const unsigned char *)room};
 }
 
 static bool put_integer(const struct gw_binlog_column *c, struct gw_cursor *in, unsigned bytes, char *room,
@@ -279,7 +280,8 @@ static bool put_datetime(const struct gw_binlog_column *c, struct gw_cursor *in,
     const unsigned char *p = gw_take(in, 5 + fraction_bytes(c->digits));
     if (!p)
         return false;
-    uint64_t v = gw_be(p, 5) & UINT64_C(0x7fffffffff); /* year * 13 + month: 17 bits, day 5, hour 5, minute 6, second 6 */
+    uint64_t v =
+        gw_be(p, 5) & UINT64_C(0x7fffffffff); /* year * 13 + month: 17 bits, day 5, hour 5, minute 6, second 6 */
     uint64_t month = v >> 22;
     char *at = put_date(room, month / 13 % 10000, month % 13, v >> 17 & 31);
     *at++ = ' ';
@@ -441,7 +443,7 @@ static bool put_compressed(const struct gw_binlog_column *c, struct gw_cursor *i
         len--;
     } else if (len > 0) {
         unsigned head = *bytes, digits = head & 7;
-        uint64_t whole = len > digits ? gw_le(bytes + 1, digits) : UINT64_MAX;
+        uint64_t whole = len > digits ? gw_be(bytes + 1, digits) : UINT64_MAX;
         if (head >> 4 != 8 || digits > 4 || whole / 1100 > len)
             return gw_binlog_bad(err, "a compressed value");
         unsigned char *plain = gw_arena_alloc(arena, (size_t)whole + 1);
@@ -596,10 +598,10 @@ bool gw_binlog_value(const struct gw_binlog_column *c, struct gw_cursor *in, cha
 void gw_binlog_value_skip(const struct gw_binlog_column *c, struct gw_cursor *in)
 {
     static const uint8_t fixed[20] = {
-        [GW_BINLOG_TINY] = 1,      [GW_BINLOG_SHORT] = 2,     [GW_BINLOG_INT24] = 3,    [GW_BINLOG_LONG] = 4,
-        [GW_BINLOG_LONGLONG] = 8,  [GW_BINLOG_FLOAT] = 4,     [GW_BINLOG_DOUBLE] = 8,   [GW_BINLOG_DATE] = 3,
-        [GW_BINLOG_NEWDATE] = 3,   [GW_BINLOG_TIME] = 3,      [GW_BINLOG_DATETIME] = 8, [GW_BINLOG_TIMESTAMP] = 4,
-        [GW_BINLOG_TIME2] = 3,     [GW_BINLOG_DATETIME2] = 5, [GW_BINLOG_YEAR] = 1,     [GW_BINLOG_TIMESTAMP2] = 4,
+        [GW_BINLOG_TINY] = 1,     [GW_BINLOG_SHORT] = 2,     [GW_BINLOG_INT24] = 3,    [GW_BINLOG_LONG] = 4,
+        [GW_BINLOG_LONGLONG] = 8, [GW_BINLOG_FLOAT] = 4,     [GW_BINLOG_DOUBLE] = 8,   [GW_BINLOG_DATE] = 3,
+        [GW_BINLOG_NEWDATE] = 3,  [GW_BINLOG_TIME] = 3,      [GW_BINLOG_DATETIME] = 8, [GW_BINLOG_TIMESTAMP] = 4,
+        [GW_BINLOG_TIME2] = 3,    [GW_BINLOG_DATETIME2] = 5, [GW_BINLOG_YEAR] = 1,     [GW_BINLOG_TIMESTAMP2] = 4,
     };
     size_t len;
     switch (c->type) {
