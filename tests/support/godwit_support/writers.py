@@ -3,12 +3,16 @@
 Each writer owns the keys of one residue class, so that the last acknowledged state of every key is known without asking
 either side; a counter row that all of them increment shows lost and doubled updates under contention. A transaction whose
 COMMIT got no answer is in doubt: both outcomes are accepted for its keys.
+
+The workload is the same on every engine (drivers.py); with a Doorway the clients use the side it names, transaction by
+transaction, whatever engine that is.
 """
+import contextlib
 import random
 import threading
 import time
 
-import psycopg2
+from .drivers import PostgresDriver, driver_of
 
 SCHEMA = """
 CREATE TABLE {table} (id bigint PRIMARY KEY, n bigint NOT NULL, code text UNIQUE, payload text, doc jsonb,
@@ -19,6 +23,26 @@ INSERT INTO {table} (id, n, code, payload, doc)
 """
 COUNTERS = "CREATE TABLE {table} (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO {table} VALUES (1, 0), (2, 0)"
 
+# The same of the other engines.
+SCHEMAS = {
+    "mysql": """
+CREATE TABLE {table} (id bigint PRIMARY KEY, n bigint NOT NULL, code varchar(40) COLLATE utf8mb4_bin UNIQUE,
+    payload mediumtext, doc json, at timestamp(6) NOT NULL DEFAULT current_timestamp(6));
+INSERT INTO {table} (id, n, code, payload, doc)
+    SELECT seq, 0, concat('c', seq), repeat('x', seq % 200), json_object('i', seq) FROM seq_1_to_{rows};
+""",
+    "sqlite": """
+CREATE TABLE {table} (id INTEGER PRIMARY KEY, n BIGINT NOT NULL, code VARCHAR(40) UNIQUE, payload TEXT, doc JSON,
+    at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
+WITH RECURSIVE seq(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM seq WHERE i < {rows})
+    INSERT INTO {table} (id, n, code, payload, doc)
+    SELECT i, 0, 'c' || i, substr(hex(zeroblob(i % 200)), 1, i % 200), json_object('i', i) FROM seq;
+""",
+}
+# For unlike.py.
+KINDS = {"items": (["id"], {"id": "int", "n": "int", "code": "text", "payload": "text", "doc": "json", "at": "datetime"}),
+         "counters": (["id"], {"id": "int", "n": "int"})}
+
 DELETED = "deleted"
 TOAST_BYTES = 5000
 
@@ -26,16 +50,22 @@ TOAST_BYTES = 5000
 def create_tables(database, tables=("public.items",), counters="public.counters", rows=2000):
     """The tables that Writers write, made by their owner."""
     for table in tables:
-        database.owner_sql(SCHEMA.format(table=table, rows=rows))
-    database.owner_sql(COUNTERS.format(table=counters))
+        database.owner_sql(SCHEMAS.get(getattr(database, "engine", "postgres"), SCHEMA).format(table=table, rows=rows))
+    database.owner_sql(COUNTERS.format(table=counters).replace(";", ";\n"))
 
 
 class Writers:
-    """`count` threads on `dsn`, until stop(). Rates: 0 means as fast as it goes."""
+    """`count` threads on `dsn`, until stop(). Rates: 0 means as fast as it goes.
+
+    In place of PostgreSQL's dsn: a database of any engine; or two and the Doorway between them, {"blue": one, "green": other}.
+    """
 
     def __init__(self, dsn, tables=("public.items",), counters="public.counters", count=4, rows=2000, seed=1,
-                 two_phase=False, rate=0, connect=None, retry=True):
-        self.dsn = dsn
+                 two_phase=False, rate=0, connect=None, retry=True, doorway=None):
+        self.doorway = doorway
+        sides = dsn if doorway else {"": dsn}
+        self.drivers = {side: PostgresDriver(one, connect) if isinstance(one, str) or connect else driver_of(one)
+                        for side, one in sides.items()}
         self.tables = tuple(tables)
         self.counters = counters
         self.count = count
@@ -43,7 +73,6 @@ class Writers:
         self.two_phase = two_phase
         self.pause_s = count / rate if rate else 0
         self.retry = retry
-        self._connect = connect or (lambda: psycopg2.connect(self.dsn, connect_timeout=10))
         self._stop = threading.Event()
         self._workers = [_Worker(self, index, random.Random(seed * 1000 + index)) for index in range(count)]
 
@@ -79,6 +108,15 @@ class Writers:
         return sum(worker.in_doubt for worker in self._workers)
 
     @property
+    def conflicts(self):
+        """Transactions that the server undid because two clients met: begun again, as every application has to."""
+        return sum(worker.conflicts for worker in self._workers)
+
+    def passage(self):
+        """The side to use for one transaction."""
+        return self.doorway.inside(self._stop) if self.doorway else contextlib.nullcontext("")
+
+    @property
     def errors(self):
         """Messages of every failed transaction, in no order."""
         return [message for worker in self._workers for message in worker.errors]
@@ -91,7 +129,7 @@ class Writers:
         """Rows of that side that contradict what was acknowledged: (table, id, found, allowed)."""
         connection = database.connect() if hasattr(database, "connect") else database
         wrong = []
-        with connection.cursor() as cursor:
+        with contextlib.closing(connection.cursor()) as cursor:
             for table in self.tables:
                 cursor.execute(f"SELECT id, n FROM {table}")
                 found = dict(cursor.fetchall())
@@ -125,49 +163,71 @@ class _Worker(threading.Thread):
         self.owner, self.index, self.rng = owner, index, rng
         self.expected = {}
         self.increments, self.doubtful_increments = {}, {}
-        self.committed = self.in_doubt = 0
+        self.committed = self.in_doubt = self.conflicts = 0
         self.errors = []
         self.worst_latency_s = 0.0
         self.live = {table: [i for i in range(1, owner.rows + 1) if i % owner.count == index] for table in owner.tables}
         self.next_id = {table: (owner.rows // owner.count + 1) * owner.count + index for table in owner.tables}
         self.serial = 0
-        self.connection = None
+        self.connection = self.driver = None
+        self.connections = {}
 
     def run(self):
         while not self.owner._stop.is_set():
             began = time.monotonic()
-            try:
-                if self.connection is None or self.connection.closed:
-                    self.connection = self.owner._connect()
-                self.transaction()
-            except psycopg2.Error as error:
-                self.errors.append(str(error).strip())
-                self.recover()
-                if not self.owner.retry:
+            with self.owner.passage() as side:
+                if side is not None and not self.on(side):
                     return
-                self.owner._stop.wait(0.05)
             self.worst_latency_s = max(self.worst_latency_s, time.monotonic() - began)
             if self.owner.pause_s:
                 self.owner._stop.wait(self.rng.uniform(0, 2 * self.owner.pause_s))
-        if self.connection is not None and not self.connection.closed:
-            self.connection.close()
+        for side, connection in self.connections.items():
+            if connection is not None and not self.owner.drivers[side].closed(connection):
+                connection.close()
 
-    def recover(self):
+    def on(self, side):
+        """One transaction on that side; false when this client gives up."""
+        self.driver = self.owner.drivers[side]
+        self.connection = self.connections.get(side)
+        try:
+            if self.connection is None or self.driver.closed(self.connection):
+                self.connection = self.connections[side] = self.driver.connect()
+            self.transaction()
+        except self.driver.errors as error:
+            self.recover(side)
+            if self.driver.conflict(error):
+                self.conflicts += 1
+                return True
+            self.errors.append(str(error).strip())
+            if not self.owner.retry:
+                return False
+            self.owner._stop.wait(0.05)
+        except AssertionError as contradiction:
+            self.recover(side)
+            self.errors.append(str(contradiction))
+            return False
+        return True
+
+    def recover(self, side):
         try:
             self.connection.rollback()
-        except (psycopg2.Error, AttributeError):
-            self.connection = None
+        except (*self.driver.errors, AttributeError):
+            self.connection = self.connections[side] = None
+
+    def execute(self, cursor, text, values=()):
+        cursor.execute(self.driver.sql(text), values)
 
     # --- one transaction ---
 
     def transaction(self):
         effects, counts, moved = {}, {}, {}
-        with self.connection.cursor() as cursor:
+        with contextlib.closing(self.connection.cursor()) as cursor:
+            self.driver.begin(self.connection)
             for _ in range(self.rng.choice((1, 1, 2, 4, 8))):
                 self.step(cursor, effects, moved)
             if self.rng.random() < 0.3:
                 key = self.rng.choice((1, 2))
-                cursor.execute(f"UPDATE {self.owner.counters} SET n = n + 1 WHERE id = %s", (key,))
+                self.execute(cursor, f"UPDATE {self.owner.counters} SET n = n + 1 WHERE id = %s", (key,))
                 counts[key] = 1
             dice = self.rng.random()
             if dice < 0.05:
@@ -181,24 +241,24 @@ class _Worker(threading.Thread):
     def commit_in_two_phases(self, cursor, effects, counts, moved):
         self.serial += 1
         gid = f"w{self.index}_{self.serial}_{self.rng.getrandbits(32):x}"
-        cursor.execute("PREPARE TRANSACTION %s", (gid,))
+        self.execute(cursor, "PREPARE TRANSACTION %s", (gid,))
         self.connection.rollback()  # psycopg2's own state: the server has no transaction any more
         self.owner._stop.wait(self.rng.uniform(0, 0.05))
         self.connection.autocommit = True
         try:
             if self.rng.random() < 0.2:
-                cursor.execute("ROLLBACK PREPARED %s", (gid,))
+                self.execute(cursor, "ROLLBACK PREPARED %s", (gid,))
             else:
-                self.commit(lambda: cursor.execute("COMMIT PREPARED %s", (gid,)), effects, counts, moved)
+                self.commit(lambda: self.execute(cursor, "COMMIT PREPARED %s", (gid,)), effects, counts, moved)
         finally:
-            if not self.connection.closed:
+            if not self.driver.closed(self.connection):
                 self.connection.autocommit = False
 
     def commit(self, action, effects, counts, moved):
         try:
             action()
-        except (psycopg2.OperationalError, psycopg2.InterfaceError):
-            if self.connection.closed:
+        except self.driver.errors as error:
+            if self.driver.lost(self.connection, error):
                 self.doubt(effects, counts, moved)
             raise
         self.committed += 1
@@ -225,24 +285,24 @@ class _Worker(threading.Thread):
         keys = moved.setdefault(table, list(self.live[table]))
         savepoint = self.rng.random() < 0.15
         if savepoint:
-            cursor.execute("SAVEPOINT s")
+            self.execute(cursor, "SAVEPOINT s")
         undo = (dict(effects), list(keys))
         self.change(cursor, table, keys, effects)
         if savepoint:
             if self.rng.random() < 0.5:
-                cursor.execute("ROLLBACK TO SAVEPOINT s")
+                self.execute(cursor, "ROLLBACK TO SAVEPOINT s")
                 effects.clear()
                 effects.update(undo[0])
                 moved[table] = undo[1]
             else:
-                cursor.execute("RELEASE SAVEPOINT s")
+                self.execute(cursor, "RELEASE SAVEPOINT s")
 
     def change(self, cursor, table, keys, effects):
         dice = self.rng.random()
         n = self.rng.getrandbits(40)
         if dice < 0.25 or not keys:
             key = self.fresh(table)
-            cursor.execute(f"INSERT INTO {table} (id, n, code, payload, doc) VALUES (%s, %s, %s, %s, %s)",
+            self.execute(cursor, f"INSERT INTO {table} (id, n, code, payload, doc) VALUES (%s, %s, %s, %s, %s)",
                            (key, n, f"c{key}", self.payload(), f'{{"w": {self.index}, "n": {n}}}'))
             keys.append(key)
             effects[(table, key)] = n
@@ -251,17 +311,17 @@ class _Worker(threading.Thread):
         key = keys[at]
         if dice < 0.70:
             if self.rng.random() < 0.3:
-                cursor.execute(f"UPDATE {table} SET n = %s, payload = %s WHERE id = %s", (n, self.payload(), key))
+                self.execute(cursor, f"UPDATE {table} SET n = %s, payload = %s WHERE id = %s", (n, self.payload(), key))
             else:
-                cursor.execute(f"UPDATE {table} SET n = %s, doc = doc || '{{\"u\": 1}}' WHERE id = %s", (n, key))
+                self.execute(cursor, f"UPDATE {table} SET n = %s, doc = {{touch}} WHERE id = %s", (n, key))
             effects[(table, key)] = n
         elif dice < 0.85:
-            cursor.execute(f"DELETE FROM {table} WHERE id = %s", (key,))
+            self.execute(cursor, f"DELETE FROM {table} WHERE id = %s", (key,))
             keys.pop(at)
             effects[(table, key)] = DELETED
         else:
             new = self.fresh(table)
-            cursor.execute(f"UPDATE {table} SET id = %s, n = %s WHERE id = %s", (new, n, key))
+            self.execute(cursor, f"UPDATE {table} SET id = %s, n = %s WHERE id = %s", (new, n, key))
             keys[at] = new
             effects[(table, key)] = DELETED
             effects[(table, new)] = n
