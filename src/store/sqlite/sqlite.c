@@ -162,4 +162,10 @@ const struct gw_store_type gw_store_sqlite = {
     .open = lite_open,
     .close = lite_close,
     .catalog = &gw_lite_catalog,
+    .reader = &gw_lite_reader,
+    .writer = &gw_lite_writer,
+    .changes = &gw_lite_changes,
+    .ownership = &gw_lite_ownership,
+    .fence = &gw_lite_fence,
+    .schema = &gw_lite_schema,
 };
