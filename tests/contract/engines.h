@@ -18,6 +18,9 @@ struct pair {
     struct gw_schema schema; /* of blue */
     char work_dir[128];
     void *own;
+    struct gw_buf gathered; /* changes that were read before they are asked for (one_writer) */
+    size_t gathered_at;
+    struct gw_arena gathered_arena;
 };
 
 enum kit_result { KIT_DONE, KIT_DUPLICATE, KIT_FENCED };
@@ -36,6 +39,10 @@ struct kit {
     void (*commit)(void *tx);
     void (*rollback)(void *tx);
     void (*dump)(struct pair *, int side, const char *table, struct gw_buf *out); /* sorted lines */
+    const char *space; /* where the tables are; NULL: "public" */
+    /* Writers come one after the other; what commits between two looks at the log may come as one transaction, its rows
+     * with numbers of their own. */
+    bool one_writer;
 };
 
 static const char kit_keep[] = "(keep)";
@@ -279,11 +286,16 @@ static void postgres_dump(struct pair *pair, int side, const char *table, struct
     PQclear(r);
 }
 
+#include "contract/sqlite_kit.h"
+
 static const struct kit kits[] = {
     {"memory", memory_available, memory_open, memory_close, memory_created, memory_begin, memory_insert, memory_update,
-     memory_remove, memory_truncate, memory_commit, memory_rollback, memory_dump},
+     memory_remove, memory_truncate, memory_commit, memory_rollback, memory_dump, .space = NULL},
     {"postgresql", postgres_available, postgres_open, postgres_close, postgres_created, postgres_begin, postgres_insert,
-     postgres_update, postgres_remove, postgres_truncate, postgres_commit, postgres_rollback, postgres_dump},
+     postgres_update, postgres_remove, postgres_truncate, postgres_commit, postgres_rollback, postgres_dump,
+     .space = NULL},
+    {"sqlite", sqlite_available, sqlite_open, sqlite_close, sqlite_created, sqlite_begin, sqlite_insert, sqlite_update,
+     sqlite_remove, sqlite_truncate, sqlite_commit, sqlite_rollback, sqlite_dump, .space = "", .one_writer = true},
 };
 
 #endif

@@ -181,9 +181,14 @@ static void a_mark_saw_what_its_read_saw(struct pair *p)
     struct gw_error err = {0};
     struct gw_stream *stream = open_stream(p, 0, prepare(p));
     write_one(p, 0, "item", ROW("1", "committed before", NULL));
+    gather(p, 0, stream);
     void *open = p->kit->begin(p, 0);
-    assert_int_equal(p->kit->insert(open, "item", ROW("2", "open", NULL)), KIT_DONE);
+    if (!p->kit->one_writer)
+        assert_int_equal(p->kit->insert(open, "item", ROW("2", "open", NULL)), KIT_DONE);
     write_one(p, 0, "item", ROW("3", "began later, committed before", NULL));
+    gather(p, 0, stream);
+    if (p->kit->one_writer)
+        assert_int_equal(p->kit->insert(open, "item", ROW("2", "open", NULL)), KIT_DONE);
     struct gw_reader *reader = NULL;
     struct gw_mark mark = {0};
     struct gw_range all = {0};
@@ -192,7 +197,9 @@ static void a_mark_saw_what_its_read_saw(struct pair *p)
     MUST(type_of(p, 0)->reader->open(p->store[0], &reader, &err));
     MUST(type_of(p, 0)->reader->begin(reader, collection(p, "item"), &all, &mark, &err));
     p->kit->commit(open);
+    gather(p, 0, stream);
     write_one(p, 0, "item", ROW("4", "after", NULL));
+    gather(p, 0, stream);
     do {
         MUST(type_of(p, 0)->reader->next(reader, &block, &err));
         rows += block.rows;

@@ -76,8 +76,10 @@ static void a_stream_goes_on_behind_the_commit_it_is_given(struct pair *p)
 {
     struct gw_error err = {0};
     struct gw_stream *stream = open_stream(p, 0, prepare(p));
-    for (int i = 1; i <= 3; i++)
+    for (int i = 1; i <= 3; i++) {
         write_one(p, 0, "item", ROW(i == 1 ? "1" : i == 2 ? "2" : "3", "v", NULL));
+        gather(p, 0, stream);
+    }
     struct gw_position commits[3];
     for (int i = 0; i < 3; i++) {
         next_change(p, 0, stream);
