@@ -2,7 +2,8 @@
 
 #include "base/mem.h"
 
-#include <ctype.h>
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,13 +202,15 @@ bool gw_mysql_is_number(const struct gw_mysql_form *form)
            form->kind == GW_MYSQL_DOUBLE || form->kind == GW_MYSQL_YEAR;
 }
 
-/* The server reads a double and makes it a float: the digits must survive that way, too. */
+/* The server reads a double, refuses it where it is above the greatest float, and makes it a float. */
 size_t gw_mysql_float_text(float value, char out[32])
 {
+    static const int digits[] = {6, 7, 8, 9, 17};
     int len = 0;
-    for (int digits = 6; digits <= 9; digits++) {
-        len = snprintf(out, 32, "%.*g", digits, (double)value);
-        if ((float)strtod(out, NULL) == value)
+    for (size_t i = 0; i < sizeof digits / sizeof digits[0]; i++) {
+        len = snprintf(out, 32, "%.*g", digits[i], (double)value);
+        double back = strtod(out, NULL);
+        if ((float)back == value && fabs(back) <= (double)FLT_MAX)
             break;
     }
     return (size_t)len;

@@ -9,8 +9,10 @@
  * Native values (gw_value):
  *   integers, YEAR      TEXT  decimal digits, no leading zeros also where the column is ZEROFILL; year 0 is "0000"
  *   DECIMAL             TEXT  "-12.50" with all `scale` digits, at least one digit before the point, no leading zeros
- *   FLOAT               TEXT  the fewest digits that give the same float ("%.Ng" for N = 6..9): gw_mysql_float_text
- *   DOUBLE              TEXT  the fewest digits that give the same double (N = 15..17): gw_mysql_double_text
+ *   FLOAT               TEXT  the fewest digits that give the same float ("%.Ng" for N = 6..9; more where the server would
+ *                             find the number too large): gw_mysql_float_text
+ *   DOUBLE              TEXT  the fewest digits that give the same double (N = 15..17): gw_mysql_double_text. The reader
+ *                             has the server's own notation of them ("1e20" for "1e+20")
  *   DATE                TEXT  "2024-02-29", "0000-00-00"
  *   TIME(n)             TEXT  "-838:59:59.000000": sign, two or three digits of hours, n digits of the fraction
  *   DATETIME(n)         TEXT  "2024-02-29 12:30:00.123"

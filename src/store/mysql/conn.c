@@ -123,7 +123,7 @@ bool gw_mysql_fail(struct gw_mysql_conn *conn, const char *doing, struct gw_erro
     return fail_with(conn, mysql_errno(conn->my), mysql_sqlstate(conn->my), mysql_error(conn->my), doing, err);
 }
 
-bool gw_mysql_fail_stmt(struct gw_mysql_conn *conn, MYSQL_STMT *stmt, const char *doing, struct gw_error *err)
+bool gw_mysql_stmt_fail(struct gw_mysql_conn *conn, MYSQL_STMT *stmt, const char *doing, struct gw_error *err)
 {
     return fail_with(conn, mysql_stmt_errno(stmt), mysql_stmt_sqlstate(stmt), mysql_stmt_error(stmt), doing, err);
 }

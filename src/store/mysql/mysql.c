@@ -204,4 +204,7 @@ const struct gw_store_type gw_store_mysql = {
     .open = mysql_store_open,
     .close = mysql_store_close,
     .catalog = &gw_mysql_catalog,
+    .reader = &gw_mysql_reader,
+    .writer = &gw_mysql_writer_facet,
+    .ownership = &gw_mysql_ownership,
 };

@@ -1,0 +1,103 @@
+/* Begin, and the mark: see reader.h. */
+#include "store/mysql/reader.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void gw_mysql_position_of(const char *file, uint64_t offset, struct gw_position *out)
+{
+    const char *dot = strrchr(file, '.');
+    uint64_t number = dot ? strtoull(dot + 1, NULL, 10) : 0;
+    out->order = number << 40 | offset;
+    snprintf(out->text, sizeof out->text, "%s:%llu", file, (unsigned long long)offset);
+}
+
+static bool no_binlog(struct gw_mysql_store *store, struct gw_error *err)
+{
+    *err = store->binlog_why;
+    if (err->kind == GW_ERR_NONE)
+        gw_fail(err, GW_ERR_UNSUPPORTED, "the server's binlog has no position");
+    return gw_error_place(err, "%s %s", gw_side_name(store->base.side), store->base.identity.address);
+}
+
+bool gw_mysql_log_end(struct gw_mysql_conn *conn, struct gw_position *out, struct gw_error *err)
+{
+    MYSQL_RES *r;
+    const char *sql = conn->store->is_mariadb ? "SHOW BINLOG STATUS" : "SHOW MASTER STATUS";
+    if (!conn->store->is_mariadb && conn->store->base.identity.version >= 80200)
+        sql = "SHOW BINARY LOG STATUS";
+    if (!gw_mysql_query(conn, sql, &r, err))
+        return false;
+    MYSQL_ROW row = mysql_fetch_row(r);
+    if (row)
+        gw_mysql_position_of(row[0], strtoull(row[1], NULL, 10), out);
+    mysql_free_result(r);
+    return row || no_binlog(conn->store, err);
+}
+
+/* Two statements in one round trip. */
+static bool snapshot_position(struct gw_mysql_reader *r, struct gw_position *at, struct gw_error *err)
+{
+    MYSQL_RES *rows;
+    gw_autofree char *file = NULL;
+    uint64_t offset = 0;
+    if (!gw_mysql_exec(r->conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err))
+        return false;
+    r->in_transaction = true;
+    if (!gw_mysql_query(r->conn, "SHOW STATUS LIKE 'Binlog\\_snapshot\\_%'", &rows, err))
+        return false;
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(rows))) {
+        if (strcasecmp(row[0], "Binlog_snapshot_file") == 0 && !file)
+            file = gw_strdup(row[1]);
+        else if (strcasecmp(row[0], "Binlog_snapshot_position") == 0)
+            offset = strtoull(row[1], NULL, 10);
+    }
+    mysql_free_result(rows);
+    if (!file || !*file)
+        return no_binlog(r->store, err);
+    gw_mysql_position_of(file, offset, at);
+    return true;
+}
+
+static bool locked_position(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_position *at,
+                            struct gw_error *err)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    struct gw_error unlock_error;
+    if (!r->locker && !gw_mysql_connect(r->store, "copy lock", &r->locker, err))
+        return false;
+    gw_buf_adds(&sql, "LOCK TABLES ");
+    gw_mysql_add_table(&sql, c);
+    gw_buf_adds(&sql, " READ");
+    bool fine = gw_mysql_exec_buf(r->locker, &sql, err) &&
+                gw_mysql_exec(r->conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err);
+    r->in_transaction = fine;
+    fine = fine && gw_mysql_log_end(r->conn, at, err);
+    if (!gw_mysql_exec(r->locker, "UNLOCK TABLES", &unlock_error) && fine) {
+        *err = unlock_error;
+        fine = false;
+    }
+    return fine;
+}
+
+bool gw_mysql_reader_enter(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_mark *mark,
+                           struct gw_error *err)
+{
+    struct gw_position at = {0};
+    if (!r->store->binlog)
+        return no_binlog(r->store, err);
+    bool fine = r->store->binlog_snapshot ? snapshot_position(r, &at, err) : locked_position(r, c, &at, err);
+    if (!fine)
+        return gw_error_prefix(err, "beginning to read %s", gw_collection_label(c));
+    *mark = (struct gw_mark){.low = at.order, .high = at.order};
+    return true;
+}
+
+bool gw_mysql_reader_leave(struct gw_mysql_reader *r, struct gw_error *err)
+{
+    r->in_transaction = false;
+    return gw_mysql_exec(r->conn, "COMMIT", err);
+}
