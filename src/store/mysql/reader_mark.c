@@ -2,16 +2,16 @@
 #include "store/mysql/reader.h"
 
 #include "base/mem.h"
+#include "store/mysql/binlog.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 void gw_mysql_position_of(const char *file, uint64_t offset, struct gw_position *out)
 {
-    const char *dot = strrchr(file, '.');
-    uint64_t number = dot ? strtoull(dot + 1, NULL, 10) : 0;
-    out->order = number << 40 | offset;
-    snprintf(out->text, sizeof out->text, "%s:%llu", file, (unsigned long long)offset);
+    struct gw_binlog_place place = {.pos = offset};
+    snprintf(place.file, sizeof place.file, "%s", file);
+    gw_binlog_place_format(&place, out);
 }
 
 static bool no_binlog(struct gw_mysql_store *store, struct gw_error *err)
