@@ -75,13 +75,81 @@ static bool ask_libpq(const char *url, struct gw_gate_address *out, struct gw_er
     return ok;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool set_decoded(char *out, size_t size, const char *value, size_t len, const char *what, struct gw_error *err)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (used + 1 >= size)
+            return gw_fail(err, GW_ERR_USER, "the %s of a side is longer than %zu bytes", what, size - 1);
+        bool coded = value[i] == '%' && i + 2 < len && hex_digit(value[i + 1]) >= 0 && hex_digit(value[i + 2]) >= 0;
+        out[used++] = coded ? (char)(hex_digit(value[i + 1]) * 16 + hex_digit(value[i + 2])) : value[i];
+        i += coded ? 2 : 0;
+    }
+    out[used] = 0;
+    return true;
+}
+
+/* "scheme://user:password@host:port/database?..." of any engine; of one that lives in a file ("scheme:path", "path") the
+ * path is the database. *known false: it is neither, *err is not set. */
+static bool take_any_url(const char *url, struct gw_gate_address *out, bool *known, struct gw_error *err)
+{
+    struct gw_gate_address found = {.port = ""};
+    size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
+    const char *rest = url[scheme] == ':' ? url + scheme + 1 : url;
+    bool network = strncmp(rest, "//", 2) == 0;
+    rest += network ? 2 : 0;
+    *known = strpbrk(url, ":/") != NULL;
+    size_t end = strcspn(rest, "?#");
+    if (!*known)
+        return false;
+    if (!network || rest[0] == '/') {
+        if (!set_decoded(found.dbname, sizeof found.dbname, rest, end, "path", err))
+            return false;
+        *out = found;
+        return true;
+    }
+    size_t authority = strcspn(rest, "/?#");
+    const char *host = rest;
+    for (const char *at = rest; at < rest + authority; at++)
+        host = *at == '@' ? at + 1 : host; /* the last one: a password may hold others */
+    const char *host_end = host[0] == '[' ? strchr(host, ']') : host + strcspn(host, ":/?#");
+    if (!host_end || host_end > rest + authority) {
+        *known = false;
+        return false;
+    }
+    const char *port = host_end + (host[0] == '[');
+    host += host[0] == '[';
+    size_t port_len = *port == ':' ? (size_t)(rest + authority - port - 1) : 0;
+    const char *name = rest + authority;
+    name += *name == '/';
+    if (!set_decoded(found.host, sizeof found.host, host, (size_t)(host_end - host), "host", err) ||
+        !set(found.port, sizeof found.port, port + 1, port_len, "port", err) ||
+        !set_decoded(found.dbname, sizeof found.dbname, name, strcspn(name, "?#"), "database", err))
+        return false;
+    *out = found;
+    return true;
+}
+
 bool gw_gate_address_of_url(const char *url, struct gw_gate_address *out, struct gw_error *err)
 {
     char *words = NULL;
     PQconninfoOption *options = PQconninfoParse(url, &words);
     if (!options) {
         PQfreemem(words); /* may quote the password */
-        return gw_fail(err, GW_ERR_USER, "a side's URL is not one libpq understands");
+        bool known;
+        if (take_any_url(url, out, &known, err))
+            return true;
+        if (known)
+            return false;
+        return gw_fail(err, GW_ERR_USER, "a side's URL names no host, and is no path either");
     }
     const char *host = option(options, "host");
     const char *dbname = option(options, "dbname");

@@ -12,10 +12,10 @@
 struct gw_gate_address {
     char host[256]; /* a name, a number, or the folder of a unix socket; "" for the client's default socket */
     char port[16];
-    char dbname[128];
+    char dbname[512]; /* or the path of a database that is a file */
 };
 
-/* From whatever libpq takes: a URL, key=value, service=. GW_ERR_USER for several hosts: a gate needs the one. */
+/* From whatever libpq takes (a URL, key=value, service=), else from the URL or path of any engine. GW_ERR_USER for several hosts: a gate needs the one. */
 GW_MUST_CHECK bool gw_gate_address_of_url(const char *url, struct gw_gate_address *out, struct gw_error *err);
 /* Of a side (0 blue, 1 green): what the gate's settings say, else what its URL says. */
 struct gw_migration_gate;

@@ -63,11 +63,15 @@ static bool check_name(const char *what, const char *text, struct gw_error *err)
                          GW_MIGRATION_NAME_MAX);
 }
 
-/* "postgresql" of "postgresql://...", "conninfo" of "host=...", NULL when it is neither. Owned. */
+/* "postgresql" of "postgresql://...", "sqlite" of "sqlite:app.db", "conninfo" of "host=...", "path" of what looks like the
+ * name of a file, NULL when it is none of these. Owned. */
 static char *scheme_of(const char *url)
 {
     size_t len = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
-    if (len > 0 && isalpha((unsigned char)url[0]) && strncmp(url + len, "://", 3) == 0) {
+    bool network = strncmp(url + len, "://", 3) == 0;
+    bool login = strchr(url, '@') != NULL; /* "user:password@host/app": a URL whose scheme was forgotten, not a path */
+    if (len > 0 && isalpha((unsigned char)url[0]) &&
+        (network || (url[len] == ':' && strpbrk(url + len, "./") && !login))) {
         char *scheme = gw_strndup(url, len);
         for (char *p = scheme; *p; p++)
             *p = (char)tolower((unsigned char)*p);
@@ -76,7 +80,9 @@ static char *scheme_of(const char *url)
     const char *key = url + strspn(url, " ");
     size_t key_len = strspn(key, "abcdefghijklmnopqrstuvwxyz_");
     const char *equals = key + key_len + strspn(key + key_len, " ");
-    return key_len > 0 && *equals == '=' ? gw_strdup("conninfo") : NULL;
+    if (key_len > 0 && *equals == '=')
+        return gw_strdup("conninfo");
+    return strchr(url, '/') && !login ? gw_strdup("path") : NULL;
 }
 
 static bool check_url(const struct gw_setting *setting, const char *text, struct gw_error *err)
@@ -84,7 +90,8 @@ static bool check_url(const struct gw_setting *setting, const char *text, struct
     gw_autofree char *scheme = scheme_of(text);
     if (scheme)
         return true;
-    gw_fail(err, GW_ERR_USER, "the value of \"%s\" is neither a URL nor key=value pairs", last_key(setting->path));
+    gw_fail(err, GW_ERR_USER, "the value of \"%s\" is neither a URL nor key=value pairs nor a path",
+            last_key(setting->path));
     return gw_error_hint(err, "write for instance %s", setting->example);
 }
 

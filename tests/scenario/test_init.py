@@ -63,7 +63,7 @@ def test_init_refuses_one_database_twice_and_what_is_no_address(pair, migration)
     blue = addresses(pair)[0]
     assert "same database" in move.run("init", blue, blue, expect=runner.USAGE).stderr
     move.run("init", blue, expect=runner.USAGE)
-    move.run("init", blue, "mysql://somewhere/app", expect=runner.USAGE)
+    move.run("init", blue, "oracle://somewhere/app", expect=runner.USAGE)
     move.run("init", blue, addresses(pair)[1], "--name", "No Good", expect=runner.USAGE)
     assert not move.file.exists()
 

@@ -200,7 +200,7 @@ static void bad_files_are_refused_with_place_and_hint(void **state)
          NULL},
         {"migration: acme\nstores:\n  Main:\n" SIDES, "f.yaml:3:3", "\"Main\" is not a name for a store", NULL},
         {"migration: acme\nstores:\n  main:\n    blue: old.internal\n", "f.yaml:4:11",
-         "\"url\" is neither a URL nor key=value pairs", "postgresql://"},
+         "\"url\" is neither a URL nor key=value pairs nor a path", "postgresql://"},
         {"migration: acme\nstores:\n  main:\n    blue: \"postgresql://a\\nb/c\"\n", "f.yaml:4:11", "control character",
          NULL},
         /* missing */

@@ -223,3 +223,45 @@ def fill(database, size=1000, seed=1):
         connection.commit()
     finally:
         connection.close()
+
+
+# --- the application's own work ---
+
+def day(database, number):
+    """One transaction of the application after another, on the side that owns: generated keys, a key that changes, cascades,
+    SET NULL, a trigger, a table without a key. The same statements on every engine; `number` makes each day another."""
+    engine = engine_of(database)
+    order, line = quoted(database, "order"), quoted(database, "order_line")
+    new = Rows(seed=number).instrument(number)
+    del new["id"], new["maker_id"], new["category_id"], new["changed"]
+    new["serial"] = f"day{number}"
+    kinds = COLUMNS["instrument"][1]
+    mark = "?" if engine == "sqlite" else "%s"
+    at = encoded(engine, "datetime", datetime.datetime(2024, 2, 29, 12, 0, number % 60, 250000))
+    member = {"badge": str(2**64 - 100_000 - number), "email": f"day{number}@example.test", "name": "Tag 🎺", "joined": at}
+    work = [
+        [(insert_sql(database, "instrument", list(new)).replace(" OVERRIDING SYSTEM VALUE", ""),
+          [encoded(engine, kinds[name], value) for name, value in new.items()]),
+         (f"INSERT INTO member ({', '.join(member)}) VALUES ({', '.join([mark] * len(member))})", list(member.values()))],
+        [("UPDATE instrument SET value = value + 1 WHERE id BETWEEN {0} AND {0} + 5", ())],
+        [("UPDATE instrument SET notes = 'back to ''him''', photo = NULL WHERE id = {0} + 10", ())],
+        [("DELETE FROM " + order + " WHERE id = {0} * 3", ())],
+        [("UPDATE " + order + " SET id = -id WHERE id = {0} * 3 + 1", ())],
+        [("INSERT INTO " + order + " (total) VALUES ({0})", ()),
+         ("INSERT INTO " + line + " SELECT max(id), 1, 'reed', {0} FROM " + order, ())],
+        [("DELETE FROM category WHERE id = {0} + 3", ())],
+        [(f"INSERT INTO event_log (at, kind) VALUES ({mark}, 'day'), ({mark}, 'day')", (at, at))],
+        [("UPDATE setting SET value = 'Ω{0}' WHERE name = 'odd3'", ())],
+        [("UPDATE loan SET no = no + 100, fee = '7.25' WHERE instrument_id = {0} * 4 + 1", ())],
+        [("DELETE FROM loan WHERE instrument_id = {0} * 4 + 2", ())],
+    ]
+    connection = database.connect("app", autocommit=False)
+    try:
+        cursor = connection.cursor()
+        for transaction in work:
+            for text, values in transaction:
+                text = text if values else text.format(number)
+                cursor.execute(text, *([values] if values else []))
+            connection.commit()
+    finally:
+        connection.close()

@@ -1,0 +1,201 @@
+"""From one engine to another and back, under live writers that go through a hook gate: the library of instruments with all
+that is awkward in it, journals that prove nothing lost or doubled, a comparison of both sides without godwit.
+"""
+import pytest
+
+from godwit_support import compare, library, roles, unlike, writers
+from godwit_support.doorway import Doorway
+from godwit_support.waiting import wait_until
+
+ROWS, SIZE = 600, 400
+# What PostgreSQL's tables need before the application may use what godwit made there.
+RIGHTS_SQL = """
+ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT ALL ON SEQUENCES TO app;
+"""
+# The event that writes each second on its own makes no difference between the sides, but between two reads.
+QUIET = {name: (key, columns) for name, (key, columns) in {**library.COLUMNS, **writers.KINDS}.items() if name != "setting"}
+
+
+def prepare(blue, green):
+    for side in (blue, green):
+        if library.engine_of(side) == "postgres":
+            for role in ("godwit", "app_owner"):
+                side.sql(RIGHTS_SQL.format(role=role))
+    library.create(blue)
+    library.fill(blue, size=SIZE)
+    writers.create_tables(blue, ("items",), "counters", rows=ROWS)
+
+
+def caught_up(m):
+    status = m.status()
+    return status["stage"] == "follow" and status["verdict"]["verdict"] == "equal"
+
+
+class Move:
+    """One migration with its gate and its writers, and what each scenario does with them."""
+
+    def __init__(self, migration, tmp_path, blue, green, **store_keys):
+        self.blue, self.green = blue, green
+        self.sides = {"blue": blue, "green": green}
+        self.door = Doorway(tmp_path / "door")
+        self.m = migration(blue, green, gate=self.door.gate(), **store_keys)
+        self.runner = self.live = None
+        self.days = iter(range(1, 50))
+
+    def start(self):
+        """Copies and follows while clients write."""
+        self.live = writers.Writers(self.sides, ("items",), "counters", count=3, rows=ROWS, rate=60, doorway=self.door,
+                                    retry=False).start()
+        wait_until(lambda: self.live.committed > 10, 30, "the workload to run")
+        self.runner = self.m.popen("run")
+        wait_until(lambda: caught_up(self.m) or self.over(), 120, "the runner to follow and verify")
+        return self
+
+    def over(self):
+        assert self.runner.alive(), str(self.runner.result())
+        return False
+
+    def write(self, side, days=2):
+        """The application lives some days on that side, the journalled clients beside it."""
+        for _ in range(days):
+            library.day(self.sides[side], next(self.days))
+        at = self.live.committed
+        wait_until(lambda: self.live.committed > at + 30 or self.live.errors, 30, f"writes on {side}")
+        assert not self.live.errors, self.live.errors[:3]
+
+    def flip(self, verb, owner):
+        self.m.run("verify", timeout=120)
+        self.m.run(verb, "--yes", timeout=120)
+        assert self.m.status()["owner"] == owner
+        self.m.run("verify", timeout=120)
+
+    def end(self, owner):
+        """Nothing lost, nothing doubled, on the side that owns; and the other side is the same."""
+        self.live.stop()
+        self.m.run("verify", timeout=120)
+        assert not self.live.errors, self.live.errors[:3]
+        self.live.assert_nothing_lost(self.sides[owner])
+        unlike.assert_equal(self.blue, self.green, QUIET)
+
+    def close(self):
+        if self.live:
+            self.live.__exit__()
+
+
+@pytest.fixture
+def move(migration, tmp_path):
+    made = []
+
+    def make(blue, green, **store_keys):
+        prepare(blue, green)
+        made.append(Move(migration, tmp_path, blue, green, **store_keys))
+        return made[-1]
+    yield make
+    for one in made:
+        one.close()
+
+
+def there_and_back(one):
+    one.m.run("plan", timeout=120)
+    one.start()
+    one.write("blue")
+    one.m.run("switch", "--rehearse", timeout=120)
+    assert one.m.status()["owner"] == "blue"
+    one.flip("switch", "green")
+    one.write("green")
+    one.flip("rollback", "blue")
+    one.write("blue")
+    one.end("blue")
+    one.m.run("abort", "--yes", timeout=120)
+    one.runner.wait(30)
+
+
+def nothing_left(side):
+    """No table, trigger or database of godwit's, whatever the engine."""
+    engine = library.engine_of(side)
+    if engine == "mysql":
+        assert not side.sql("SELECT table_schema, table_name FROM information_schema.tables"
+                            " WHERE table_schema = 'godwit' OR table_name LIKE '%%godwit%%'", ())
+        assert not side.sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_name LIKE '%%godwit%%'", ())
+    elif engine == "sqlite":
+        assert not side.sql("SELECT type, name FROM sqlite_schema WHERE name LIKE '%godwit%'")
+    else:
+        assert not side.value("SELECT count(*) FROM pg_namespace WHERE nspname = 'godwit'")
+        assert not side.value("SELECT count(*) FROM pg_trigger WHERE tgname ~ 'godwit'")
+        assert not side.value("SELECT count(*) FROM pg_publication")
+
+
+def test_mariadb_to_postgresql_and_back_under_load(move, new_mariadb_database, new_database):
+    one = move(new_mariadb_database(), new_database())
+    there_and_back(one)
+    nothing_left(one.blue)
+    nothing_left(one.green)
+
+
+def test_sqlite_to_postgresql_and_back_under_load(move, new_sqlite, new_database):
+    one = move(new_sqlite(), new_database())
+    there_and_back(one)
+    nothing_left(one.blue)
+    nothing_left(one.green)
+
+
+def test_postgresql_to_mariadb_by_triggers_without_log_access(move, new_mariadb_database, new_database, servers):
+    """godwit's role on blue owns the tables and has nothing more; on green it may not read the binlog either."""
+    blue, green = new_database(), new_mariadb_database(rights="no_log", settings={"event_scheduler": "OFF"})
+    one = move(blue, green, capture="trigger")
+    servers[0].psql("ALTER ROLE godwit NOREPLICATION")
+    try:
+        there_and_back(one)
+        assert not blue.value("SELECT count(*) FROM pg_replication_slots WHERE database = %s", (blue.name,))
+    finally:
+        servers[0].psql("ALTER ROLE godwit REPLICATION")
+    nothing_left(blue)
+    nothing_left(green)
+
+
+def test_mariadb_to_mariadb_and_back_under_load(move, new_mariadb_database):
+    one = move(new_mariadb_database(name="blue"), new_mariadb_database(name="green"))
+    there_and_back(one)
+    nothing_left(one.blue)
+    nothing_left(one.green)
+
+
+def test_sqlite_to_sqlite_and_back_under_load(move, new_sqlite):
+    one = move(new_sqlite(), new_sqlite())
+    there_and_back(one)
+    nothing_left(one.blue)
+    nothing_left(one.green)
+
+
+def test_postgresql_to_postgresql_by_triggers(move, pair, servers):
+    one = move(*pair, capture="trigger")
+    there_and_back(one)
+    compare.assert_equal(*pair)
+    assert roles.PASSWORDS
+
+
+@pytest.mark.parametrize("engine", ("mysql", "sqlite"))
+def test_copy_from_another_engine_brings_every_row_and_type(engine, move, new_mariadb_database, new_sqlite, new_database):
+    blue = new_mariadb_database(settings={"event_scheduler": "OFF"}) if engine == "mysql" else new_sqlite()
+    one = move(blue, new_database())
+    one.m.run("copy", timeout=120)
+    unlike.assert_equal(one.blue, one.green, {**library.COLUMNS, **writers.KINDS})
+    library.day(one.blue, 1)
+    one.m.run("follow", "--until", "caught-up", timeout=120)
+    unlike.assert_equal(one.blue, one.green, {**library.COLUMNS, **writers.KINDS})
+    one.m.run("verify", timeout=120)
+    one.m.run("abort", "--yes")
+    nothing_left(one.blue)
+
+
+def test_copy_from_postgresql_to_mariadb_brings_every_row_and_type(move, new_mariadb_database, new_database):
+    one = move(new_database(), new_mariadb_database())
+    one.m.run("copy", timeout=120)
+    unlike.assert_equal(one.blue, one.green, {**library.COLUMNS, **writers.KINDS})
+    library.day(one.blue, 1)
+    one.m.run("follow", "--until", "caught-up", timeout=120)
+    unlike.assert_equal(one.blue, one.green, {**library.COLUMNS, **writers.KINDS})
+    one.m.run("verify", timeout=120)
+    one.m.run("abort", "--yes")
+    nothing_left(one.green)
