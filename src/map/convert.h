@@ -71,6 +71,9 @@ struct gw_convert {
 bool gw_map_convert(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out);
 /* A value as text that comes back equal; false for what has none (arrays, geometry). */
 bool gw_map_text_of(const struct gw_datum *in, struct gw_arena *arena, struct gw_datum *out);
+/* "P1Y2M3DT4H5M6.7S" and back. */
+void gw_map_interval_print(const struct gw_datum *in, struct gw_buf *out);
+bool gw_map_interval_parse(const char *text, size_t len, struct gw_datum *out);
 /* By the target's kind; convert.c hands them the value. */
 bool gw_convert_number(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out);
 bool gw_convert_text(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out);
@@ -80,6 +83,5 @@ bool gw_convert_array(struct gw_convert *convert, const struct gw_datum *in, str
 bool gw_convert_lose(struct gw_convert *convert, enum gw_map_loss_id loss); /* false */
 /* The same, and true where the policy takes the nearest value. */
 bool gw_convert_bend(struct gw_convert *convert, enum gw_map_loss_id loss);
-bool gw_json_is_valid(const char *text, size_t len, bool *has_nul);
 
 #endif

@@ -159,8 +159,7 @@ void gw_decimal_multiply(const struct gw_decimal *a, const struct gw_decimal *b,
     gw_autofree char *digits = gw_alloc(count);
     for (size_t i = 0; i < a_len; i++)
         for (size_t j = 0; j < b_len; j++)
-            sums[i + j] +=
-                (unsigned)(digit_at(a, a->fraction_len, i) * digit_at(b, b->fraction_len, j));
+            sums[i + j] += (unsigned)(digit_at(a, a->fraction_len, i) * digit_at(b, b->fraction_len, j));
     unsigned carry = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned sum = sums[i] + carry;

@@ -23,7 +23,7 @@ struct gw_column_rule { /* texts and nodes belong to the tree of struct gw_rules
     enum gw_rule_mask mask;
     const char *hash;
     bool has_type;
-    struct gw_type type; /* owned */
+    struct gw_type type;  /* owned */
     struct gw_zone *zone; /* owned */
     bool has_policy;
     enum gw_map_policy policy;
@@ -77,8 +77,8 @@ struct gw_map_lua { /* one function; runs compile it for themselves */
 
 enum gw_step_kind {
     STEP_COPY,
-    STEP_FIT,      /* the source's value into the type */
-    STEP_CHANGE,   /* the same behind the rule's transforms */
+    STEP_FIT,    /* the source's value into the type */
+    STEP_CHANGE, /* the same behind the rule's transforms */
     STEP_CONSTANT,
     STEP_CONCAT,
     STEP_SPLIT,    /* one part of the source */
@@ -95,17 +95,17 @@ struct gw_map_part { /* of a concat: a column, or text */
 
 struct gw_map_step {
     enum gw_step_kind kind;
-    int source;                        /* column read; -1: none or several */
-    int column;                        /* of blue, for losses; -1 of an added one */
-    const char *name;                  /* of the column written */
-    const struct gw_type *to;          /* borrowed from the definition written to */
-    const struct gw_zone *zone;        /* NULL: UTC */
+    int source;                 /* column read; -1: none or several */
+    int column;                 /* of blue, for losses; -1 of an added one */
+    const char *name;           /* of the column written */
+    const struct gw_type *to;   /* borrowed from the definition written to */
+    const struct gw_zone *zone; /* NULL: UTC */
     enum gw_map_policy policy;
     const struct gw_column_rule *rule; /* transforms of a STEP_CHANGE, or NULL */
     const struct gw_map_lookup *lookup;
-    int lua; /* place among the map's functions, -1: none */
+    int lua;                        /* place among the map's functions, -1: none */
     bool has_constant, fits_lookup; /* fits_lookup: a kept value must not be one that the lookup makes */
-    bool exact; /* made from the other side's value and nothing else: to be compared */
+    bool exact;                     /* made from the other side's value and nothing else: to be compared */
     struct gw_datum constant;
     size_t part, part_count;
     const char *separator;
@@ -137,7 +137,7 @@ struct gw_map {
     size_t lookup_count, lookup_capacity;
     struct gw_map_lookup **lookups;
     char *green_engine;
-    int *green_of; /* per collection, flat: see gw_map_green_column */
+    int **green_of; /* [collection][column of blue]: its (first) column of green, -1: none; in the arena */
 };
 
 /* What compiling needs and forgets. */
@@ -146,6 +146,9 @@ struct gw_map_compiler {
     struct gw_map *map;
     struct gw_map_losses *losses;
     const struct gw_collection_rule **rule_of; /* per collection, or NULL */
+    struct gw_type *
+        *wanted;     /* [collection][column of green]: what goes into it, before green's engine has a say; owned */
+    bool **computed; /* [collection][column of green]: generated there; in the arena */
     bool same_engine;
 };
 
@@ -174,11 +177,32 @@ GW_MUST_CHECK bool gw_map_constant(struct gw_map_compiler *compiler, const struc
 bool gw_map_portable_sql(const char *sql, const struct gw_table_definition *blue,
                          const struct gw_table_definition *green, const struct gw_collection_rule *rule,
                          struct gw_buf *out);
+bool gw_map_can_convert(enum gw_kind from, enum gw_kind to);
+/* "users.email", "crm.users.email": for messages. Appends. */
+void gw_map_name(const struct gw_table_definition *table, const char *column, struct gw_buf *out);
 const char *gw_map_green_name(const struct gw_collection_rule *rule, const char *column);
+
+/* Of a lookup of the rules; with its inverse where it has one. Owned by the map. */
+GW_MUST_CHECK bool gw_map_lookup_make(struct gw_map_compiler *compiler, const struct gw_column_rule *rule,
+                                      const struct gw_type *from, const struct gw_type *to, const struct gw_type *green,
+                                      const struct gw_map_lookup **out, struct gw_error *err);
+void gw_map_lookup_free(struct gw_map_lookup *lookup);
+/* The place of a Lua function among the map's; its text is checked. */
+GW_MUST_CHECK bool gw_map_function(struct gw_map_compiler *compiler, uint32_t table, bool back, const char *column,
+                                   const struct gw_yaml_node *node, int *out, struct gw_error *err);
 
 /* ---- a run ---- */
 
 struct gw_lua;
+GW_MUST_CHECK bool gw_lua_open(const struct gw_map *map, struct gw_lua **out, struct gw_error *err);
+void gw_lua_close(struct gw_lua *lua); /* NULL is fine */
+/* `value` may be NULL. What comes back is of the arena, of the kind Lua gave it. GW_ERR_CONFLICT with the line. */
+GW_MUST_CHECK bool gw_lua_call(struct gw_lua *lua, int function, const struct gw_datum *row,
+                               const struct gw_datum *value, struct gw_arena *arena, struct gw_datum *out,
+                               struct gw_error *err);
+/* Is it Lua? */
+GW_MUST_CHECK bool gw_lua_check(const char *code, const char *name, struct gw_error *err);
+
 struct gw_map_run {
     const struct gw_map *map;
     bool back, only_count;
