@@ -163,6 +163,7 @@ bool gw_map_same_type(const struct gw_type *from, const struct gw_type *to);
 
 const struct gw_column_rule *gw_map_column_rule(const struct gw_collection_rule *rule, const char *column);
 bool gw_map_in_key(const struct gw_table_definition *table, const char *column);
+/* Puts the node's place into the error, returns false. */
 bool gw_map_fail_at(const struct gw_rules *rules, const struct gw_yaml_node *node, struct gw_error *err);
 
 /* Green's tables, columns and their types (define.c), then all else of the definition (define_rest.c). */
