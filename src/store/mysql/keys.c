@@ -123,6 +123,10 @@ char *gw_mysql_bound_of_value(const struct gw_mysql_form *form, const struct gw_
     const char *text = (const char *)value->bytes;
     uint64_t number = 0;
     switch (form->kind) {
+    case GW_MYSQL_FLOAT: { /* compares as the double it is, not as the one its digits are */
+        gw_autofree char *digits = gw_strndup(text, value->len);
+        return gw_asprintf("%.17g", (double)strtof(digits, NULL));
+    }
     case GW_MYSQL_ENUM:
         return gw_asprintf("%llu", (unsigned long long)number_of_label(form, text, value->len));
     case GW_MYSQL_SET:

@@ -206,5 +206,7 @@ const struct gw_store_type gw_store_mysql = {
     .catalog = &gw_mysql_catalog,
     .reader = &gw_mysql_reader,
     .writer = &gw_mysql_writer_facet,
+    .scan = &gw_mysql_scan,
+    .codec = &gw_mysql_codec,
     .ownership = &gw_mysql_ownership,
 };
