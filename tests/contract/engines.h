@@ -169,6 +169,13 @@ static void postgres_open(struct pair *pair)
                        "CREATE TABLE loose (a text, b text)");
 }
 
+static void triggers_open(struct pair *pair)
+{
+    pg_world_capture = GW_CAPTURE_TRIGGER;
+    postgres_open(pair);
+    pg_world_capture = GW_CAPTURE_LOG;
+}
+
 static void postgres_close(struct pair *pair)
 {
     void *state = pair->own;
@@ -294,6 +301,9 @@ static const struct kit kits[] = {
     {"postgresql", postgres_available, postgres_open, postgres_close, postgres_created, postgres_begin, postgres_insert,
      postgres_update, postgres_remove, postgres_truncate, postgres_commit, postgres_rollback, postgres_dump,
      .space = NULL},
+    {"postgresql by triggers", postgres_available, triggers_open, postgres_close, postgres_created, postgres_begin,
+     postgres_insert, postgres_update, postgres_remove, postgres_truncate, postgres_commit, postgres_rollback,
+     postgres_dump, .space = NULL},
     {"sqlite", sqlite_available, sqlite_open, sqlite_close, sqlite_created, sqlite_begin, sqlite_insert, sqlite_update,
      sqlite_remove, sqlite_truncate, sqlite_commit, sqlite_rollback, sqlite_dump, .space = "", .one_writer = true},
 };

@@ -22,6 +22,9 @@ struct pg_world {
     struct gw_schema schema; /* as listed last by pg_world_list */
 };
 
+/* How the stores of the next world are opened. */
+static enum gw_capture pg_world_capture = GW_CAPTURE_LOG;
+
 static const char *const pg_world_variables[2] = {"GODWIT_TEST_BLUE", "GODWIT_TEST_GREEN"};
 
 /* The address of a role in the test's database. Owned. */
@@ -123,7 +126,10 @@ static inline void pg_world_open_side(struct pg_world *w, int side)
     pg_do(w->owner[side], "SET client_min_messages = error;"
                           "ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLES TO app");
     char *url = pg_world_url(w, side, "");
-    MUST(gw_store_open(&(struct gw_store_options){.url = url, .migration = w->database, .side = (enum gw_side)side},
+    MUST(gw_store_open(&(struct gw_store_options){.url = url,
+                                                  .migration = w->database,
+                                                  .side = (enum gw_side)side,
+                                                  .capture = pg_world_capture},
                        &w->store[side], &err));
     free(url);
 }

@@ -28,7 +28,8 @@ static void the_stream_tells_every_kind_of_change(struct pair *p)
     assert_int_equal(change.kind, GW_CHANGE_UPDATE);
     assert_int_equal(change.old.count, 0);
     assert_value(&change.row, 1, "changed");
-    assert_int_equal(change.row.values[2].kind, GW_VALUE_UNCHANGED);
+    if (change.row.values[2].kind != GW_VALUE_UNCHANGED) /* a log may leave it out, or carry it again */
+        assert_value(&change.row, 2, big);
     change = next_change(p, 0, stream);
     assert_int_equal(change.kind, GW_CHANGE_UPDATE);
     assert_int_equal(change.old.count, 3);

@@ -31,7 +31,7 @@ WITH spaces AS (
                     SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid))),
                (SELECT string_agg(concat_ws(' ', t.tgname, t.tgfoid, t.tgtype, t.tgattr, t.tgqual, t.tgargs),
                                   ',' ORDER BY t.tgname)
-                FROM pg_trigger t WHERE t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgname !~ '^godwit'),
+                FROM pg_trigger t WHERE t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgname !~ '^!?godwit'),
                (SELECT string_agg(concat_ws(' ', w.rulename, w.ev_type, w.is_instead, w.ev_qual, w.ev_action),
                                   ',' ORDER BY w.rulename)
                 FROM pg_rewrite w WHERE w.ev_class = r.oid),

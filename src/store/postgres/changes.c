@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/postgres/capture.h"
 #include "store/postgres/ddl.h"
 
 #include <inttypes.h>
@@ -366,24 +367,32 @@ static bool prepare_slot(struct gw_pg_store *store, PGconn *conn, uint64_t *star
     return true;
 }
 
+static bool prepare_log(struct gw_pg_store *store, PGconn *conn, const struct gw_schema *schema,
+                        struct gw_position *start, struct gw_error *err)
+{
+    uint64_t lsn = 0;
+    /* The publication comes before the slot: the plugin looks it up as it was at each place of the log. */
+    bool fine = gw_pg_identity_set(store, conn, schema, err) && make_publication(store, conn, schema, err);
+    GW_CRASH_POINT("postgres.prepare.before_slot");
+    fine = fine && prepare_slot(store, conn, &lsn, err);
+    GW_CRASH_POINT("postgres.prepare.after_slot");
+    if (fine)
+        gw_pg_lsn_format(lsn, start);
+    return fine;
+}
+
 static bool prepare(struct gw_store *base, const struct gw_schema *schema, struct gw_position *start, char barrier[240],
                     struct gw_error *err)
 {
     struct gw_pg_store *store = gw_pg_store_of(base);
-    uint64_t lsn = 0;
     PGconn *conn;
     if (!gw_pg_borrow(store, &conn, err))
         return false;
-    /* The publication comes before the slot: the plugin looks it up as it was at each place of the log. */
-    bool fine = require_home(store, conn, err) && gw_pg_identity_set(store, conn, schema, err) &&
-                make_publication(store, conn, schema, err);
-    GW_CRASH_POINT("postgres.prepare.before_slot");
-    fine = fine && prepare_slot(store, conn, &lsn, err);
-    GW_CRASH_POINT("postgres.prepare.after_slot");
-    fine = fine && take_barrier(store, conn, barrier, err);
+    bool fine = require_home(store, conn, err) &&
+                (gw_pg_captures(store) ? gw_pg_capture_prepare(store, conn, schema, start, err)
+                                       : prepare_log(store, conn, schema, start, err)) &&
+                take_barrier(store, conn, barrier, err);
     gw_pg_return(store, conn, !fine);
-    if (fine)
-        gw_pg_lsn_format(lsn, start);
     return fine;
 }
 
@@ -438,12 +447,14 @@ static bool settled(struct gw_store *base, const char *barrier, bool *out, struc
 /* The insert position: with synchronous_commit off a commit is visible before it is flushed, so only what is inserted is
  * behind everything visible. Where a block has just been filled the server reports the place behind the next block's
  * header, which nothing reaches until something is written there: take the block's start, nothing lies between. */
-static bool horizon(struct gw_store *base, struct gw_position *out, struct gw_error *err)
+bool gw_pg_horizon(struct gw_store *base, struct gw_position *out, struct gw_error *err)
 {
     struct gw_pg_store *store = gw_pg_store_of(base);
     gw_autobuf struct gw_buf text = {0};
     uint64_t lsn = 0;
     PGconn *conn;
+    if (gw_pg_captures(store))
+        return gw_pg_capture_horizon(store, out, err);
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     bool fine = gw_pg_query_text(store, conn, "SELECT pg_current_wal_insert_lsn()", 0, NULL, &text, NULL, err);
@@ -502,6 +513,8 @@ static bool retained(struct gw_store *base, struct gw_retained *out, struct gw_e
     struct gw_pg_store *store = gw_pg_store_of(base);
     struct gw_pg_slot slot;
     PGconn *conn;
+    if (gw_pg_captures(store))
+        return gw_pg_capture_retained(store, out, err);
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     bool fine = gw_pg_slot_look(store, conn, &slot, err);
@@ -551,22 +564,58 @@ static bool drop(struct gw_store *base, struct gw_error *err)
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     gw_buf_addf(&sql, "DROP PUBLICATION IF EXISTS \"%s\"", store->publication);
-    /* The slot first: it is what fills the source's disk. */
-    bool fine = drop_slot(store, conn, err);
+    /* The slot first: it is what fills the source's disk. Whichever way changes were to be had, both are looked for. */
+    bool fine = gw_pg_capture_drop(store, conn, err) && drop_slot(store, conn, err);
     GW_CRASH_POINT("postgres.drop.after_slot");
     fine = fine && gw_pg_ddl(store, conn, NULL, gw_buf_text(&sql), err) && gw_pg_identity_restore(store, conn, err);
     gw_pg_return(store, conn, !fine);
     return fine;
 }
 
+/* ---- either kind ------------------------------------------------------------------------------------------------ */
+
+static bool is_captured(const struct gw_stream *stream)
+{
+    return ((const struct gw_pg_stream_head *)stream)->captured;
+}
+
+static bool stream_open(struct gw_store *base, const struct gw_schema *schema, const struct gw_position *from,
+                        struct gw_stream **out, struct gw_error *err)
+{
+    struct gw_pg_store *store = gw_pg_store_of(base);
+    return gw_pg_captures(store) ? gw_pg_capture_open(store, schema, from, out, err)
+                                 : gw_pg_stream_open(base, schema, from, out, err);
+}
+
+static void stream_close(struct gw_stream *stream)
+{
+    if (stream && is_captured(stream))
+        gw_pg_capture_close(stream);
+    else
+        gw_pg_stream_close(stream);
+}
+
+static bool stream_next(struct gw_stream *stream, int timeout_ms, struct gw_change *change, bool *got,
+                        struct gw_error *err)
+{
+    return is_captured(stream) ? gw_pg_capture_next(stream, timeout_ms, change, got, err)
+                               : gw_pg_stream_next(stream, timeout_ms, change, got, err);
+}
+
+static bool stream_acknowledge(struct gw_stream *stream, const struct gw_position *position, struct gw_error *err)
+{
+    return is_captured(stream) ? gw_pg_capture_acknowledge(stream, position, err)
+                               : gw_pg_stream_acknowledge(stream, position, err);
+}
+
 const struct gw_changes_facet gw_pg_changes = {
     .prepare = prepare,
     .settled = settled,
-    .open = gw_pg_stream_open,
-    .close = gw_pg_stream_close,
-    .next = gw_pg_stream_next,
-    .acknowledge = gw_pg_stream_acknowledge,
-    .horizon = horizon,
+    .open = stream_open,
+    .close = stream_close,
+    .next = stream_next,
+    .acknowledge = stream_acknowledge,
+    .horizon = gw_pg_horizon,
     .signal = send_signal,
     .seen = seen,
     .retained = retained,

@@ -49,7 +49,13 @@ GW_MUST_CHECK bool gw_pg_identity_restore(struct gw_pg_store *, PGconn *, struct
 /* Appends a line for each that is not put back yet. */
 GW_MUST_CHECK bool gw_pg_identity_left(struct gw_pg_store *, PGconn *, struct gw_buf *lines, struct gw_error *);
 
+/* Every stream begins with it: which of the two kinds it is. */
+struct gw_pg_stream_head {
+    bool captured; /* by triggers: capture.h */
+};
 /* changes_stream.c, changes_locate.c: members of the facet. */
+/* The end of what the log or the triggers have now: changes->horizon. */
+GW_MUST_CHECK bool gw_pg_horizon(struct gw_store *, struct gw_position *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_stream_open(struct gw_store *, const struct gw_schema *, const struct gw_position *from,
                                      struct gw_stream **out, struct gw_error *);
 void gw_pg_stream_close(struct gw_stream *);

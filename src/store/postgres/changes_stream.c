@@ -37,6 +37,7 @@ struct event { /* waits in line before the message at hand; SCHEMA (text owned) 
 };
 
 struct gw_stream {
+    struct gw_pg_stream_head head; /* first */
     struct gw_pg_store *store;
     const struct gw_schema *schema;
     PGconn *conn;

@@ -14,7 +14,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "sql_embedded.h"
-#include "store/postgres/changes.h"
+#include "store/postgres/capture.h"
 #include "store/postgres/ddl.h"
 
 #include <inttypes.h>
@@ -249,9 +249,12 @@ static bool fence_raise(struct gw_store *base, const struct gw_schema *schema, i
     }
     PQclear(r);
     gw_pg_return(store, conn, !fine);
-    if (fine)
-        gw_pg_lsn_format(lsn, at);
-    return fine;
+    if (!fine)
+        return false;
+    if (gw_pg_captures(store)) /* behind what was committed, and our own signal too: nobody writes any more */
+        return gw_pg_capture_horizon(store, at, err);
+    gw_pg_lsn_format(lsn, at);
+    return true;
 }
 
 static bool has_home(struct gw_pg_store *store, PGconn *conn, bool *there, struct gw_error *err)

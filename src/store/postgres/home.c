@@ -2,7 +2,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "sql_embedded.h"
-#include "store/postgres/changes.h"
+#include "store/postgres/capture.h"
 #include "store/postgres/ddl.h"
 #include "store/postgres/fence.h"
 #include "store/postgres/schema_loose.h"
@@ -203,7 +203,7 @@ static bool uninstall(struct gw_store *base, struct gw_error *err)
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     bool fine = gw_pg_loose_restore(store, conn, err) && gw_pg_fence_remove(store, conn, err) &&
-                gw_pg_identity_restore(store, conn, err);
+                gw_pg_capture_drop(store, conn, err) && gw_pg_identity_restore(store, conn, err);
     GW_CRASH_POINT("postgres.uninstall.before_schema");
     fine = fine && gw_pg_ddl(store, conn, NULL, "DROP SCHEMA IF EXISTS godwit CASCADE", err);
     gw_pg_return(store, conn, !fine);
@@ -236,7 +236,8 @@ static bool leftovers(struct gw_store *base, struct gw_buf *lines, struct gw_err
                  store->slot, lines, err) &&
         add_rows(store, conn, "SELECT 'publication ' || pubname FROM pg_publication WHERE pubname = $1",
                  store->publication, lines, err) &&
-        gw_pg_fence_left(store, conn, lines, err) && gw_pg_identity_left(store, conn, lines, err) &&
+        gw_pg_fence_left(store, conn, lines, err) && gw_pg_capture_left(store, conn, lines, err) &&
+        gw_pg_identity_left(store, conn, lines, err) &&
         add_rows(store, conn, "SELECT 'schema godwit' FROM pg_namespace WHERE nspname = 'godwit'", NULL, lines, err);
     gw_pg_return(store, conn, !fine);
     return fine;

@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS godwit.position (
 CREATE OR REPLACE FUNCTION godwit.reach(of_stream text, expected numeric, reached numeric, reached_text text)
     RETURNS void LANGUAGE plpgsql AS $reach$
 BEGIN
+    -- What follows in this transaction is ours: see capture.h.
+    PERFORM set_config('godwit.ours', 'on', true);
     INSERT INTO godwit.position AS p (stream, "order", text, applied_at)
         VALUES (of_stream, reached, reached_text, clock_timestamp())
         ON CONFLICT (stream) DO UPDATE

@@ -140,7 +140,7 @@ WHERE current_setting('godwit.replica') = 'false' AND c.relkind IN ('r', 'p') AN
   AND (EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND c.oid IN (k.conrelid, k.confrelid))
        OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1' AND r.ev_enabled <> 'D')
        OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-                  AND t.tgname <> 'godwit_fence'))
+                  AND t.tgname NOT IN ('godwit_fence', '!godwit_capture', '!godwit_truncate')))
 ORDER BY 3, 4
 
 --: role-create

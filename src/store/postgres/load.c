@@ -41,7 +41,7 @@ static bool write_checkpoint(struct gw_pg_writer *w, const struct gw_checkpoint 
 {
     gw_autobuf struct gw_buf sql = {0};
     PGresult *result;
-    gw_buf_adds(&sql, "BEGIN; ");
+    gw_buf_adds(&sql, "BEGIN; SET LOCAL godwit.ours = 'on'; ");
     add_checkpoint_sql(checkpoint, &sql);
     w->in_transaction = true;
     if (!gw_pg_query(w->store, w->conn, gw_buf_text(&sql), 0, NULL, &result, err))

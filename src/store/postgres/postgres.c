@@ -1,5 +1,5 @@
 /* The type descriptor, and a store's identity as it is learned at open. */
-#include "store/postgres/conn.h"
+#include "store/postgres/capture.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -101,6 +101,8 @@ static bool learn_identity(struct gw_pg_store *store, PGconn *conn, struct gw_er
     id->capabilities = gw_store_postgres.capabilities;
     if (!may_be_replica(store, conn))
         id->capabilities &= ~(uint64_t)GW_CAN_REPLICA_ROLE;
+    if (!gw_pg_capture_decide(store, conn, store->asked_capture, &id->capture, &store->why_captured, err))
+        return false;
     id->version = PQserverVersion(conn); /* last: from here on a lost server is worth waiting for */
     return true;
 }
@@ -119,6 +121,7 @@ static void pg_close(struct gw_store *base)
     free(store->password_command);
     free(store->bindir);
     free(store->migration);
+    gw_buf_release(&store->why_captured);
     free(store);
 }
 
@@ -133,6 +136,7 @@ static bool pg_open(const struct gw_store_options *options, struct gw_store **ou
     store->bindir = options->bindir ? gw_strdup(options->bindir) : NULL;
     store->migration = gw_strdup(options->migration);
     store->cancel = options->cancel;
+    store->asked_capture = options->capture;
     store->pool = gw_pg_pool_new();
     pthread_mutex_init(&store->manifest_lock, NULL);
     if (!gw_pg_connect(store, GW_PG_PLAIN, "control", &conn, err)) {

@@ -27,6 +27,8 @@ struct gw_pg_store {
     char slot[64];        /* "godwit_<migration>_<database oid>_<side>", [a-z0-9_], at most 63 bytes */
     char publication[64]; /* the same */
     char session_user[64];
+    enum gw_capture asked_capture;
+    struct gw_buf why_captured; /* by triggers: why, "" for the log */
     struct gw_pg_pool *pool;
     pthread_mutex_t manifest_lock;
     struct gw_pg_manifest *manifest; /* the source's definitions, once a step needed them here */

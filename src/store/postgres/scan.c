@@ -8,7 +8,7 @@
  * position and not the flushed one: with synchronous_commit=off a commit is seen before it is flushed.)
  */
 #include "base/mem.h"
-#include "store/postgres/conn.h"
+#include "store/postgres/capture.h"
 #include "store/postgres/scan_copy.h"
 #include "store/postgres/scan_form.h"
 #include "store/postgres/scan_print.h"
@@ -150,7 +150,8 @@ static bool begin_snapshot(struct gw_scan *scan, const struct gw_collection *col
         ok = parse_position(PQgetvalue(result, 0, 0), at, err);
     scan->guarded = ok && scan->form.may_be_large && PQgetvalue(result, 0, 1)[0] == 't';
     PQclear(result);
-    return ok;
+    /* Taken behind the snapshot: all that it saw is before it. */
+    return ok && (!gw_pg_captures(scan->store) || gw_pg_horizon(&scan->store->base, at, err));
 }
 
 /* ---- reading a range ------------------------------------------------------------------------------------------- */

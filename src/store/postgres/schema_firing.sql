@@ -75,7 +75,7 @@ WITH RECURSIVE moved AS (
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_constraint k ON k.oid = g.tgconstraint
     WHERE (NOT g.tgisinternal OR (g.tgparentid <> 0 AND coalesce(k.contype, 't') = 't'))
-      AND g.tgname <> 'godwit_fence' AND g.tgenabled IN ('A', CASE WHEN $3::boolean THEN 'R' ELSE 'O' END)
+      AND g.tgname NOT IN ('godwit_fence', '!godwit_capture', '!godwit_truncate') AND g.tgenabled IN ('A', CASE WHEN $3::boolean THEN 'R' ELSE 'O' END)
     UNION ALL
     SELECT format('RULE %s %s %s', n.nspname, c.relname, r.rulename),
            format('ALTER TABLE ONLY %I.%I DISABLE RULE %I', n.nspname, c.relname, r.rulename),

@@ -9,12 +9,14 @@
 
 #define END_PATIENCE_US 3000000
 
-/* A session of godwit's role that does not call itself godwit is somebody at a prompt: the fence would let it pass. */
+/* Without pg_monitor nothing but its user, name and number is told of a session of another role.
+ * A session of godwit's role that does not call itself godwit is somebody at a prompt: the fence would let it pass. */
 static const char census_sql[] =
     "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''),"
     " coalesce(host(client_addr) || ':' || client_port, 'local'), coalesce(state, ''),"
     " coalesce(extract(epoch FROM clock_timestamp() - xact_start) * 1000000, 0)::bigint"
-    " FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    " FROM pg_stat_activity WHERE datname = current_database()"
+    " AND (backend_type = 'client backend' OR backend_type IS NULL AND usename IS NOT NULL)"
     " AND pid <> pg_backend_pid() AND NOT (usename = session_user AND application_name LIKE 'godwit %')"
     " ORDER BY backend_start, pid";
 
