@@ -126,11 +126,10 @@ static inline void pg_world_open_side(struct pg_world *w, int side)
     pg_do(w->owner[side], "SET client_min_messages = error;"
                           "ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLES TO app");
     char *url = pg_world_url(w, side, "");
-    MUST(gw_store_open(&(struct gw_store_options){.url = url,
-                                                  .migration = w->database,
-                                                  .side = (enum gw_side)side,
-                                                  .capture = pg_world_capture},
-                       &w->store[side], &err));
+    MUST(gw_store_open(
+        &(struct gw_store_options){
+            .url = url, .migration = w->database, .side = (enum gw_side)side, .capture = pg_world_capture},
+        &w->store[side], &err));
     free(url);
 }
 

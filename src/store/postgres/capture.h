@@ -30,6 +30,7 @@
 
 #define GW_PG_CAPTURE_TRIGGER "!godwit_capture"
 #define GW_PG_CAPTURE_TRUNCATE "!godwit_truncate"
+#define GW_PG_CAPTURE_NOTE "capture" /* in godwit.note: capture is open here */
 
 static inline bool gw_pg_captures(const struct gw_pg_store *store)
 {

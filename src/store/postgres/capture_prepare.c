@@ -265,7 +265,12 @@ bool gw_pg_capture_prepare(struct gw_pg_store *store, PGconn *conn, const struct
     if (!gw_pg_exec(store, conn, gw_buf_text(&sql), err))
         return gw_error_prefix(err, "making what captures changes");
     return gw_pg_capture_check(store, conn, err) && prepare_tables(store, conn, schema, err) &&
-           gw_pg_exec(store, conn, begin_sql, err) && read_oldest(store, conn, start, err);
+           gw_pg_exec(store, conn, begin_sql, err) &&
+           gw_pg_exec(store, conn,
+                      "INSERT INTO godwit.note (name, json) VALUES ('" GW_PG_CAPTURE_NOTE "', '\"open\"')"
+                      " ON CONFLICT (name) DO NOTHING",
+                      err) &&
+           read_oldest(store, conn, start, err);
 }
 
 /* ---- removal ------------------------------------------------------------------------------------------------------ */
@@ -291,6 +296,7 @@ static const char drop_sql[] =
     " DROP TABLE IF EXISTS godwit.capture_1, godwit.capture_2, godwit.capture, godwit.capture_batch,"
     "  godwit.capture_looked, godwit.capture_table, godwit.capture_shape;"
     " DROP SEQUENCE IF EXISTS godwit.capture_seq, godwit.capture_turn;"
+    " DELETE FROM godwit.note WHERE name = '" GW_PG_CAPTURE_NOTE "';"
     " END $drop$";
 
 bool gw_pg_capture_drop(struct gw_pg_store *store, PGconn *conn, struct gw_error *err)

@@ -665,6 +665,19 @@ bool gw_pg_capture_acknowledge(struct gw_stream *s, const struct gw_position *po
     return gw_capture_acknowledge(s->core, position, err);
 }
 
+/* Where capture is not open, as on a side that is not followed yet, there is no end: any place will do, as long as nobody
+ * took away what was open. */
+static bool end_without(struct gw_pg_store *store, PGconn *conn, struct gw_capture_batch *out, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf note = {0};
+    bool noted;
+    *out = (struct gw_capture_batch){.before = GW_CAPTURE_FIRST};
+    if (!gw_pg_query_text(store, conn, "SELECT json FROM godwit.note WHERE name = '" GW_PG_CAPTURE_NOTE "'", 0, NULL,
+                          &note, &noted, err))
+        return false;
+    return !noted || gw_pg_lost(store, err, "what captures changes is not there: dropped by somebody");
+}
+
 bool gw_pg_capture_horizon(struct gw_pg_store *store, struct gw_position *out, struct gw_error *err)
 {
     struct gw_capture_batch batch;
@@ -673,15 +686,13 @@ bool gw_pg_capture_horizon(struct gw_pg_store *store, struct gw_position *out, s
     if (!gw_pg_borrow(store, &conn, err))
         return false;
     bool fine = gw_pg_capture_there(store, conn, &there, err) &&
-                (!there ||
-                 ask_batch(store, conn, "SELECT " BATCH_COLUMNS " FROM godwit.capture_end()", NULL, &batch, &got, err));
+                (!there || ask_batch(store, conn, "SELECT " BATCH_COLUMNS " FROM godwit.capture_end()", NULL, &batch,
+                                     &got, err)) &&
+                (got || end_without(store, conn, &batch, err));
     gw_pg_return(store, conn, !fine);
-    if (!fine)
-        return false;
-    if (!got)
-        return gw_pg_lost(store, err, "what captures changes is not there: dropped by somebody");
-    gw_capture_end(&batch, out);
-    return true;
+    if (fine)
+        gw_capture_end(&batch, out);
+    return fine;
 }
 
 bool gw_pg_capture_retained(struct gw_pg_store *store, struct gw_retained *out, struct gw_error *err)
