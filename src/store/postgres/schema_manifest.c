@@ -230,6 +230,7 @@ static void add_refresh(struct gw_pg_manifest *manifest, const char *space, cons
 static bool is_ours(const struct gw_pg_entry *e)
 {
     return strncmp(e->sql, "CREATE TRIGGER \"godwit", 22) == 0 ||
+           strncmp(e->sql, "CREATE TRIGGER \"!godwit", 23) == 0 ||
            strncmp(e->sql, "CREATE EVENT TRIGGER \"godwit", 28) == 0;
 }
 
