@@ -175,17 +175,20 @@ static void rows_and_checkpoint_live_and_die_together(struct pair *p)
     gw_mark_release(&mark);
 }
 
-/* The number in the stream is the number the mark knows. */
+/* A bigint: an engine's own form (perhaps with its storage class before it), or text. */
 static int64_t id_of(const struct gw_value *value)
 {
     char text[24] = {0};
     if (value->kind == GW_VALUE_BINARY && value->len == 8)
         return (int64_t)gw_get64(value->bytes);
+    if (value->kind == GW_VALUE_BINARY && value->len == 9)
+        return (int64_t)gw_get64(value->bytes + 1);
     assert_true(value->len < sizeof text);
     memcpy(text, value->bytes, value->len);
     return strtoll(text, NULL, 10);
 }
 
+/* The number in the stream is the number the mark knows. */
 static void a_mark_saw_what_its_read_saw(struct pair *p)
 {
     struct gw_error err = {0};
