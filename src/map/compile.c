@@ -482,6 +482,18 @@ bool gw_map_needs_whole_rows(const struct gw_map *map, uint32_t collection, bool
     return map->tables[back][collection].needs_whole;
 }
 
+int gw_map_column(const struct gw_map *map, uint32_t collection, int column, bool back)
+{
+    const struct gw_map_table *table = &map->tables[back][collection];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct gw_map_step *step = &table->steps[i];
+        bool whole = step->kind == STEP_COPY || step->kind == STEP_FIT || step->kind == STEP_CHANGE;
+        if (whole && step->source == column)
+            return (int)i;
+    }
+    return -1;
+}
+
 bool gw_map_compares(const struct gw_map *map, uint32_t collection, int column, bool back)
 {
     const struct gw_map_table *table = &map->tables[back][collection];
