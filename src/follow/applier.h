@@ -109,6 +109,10 @@ GW_MUST_CHECK bool follow_careful(struct follow_applier *a, int timeout_ms, stru
 GW_MUST_CHECK bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char *operation,
                                      const char *key, const char *reason, const void *change, size_t len,
                                      struct gw_error *err);
+/* A row as the source has it now, once the source shows the op's transaction; key: the key's values in key order. The row
+ * lives until the next call, the mark is the caller's. */
+GW_MUST_CHECK bool follow_read_again(struct follow_applier *a, const struct follow_op *op, const struct gw_row *key,
+                                     struct gw_mark *mark, bool *found, struct gw_row *row, struct gw_error *err);
 /* The key of a row event for people: text as it is, binary in hex. */
 void follow_print_key(const struct follow_applier *a, const struct gw_change *change, struct gw_buf *out);
 

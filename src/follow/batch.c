@@ -6,6 +6,7 @@ void follow_batch_clear(struct follow_batch *batch)
 {
     batch->count = 0;
     batch->truncates = false;
+    batch->cascades = false;
     gw_arena_reset(&batch->arena);
 }
 

@@ -28,6 +28,7 @@ struct follow_batch {
     struct follow_op *ops;
     size_t count, capacity;
     bool truncates; /* a TRUNCATE is in it */
+    bool cascades;  /* a row of a parent goes or moves: what that did to others is not in the log */
 };
 
 void follow_batch_clear(struct follow_batch *batch);
@@ -59,8 +60,8 @@ GW_MUST_CHECK bool follow_batch_write(struct follow_batch *batch, struct follow_
                                       struct gw_store *target, struct gw_writer *writer, bool *careful,
                                       struct gw_error *err);
 /* The op leaves out values and the target cannot do without them: the row has to be read again. */
-bool follow_wants_whole(const struct gw_store *target, struct gw_writer *writer,
-                        const struct gw_collection *collection, const struct follow_op *op);
+bool follow_wants_whole(const struct gw_store *target, struct gw_writer *writer, const struct gw_collection *collection,
+                        const struct follow_op *op);
 /* A TRUNCATE as the marks decide: all, nothing, or the ranges that did not see it. */
 GW_MUST_CHECK bool follow_truncate(struct follow_join *join, const struct follow_op *ops, size_t count,
                                    struct gw_store *target, struct gw_writer *writer, struct gw_error *err);

@@ -7,6 +7,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "follow/applier.h"
+#include "follow/cascade.h"
 
 #define CAREFUL_VISIBLE_MS 30000 /* how long a refetch waits for its transaction to become visible */
 
@@ -123,8 +124,8 @@ static bool none_touched(const struct follow_op *op, struct gw_error *err)
 }
 
 /* The row as the source has it now, once the source shows this transaction: a commit is in the log before it is seen. */
-static bool refetch_row(struct follow_applier *a, const struct follow_op *op, const struct gw_row *key,
-                        struct gw_mark *mark, bool *found, struct gw_row *row, struct gw_error *err)
+bool follow_read_again(struct follow_applier *a, const struct follow_op *op, const struct gw_row *key,
+                       struct gw_mark *mark, bool *found, struct gw_row *row, struct gw_error *err)
 {
     struct gw_store *source = a->f->options.source;
     int64_t deadline_us = gw_mono_us() + (int64_t)CAREFUL_VISIBLE_MS * 1000;
@@ -155,7 +156,7 @@ static bool refetch(struct follow_applier *a, const struct follow_op *op, struct
     struct gw_position horizon;
     bool found = false;
     uint64_t touched = 0;
-    if (!refetch_row(a, op, &key, &mark, &found, &row, err)) {
+    if (!follow_read_again(a, op, &key, &mark, &found, &row, err)) {
         gw_mark_release(&mark);
         return false;
     }
@@ -177,8 +178,8 @@ static bool careful_update(struct follow_applier *a, const struct follow_op *op,
             return refetch(a, op, err);
         return apply_one(a, GW_CHANGE_INSERT, op, &op->row, &touched, err);
     }
-    bool again = arrives && follow_wants_whole(a->f->options.target, a->writer,
-                                               follow_collection_of(a->f, op->collection), op);
+    bool again =
+        arrives && follow_wants_whole(a->f->options.target, a->writer, follow_collection_of(a->f, op->collection), op);
     if (!apply_one(a, arrives && !again ? GW_CHANGE_UPDATE : GW_CHANGE_DELETE, op, &op->row, &touched, err))
         return false;
     if (again || (touched == 0 && arrives && op->partial))
@@ -229,12 +230,13 @@ static bool careful_change(struct follow_applier *a, const struct gw_change *cha
         return follow_is_about_data(err->kind) && quarantine_change(a, change, err->message, err);
     if (!follow_decide_ops(&a->join, &op, 1, &a->batch.arena, err))
         return false;
-    if (wants_nothing(&op))
+    bool cascades = follow_cascades(a->f, &op);
+    if (wants_nothing(&op) && !cascades)
         return true;
     if (!careful_begin(a, open, commit, err) || !writer_of(a)->savepoint(a->writer, err))
         return false;
     GW_CRASH_POINT("follow.careful.after_savepoint");
-    if (careful_op(a, &op, err))
+    if ((wants_nothing(&op) || careful_op(a, &op, err)) && (!cascades || follow_cascade(a, &op, err)))
         return true;
     if (!follow_is_about_data(err->kind))
         return false;

@@ -43,9 +43,11 @@ struct gw_follow;
 
 struct gw_follow_options {
     struct gw_store *source, *target;
-    struct gw_state *state;         /* quarantine, horizons, events */
-    const struct gw_schema *schema; /* as planned: ids in the stream are places in it */
-    const char *stream;             /* "blue>green"; NULL: from the two sides */
+    struct gw_state *state;            /* quarantine, horizons, events */
+    const struct gw_schema *schema;    /* as planned: ids in the stream are places in it */
+    const struct gw_cascade *cascades; /* what the source's log leaves out; borrowed for life */
+    size_t cascade_count;
+    const char *stream; /* "blue>green"; NULL: from the two sides */
     const char *spool_dir;
     int64_t spool_limit_bytes;   /* 0: none */
     int64_t spool_segment_bytes; /* 0: the spool's default */

@@ -477,8 +477,8 @@ bool follow_truncate(struct follow_join *join, const struct follow_op *ops, size
 
 /* ---- the batch ---- */
 
-bool follow_wants_whole(const struct gw_store *target, struct gw_writer *writer,
-                        const struct gw_collection *collection, const struct follow_op *op)
+bool follow_wants_whole(const struct gw_store *target, struct gw_writer *writer, const struct gw_collection *collection,
+                        const struct follow_op *op)
 {
     const struct gw_writer_facet *facet = target->type->writer;
     return op->partial && facet->whole_rows && facet->whole_rows(writer, collection);
@@ -543,6 +543,9 @@ bool follow_batch_write(struct follow_batch *batch, struct follow_join *join, st
                         struct gw_store *target, struct gw_writer *writer, bool *careful, struct gw_error *err)
 {
     struct net_out out = {.net = net, .target = target, .writer = writer};
+    *careful = batch->cascades;
+    if (batch->cascades)
+        return true;
     net_clear(net);
     net_reserve(net, batch->count * 2);
     bool ok = follow_decide_ops(join, batch->ops, batch->count, &batch->arena, err);

@@ -1,7 +1,7 @@
 /* From the spool into a batch: follows the source's transactions, passes over our own, finds foreign writes. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "follow/applier.h"
+#include "follow/cascade.h"
 
 #define READ_PILED_UP_MS 50                 /* a batch waits so long for more when nothing in it is urgent */
 #define READ_BORROW_BYTES ((size_t)1 << 20) /* a change with more than this is not copied but written at once */
@@ -218,6 +218,7 @@ static bool fill_take(struct fill *fill, const struct gw_change *change, struct 
     if (!ok)
         return false;
     a->error_of = FOLLOW_ERROR_SESSION;
+    a->batch.cascades |= follow_cascades(a->f, &a->batch.ops[a->batch.count - 1]);
     a->borrowed = large;
     a->borrowed_at = before;
     return true;

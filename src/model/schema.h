@@ -65,6 +65,14 @@ GW_MUST_CHECK bool gw_collection_parse(const char *json, struct gw_collection *o
 /* Says in words how the two differ in columns or key ("column price: numeric(10,2) became bigint"); false = differs. */
 bool gw_collection_same_shape(const struct gw_collection *a, const struct gw_collection *b, struct gw_buf *difference);
 
+/* A foreign key by which rows of `child` are deleted or changed when a row of `parent` goes or changes its key, where the
+ * change log carries only the parent's. Columns pair up. */
+struct gw_cascade {
+    uint32_t parent, child; /* collection ids */
+    size_t count;
+    uint32_t *parent_columns, *child_columns; /* owned */
+};
+
 /* Patterns of include and exclude: "schema.table" with * and ?, "table" alone means any schema. No include = all. */
 struct gw_filter {
     size_t include_count, exclude_count;

@@ -42,6 +42,8 @@ struct world {
     int64_t chunk_rows;
     int64_t spool_limit_bytes;
     int durable_ms;
+    const struct gw_cascade *cascades;
+    size_t cascade_count;
 };
 
 /* The calls name `err`: the macro's own, whatever is around it. */
@@ -160,6 +162,8 @@ static struct gw_follow_options world_follow_options(struct world *w, bool forwa
         .spool_limit_bytes = w->spool_limit_bytes,
         .source_owns = forward,
         .batch_rows = w->batch_rows,
+        .cascades = forward ? w->cascades : NULL,
+        .cascade_count = forward ? w->cascade_count : 0,
         .durable_ms = w->durable_ms ? w->durable_ms : 20,
         .retry_max_ms = 20,
         .cancel = &w->cancel,

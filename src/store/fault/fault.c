@@ -170,6 +170,13 @@ static bool writer_send(struct gw_writer *session, const struct gw_part *part, s
     FAULT_SESSION_CALL(session, writer, "writer.apply", type->writer->send(session->inner, part, err));
 }
 
+static bool writer_find(struct gw_writer *session, const struct gw_collection *collection, const struct gw_row *like,
+                        const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    FAULT_SESSION_CALL(session, writer, "writer.find",
+                       type->writer->find(session->inner, collection, like, keys, count, err));
+}
+
 static bool writer_truncate(struct gw_writer *session, const struct gw_collection *const *collections, size_t count,
                             struct gw_error *err)
 {
@@ -625,6 +632,7 @@ static const struct gw_writer_facet fault_writer = {
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,
+    .find = writer_find,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

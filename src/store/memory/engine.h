@@ -46,6 +46,7 @@ struct gw_memory_tx {
     uint64_t xid, lsn;
     bool ours;
     bool has_savepoint;
+    bool unlogged;         /* what it does now leaves no trace in the log */
     struct gw_buf changes; /* encoded */
     struct mem_undo *undo;
     size_t undo_count, undo_capacity, savepoint_undo, savepoint_bytes;

@@ -451,7 +451,8 @@ const struct gw_store_type gw_store_memory = {
     .name = "memory",
     .schemes = memory_schemes,
     .default_space = "public",
-    .capabilities = GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM | GW_CAN_FENCE | GW_CAN_REPLICA_ROLE,
+    .capabilities = GW_CAN_LOG_CASCADES | GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM |
+                    GW_CAN_FENCE | GW_CAN_REPLICA_ROLE,
     .open = memory_open,
     .close = memory_close,
     .catalog = &mem_catalog,

@@ -61,6 +61,8 @@ enum gw_memory_result gw_memory_update(struct gw_memory_tx *tx, const char *tabl
                                        const char *const *values);
 enum gw_memory_result gw_memory_delete(struct gw_memory_tx *tx, const char *table, const char *const *key);
 enum gw_memory_result gw_memory_truncate(struct gw_memory_tx *tx, const char *table);
+/* What follows is not in the log, as the cascades of InnoDB's foreign keys are not. */
+void gw_memory_unlogged(struct gw_memory_tx *tx, bool unlogged);
 void gw_memory_savepoint(struct gw_memory_tx *tx); /* one level */
 void gw_memory_rollback_to(struct gw_memory_tx *tx);
 void gw_memory_rollback(struct gw_memory_tx *tx);

@@ -53,9 +53,16 @@ struct gw_memory_tx *mem_begin(struct gw_memory *server, bool ours)
     return tx;
 }
 
+void gw_memory_unlogged(struct gw_memory_tx *tx, bool unlogged)
+{
+    tx->unlogged = unlogged;
+}
+
 void mem_add_change(struct gw_memory_tx *tx, const struct gw_change *change)
 {
     struct gw_change numbered = *change;
+    if (tx->unlogged)
+        return;
     numbered.transaction = tx->xid;
     gw_change_encode(&tx->changes, &numbered);
 }

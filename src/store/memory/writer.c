@@ -438,6 +438,19 @@ static bool writer_delete_range(struct gw_writer *writer, const struct gw_collec
     return ok;
 }
 
+static void take_key(struct gw_writer *writer, const struct gw_collection *collection, const struct mem_table *table,
+                     uint32_t version, size_t *count)
+{
+    const char *key[MEM_MAX_COLUMNS];
+    struct gw_value room[MEM_MAX_COLUMNS];
+    mem_key_of(table, table->versions[version].values, key);
+    for (size_t k = 0; k < collection->key_count; k++)
+        room[k] = gw_value_text(key[k]);
+    writer->keys = gw_grow(writer->keys, &writer->keys_capacity, *count, sizeof *writer->keys);
+    writer->keys[(*count)++] =
+        gw_row_copy(&writer->keys_arena, &(struct gw_row){.count = (uint32_t)collection->key_count, .values = room});
+}
+
 static bool writer_list_keys(struct gw_writer *writer, const struct gw_collection *collection, bool first, size_t most,
                              const struct gw_row **keys, size_t *count, struct gw_error *err)
 {
@@ -449,18 +462,36 @@ static bool writer_list_keys(struct gw_writer *writer, const struct gw_collectio
     bool ok = writer_check(writer, true, err);
     struct mem_table *table = mem_table_find(server, collection->space, collection->name);
     writer->listed = first ? 0 : writer->listed;
-    for (; ok && writer->listed < table->count && *count < most; writer->listed++) {
-        if (!mem_live(writer->tx, table, writer->listed))
-            continue;
-        const char *key[MEM_MAX_COLUMNS];
-        mem_key_of(table, table->versions[writer->listed].values, key);
-        struct gw_value room[MEM_MAX_COLUMNS];
-        for (size_t k = 0; k < collection->key_count; k++)
-            room[k] = gw_value_text(key[k]);
-        writer->keys = gw_grow(writer->keys, &writer->keys_capacity, *count, sizeof *writer->keys);
-        writer->keys[(*count)++] = gw_row_copy(
-            &writer->keys_arena, &(struct gw_row){.count = (uint32_t)collection->key_count, .values = room});
+    for (; ok && writer->listed < table->count && *count < most; writer->listed++)
+        if (mem_live(writer->tx, table, writer->listed))
+            take_key(writer, collection, table, writer->listed, count);
+    pthread_mutex_unlock(&server->lock);
+    *keys = writer->keys;
+    return ok;
+}
+
+static bool is_like(const struct gw_row *like, char *const *values)
+{
+    for (uint32_t c = 0; c < like->count; c++) {
+        struct gw_value value = gw_value_text(values[c]);
+        if (like->values[c].kind != GW_VALUE_ABSENT && !gw_value_equal(&like->values[c], &value))
+            return false;
     }
+    return true;
+}
+
+static bool writer_find(struct gw_writer *writer, const struct gw_collection *collection, const struct gw_row *like,
+                        const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    struct gw_memory *server = writer->store->server;
+    *count = 0;
+    gw_arena_reset(&writer->keys_arena);
+    pthread_mutex_lock(&server->lock);
+    bool ok = writer_check(writer, true, err);
+    struct mem_table *table = mem_table_find(server, collection->space, collection->name);
+    for (uint32_t i = 0; ok && i < table->count; i++)
+        if (mem_live(writer->tx, table, i) && is_like(like, table->versions[i].values))
+            take_key(writer, collection, table, i, count);
     pthread_mutex_unlock(&server->lock);
     *keys = writer->keys;
     return ok;
@@ -518,6 +549,7 @@ const struct gw_writer_facet mem_writer = {
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,
+    .find = writer_find,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

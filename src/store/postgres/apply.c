@@ -260,6 +260,69 @@ bool gw_pg_apply_list_keys(struct gw_writer *writer, const struct gw_collection 
     return *count > 0 || gw_pg_exec(w->store, w->conn, "CLOSE godwit_keys", err);
 }
 
+/* SELECT key FROM t WHERE c = $1 AND ...: values of either form, typed as the target's columns are. */
+static bool find_query(struct gw_pg_writer *w, const struct gw_collection *collection,
+                       const struct gw_pg_target *target, const struct gw_row *like, PGresult **out,
+                       struct gw_error *err)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    const char *values[32];
+    int lengths[32], formats[32], count = 0;
+    Oid types[32];
+    gw_buf_adds(&sql, "SELECT ");
+    gw_pg_add_key(&sql, collection, "");
+    gw_buf_adds(&sql, " FROM ONLY ");
+    gw_pg_add_table(&sql, collection);
+    for (uint32_t i = 0; i < like->count; i++) {
+        if (like->values[i].kind == GW_VALUE_ABSENT)
+            continue;
+        if (count == 32)
+            return gw_fail(err, GW_ERR_UNSUPPORTED, "a condition on more than 32 columns");
+        values[count] = (const char *)like->values[i].bytes;
+        lengths[count] = (int)like->values[i].len;
+        formats[count] = like->values[i].kind == GW_VALUE_BINARY;
+        types[count] = target->columns[i].type_id;
+        gw_buf_adds(&sql, count++ ? " AND " : " WHERE ");
+        gw_pg_add_ident(&sql, collection->columns[i].name);
+        gw_buf_addf(&sql, " = $%d", count);
+    }
+    if (PQsendQueryParams(w->conn, gw_buf_text(&sql), count, types, values, lengths, formats, 0) != 1)
+        return gw_pg_fail(w->store, w->conn, NULL, "looking for rows", err);
+    PGresult *more = NULL;
+    if (!gw_pg_next_result(w->store, w->conn, out, err))
+        return false;
+    bool fine = *out && PQresultStatus(*out) == PGRES_TUPLES_OK;
+    if (!fine)
+        gw_pg_fail(w->store, w->conn, *out, "looking for rows", err);
+    do {
+        PQclear(more);
+        more = NULL;
+    } while (fine && (fine = gw_pg_next_result(w->store, w->conn, &more, err)) && more);
+    return fine;
+}
+
+bool gw_pg_apply_find(struct gw_writer *writer, const struct gw_collection *collection, const struct gw_row *like,
+                      const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    struct gw_pg_writer *w = gw_pg_writer_of(writer);
+    const struct gw_pg_target *target;
+    *count = 0;
+    if (!w->in_transaction)
+        return fail_outside(err);
+    PQclear(w->apply->listed);
+    w->apply->listed = NULL;
+    if (!gw_pg_target_get(w, collection, &target, err) || !gw_pg_pipe_drain(w, err) ||
+        !gw_pg_enter_key_schemas(w->store, w->conn, collection, err) ||
+        !find_query(w, collection, target, like, &w->apply->listed, err)) {
+        w->failed = w->failed || PQstatus(w->conn) != CONNECTION_OK;
+        return false;
+    }
+    take_keys(w->apply, collection->key_count);
+    *keys = w->apply->keys;
+    *count = (size_t)PQntuples(w->apply->listed);
+    return true;
+}
+
 /* ---- position and release ---------------------------------------------------------------------------------------- */
 
 bool gw_pg_position_read(struct gw_pg_store *store, PGconn *conn, const char *stream, struct gw_position *out,

@@ -83,6 +83,7 @@ const struct gw_writer_facet gw_pg_writer_facet = {
     .truncate = gw_pg_apply_truncate,
     .delete_range = gw_pg_apply_delete_range,
     .list_keys = gw_pg_apply_list_keys,
+    .find = gw_pg_apply_find,
     .note_signal = gw_pg_apply_note_signal,
     .savepoint = gw_pg_apply_savepoint,
     .rollback_to = gw_pg_apply_rollback_to,

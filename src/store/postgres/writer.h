@@ -67,6 +67,8 @@ GW_MUST_CHECK bool gw_pg_apply_delete_range(struct gw_writer *, const struct gw_
                                             struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_list_keys(struct gw_writer *, const struct gw_collection *, bool first, size_t most,
                                          const struct gw_row **keys, size_t *count, struct gw_error *);
+GW_MUST_CHECK bool gw_pg_apply_find(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
+                                    const struct gw_row **keys, size_t *count, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_note_signal(struct gw_writer *, const char *token, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_savepoint(struct gw_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_rollback_to(struct gw_writer *, struct gw_error *);
