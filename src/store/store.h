@@ -54,6 +54,7 @@ enum gw_store_capability {
     GW_CAN_FENCE = 1u << 3,
     GW_CAN_REPLICA_ROLE = 1u << 4, /* per side: decided at open: applier may switch triggers and FKs off for itself */
     GW_CAN_BINARY_STREAM = 1u << 5,
+    GW_CAN_LOG_CASCADES = 1u << 6, /* the change log carries what foreign keys did to other rows */
 };
 
 enum gw_capture {
@@ -252,6 +253,10 @@ struct gw_writer_facet {
      * more. Rows may be applied in between. */
     GW_MUST_CHECK bool (*list_keys)(struct gw_writer *, const struct gw_collection *, bool first, size_t most,
                                     const struct gw_row **keys, size_t *count, struct gw_error *);
+    /* The keys of the rows that have the values of `like` (a row in column layout, ABSENT where any value is meant), as
+     * the open transaction sees them. *keys: the key columns in key order, borrowed until the next call. */
+    GW_MUST_CHECK bool (*find)(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
+                               const struct gw_row **keys, size_t *count, struct gw_error *);
     /* Notes in `seen` that a signal arrived through apply. */
     GW_MUST_CHECK bool (*note_signal)(struct gw_writer *, const char *token, struct gw_error *);
     GW_MUST_CHECK bool (*savepoint)(struct gw_writer *, struct gw_error *);   /* one level */
@@ -511,7 +516,9 @@ struct gw_store_type {
     const char *name;
     const char *const *schemes; /* NULL-ended: "postgresql", "postgres" */
     const char *default_space;  /* where collections are that name no space: "public"; "" where there are no spaces */
-    uint64_t capabilities;      /* the most a side of this type can have */
+    unsigned name_bytes, name_characters; /* names are so long at most: 63 bytes, 64 characters; 0: no such limit */
+    bool names_ignore_case;               /* of collections: "Users" and "users" are one */
+    uint64_t capabilities;                /* the most a side of this type can have */
     /* Whether an address without a scheme is one of this engine (a path of its files); looks at most at what lies on this
      * machine. May be NULL. */
     bool (*recognises)(const char *url);
