@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "journey/definitions.h"
+#include "journey/mapping.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,32 +35,27 @@ static bool read_owner(struct gw_journey *journey, struct gw_owner *owner, struc
     return true;
 }
 
-static bool parse_plan(const struct gw_buf *text, struct gw_schema *schema, bool *loaded, struct gw_error *err)
+/* `green` stays empty where both sides have the same collections. */
+static bool parse_plan(const struct gw_buf *text, struct gw_schema *schema, struct gw_schema *green, bool *loaded,
+                       struct gw_error *err)
 {
     gw_autojson json_t *plan = NULL;
-    json_t *collections, *item;
-    size_t i;
+    json_t *collections;
     if (!gw_json_parse(gw_buf_text(text), text->len, "the plan noted on the sides", &plan, err) ||
-        !gw_json_get_bool(plan, "loaded", loaded, err) || !gw_json_get_array(plan, "collections", &collections, err))
+        !gw_json_get_bool(plan, "loaded", loaded, err) || !gw_json_get_array(plan, "collections", &collections, err) ||
+        !gw_mapping_schema_parse(collections, schema, err))
         return false;
-    schema->collections = gw_calloc(json_array_size(collections) + 1, sizeof *schema->collections);
-    json_array_foreach(collections, i, item)
-    {
-        if (!json_is_string(item))
-            return gw_fail(err, GW_ERR_CONFLICT, "the plan noted on the sides is damaged at table %zu", i);
-        if (!gw_collection_parse(json_string_value(item), &schema->collections[i], err))
-            return false;
-        schema->count = i + 1;
-    }
-    return true;
+    return gw_mapping_schema_parse(json_object_get(plan, "green"), green, err);
 }
 
-static bool read_plan(struct gw_journey *journey, struct gw_schema *schema, struct gw_error *err)
+static bool read_plan(struct gw_journey *journey, struct gw_schema *schema, struct gw_schema *green_schema,
+                      struct gw_error *err)
 {
     gw_autobuf struct gw_buf text = {0};
     struct gw_store *green = journey->sides[GW_GREEN];
     bool loaded = false;
-    if (!green->type->ownership->noted(green, "plan", &text, err) || !parse_plan(&text, schema, &loaded, err))
+    if (!green->type->ownership->noted(green, "plan", &text, err) ||
+        !parse_plan(&text, schema, green_schema, &loaded, err))
         return gw_error_prefix(err, "reading the plan noted on green");
     if (loaded)
         return true;
@@ -96,11 +92,20 @@ static bool restore_chunks(struct gw_journey *journey, const struct gw_schema *s
     return ok;
 }
 
+static bool keep_green(struct gw_journey *journey, const struct gw_schema *green_schema, struct gw_error *err)
+{
+    if (green_schema->count == 0)
+        return true;
+    gw_autojson json_t *kept = gw_mapping_schema_json(green_schema);
+    return gw_state_put(journey->state, "schema.green", kept, err);
+}
+
 static bool rebuild(struct gw_journey *journey, const struct gw_owner *owner, const struct gw_schema *schema,
-                    enum gw_stage stage, struct gw_error *err)
+                    const struct gw_schema *green_schema, enum gw_stage stage, struct gw_error *err)
 {
     if (!gw_state_set_migration_id(journey->state, owner->migration_id, err) ||
-        !gw_state_put_schema(journey->state, schema, err) || !restore_chunks(journey, schema, err))
+        !gw_state_put_schema(journey->state, schema, err) || !keep_green(journey, green_schema, err) ||
+        !gw_journey_read_schema(journey, err) || !restore_chunks(journey, schema, err))
         return false;
     /* Through the switch stage: the next verb looks at both sides and resolves a flip that was cut off. */
     return gw_definitions_keep(journey, owner->owner, err) &&
@@ -124,11 +129,12 @@ static bool open_empty_journal(struct gw_journey *journey, struct gw_error *err)
 bool gw_adopt(struct gw_journey *journey, enum gw_stage *stage, struct gw_error *err)
 {
     struct gw_owner owner;
-    struct gw_schema schema = {0};
+    struct gw_schema schema = {0}, green_schema = {0};
     *stage = GW_STAGE_SWITCH;
     bool ok = gw_journey_connect(journey, err) && read_owner(journey, &owner, err) &&
-              read_plan(journey, &schema, err) && open_empty_journal(journey, err) &&
-              rebuild(journey, &owner, &schema, *stage, err);
+              read_plan(journey, &schema, &green_schema, err) && open_empty_journal(journey, err) &&
+              rebuild(journey, &owner, &schema, &green_schema, *stage, err);
     gw_schema_release(&schema);
+    gw_schema_release(&green_schema);
     return ok;
 }

@@ -12,7 +12,10 @@ static const char *fact_of(enum gw_side side)
 static bool take(struct gw_journey *journey, enum gw_side side, struct gw_buf *print, struct gw_error *err)
 {
     struct gw_store *store = journey->sides[side];
-    return store->type->catalog->fingerprint(store, &journey->store->filter, print, err);
+    const struct gw_filter all = {0}; /* the file's patterns mean blue's names */
+    const struct gw_filter *filter =
+        side == GW_GREEN && journey->green_schema.count > 0 ? &all : &journey->store->filter;
+    return store->type->catalog->fingerprint(store, filter, print, err);
 }
 
 bool gw_definitions_keep(struct gw_journey *journey, enum gw_side side, struct gw_error *err)

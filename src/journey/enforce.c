@@ -22,7 +22,7 @@ static bool loosen(struct gw_journey *journey, struct gw_store *follower, struct
     size_t count = 0;
     if (!schema || !schema->loosen)
         return true;
-    if (!schema->loosen(follower, &journey->schema, &count, err))
+    if (!schema->loosen(follower, gw_journey_schema(journey, follower->side), &count, err))
         return gw_error_prefix(err, "taking off %s what would act on changes from %s", gw_side_name(follower->side),
                                gw_side_name(gw_side_other(follower->side)));
     if (count)

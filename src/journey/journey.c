@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/json.h"
+#include "journey/mapping.h"
 #include "journey/streams.h"
 #include "switch/switch.h"
 
@@ -33,7 +35,9 @@ bool gw_journey_open(const char *file, struct gw_cancel *cancel, struct gw_journ
         gw_migration_release(&migration);
         return gw_error_hint(err, "write one migration file per store");
     }
-    if (!known_engines(file, &migration.stores[0], err)) {
+    struct gw_rules *rules = NULL;
+    if (!known_engines(file, &migration.stores[0], err) ||
+        !gw_rules_parse(&migration.stores[0].collections, &rules, err)) {
         gw_migration_release(&migration);
         return false;
     }
@@ -42,6 +46,7 @@ bool gw_journey_open(const char *file, struct gw_cancel *cancel, struct gw_journ
     journey->migration = migration;
     journey->store = &journey->migration.stores[0];
     journey->folder = journey->migration.state_folder;
+    journey->rules = rules;
     journey->cancel = cancel;
     pthread_mutex_init(&journey->lock, NULL);
     *out = journey;
@@ -54,6 +59,8 @@ void gw_journey_close(struct gw_journey *journey)
         return;
     gw_streams_stop(journey);
     gw_gate_close(journey->gate);
+    gw_mapping_close(journey);
+    gw_rules_free(journey->rules);
     for (int side = 0; side < 2; side++)
         gw_store_close(journey->sides[side]);
     gw_schema_release(&journey->schema);
@@ -159,13 +166,28 @@ bool gw_journey_allows(struct gw_journey *journey, enum gw_verb verb, struct gw_
     return gw_journey_stage(journey, &stage, err) && gw_stage_allows(stage, verb, err);
 }
 
+/* Kept only where it is not blue's. */
+static bool read_green_schema(struct gw_journey *journey, struct gw_error *err)
+{
+    gw_autojson json_t *kept = NULL;
+    if (!gw_state_get(journey->state, "schema.green", &kept, err))
+        return false;
+    return !kept || gw_mapping_schema_parse(kept, &journey->green_schema, err);
+}
+
 bool gw_journey_read_schema(struct gw_journey *journey, struct gw_error *err)
 {
     /* A status may be taken on another thread while the load reads it for the first time. */
     pthread_mutex_lock(&journey->lock);
-    bool ok = journey->schema.count > 0 || gw_state_schema(journey->state, &journey->schema, err);
+    bool ok = (journey->schema.count > 0 || gw_state_schema(journey->state, &journey->schema, err)) &&
+              (journey->green_schema.count > 0 || read_green_schema(journey, err));
     pthread_mutex_unlock(&journey->lock);
     return ok;
+}
+
+const struct gw_schema *gw_journey_schema(const struct gw_journey *journey, enum gw_side side)
+{
+    return side == GW_GREEN && journey->green_schema.count > 0 ? &journey->green_schema : &journey->schema;
 }
 
 bool gw_journey_is_done(struct gw_journey *journey, const char *step, bool *done, struct gw_error *err)

@@ -13,6 +13,7 @@
 #include "follow/follow.h"
 #include "gate/gate.h"
 #include "journey/stage.h"
+#include "map/map.h"
 #include "model/migration.h"
 #include "state/state.h"
 #include "store/store.h"
@@ -25,9 +26,17 @@ struct gw_journey {
     const struct gw_migration_store *store; /* the one store of the migration; in `migration` */
     const char *folder;                     /* <state>/<migration>, private; in `migration` */
     struct gw_cancel *cancel;
-    struct gw_state *state;       /* NULL until gw_journey_open_state */
-    struct gw_store *sides[2];    /* NULL until gw_journey_connect */
-    struct gw_schema schema;      /* as planned; count 0 before the plan is kept */
+    struct gw_state *state;    /* NULL until gw_journey_open_state */
+    struct gw_store *sides[2]; /* NULL until gw_journey_connect */
+    struct gw_schema schema;   /* as planned, in blue's terms; count 0 before the plan is kept */
+    struct gw_schema
+        green_schema;       /* the same collections in green's terms; count 0 where they are blue's, or not made */
+    struct gw_rules *rules; /* by which rows change on their way; NULL: none */
+    struct gw_map *map;     /* NULL: both sides hold the same rows in the same form. See mapping.h */
+    struct gw_cascade *cascades[2]; /* by side, see mapping.h */
+    size_t cascade_count[2];
+    struct gw_store *targets[2]; /* lenses over the sides, NULL without a map */
+    struct gw_store *faces[2];
     struct gw_gate *gate;         /* NULL until gw_journey_open_gate */
     pthread_mutex_t lock;         /* guards follows[] and the first read of schema against a status */
     struct gw_guard *guard;       /* beside the followers; NULL before the first */
@@ -58,6 +67,9 @@ GW_MUST_CHECK bool gw_journey_enter(struct gw_journey *, enum gw_stage, struct g
 GW_MUST_CHECK bool gw_journey_allows(struct gw_journey *, enum gw_verb, struct gw_error *err);
 /* Reads the planned schema from the journal into journey->schema (once). */
 GW_MUST_CHECK bool gw_journey_read_schema(struct gw_journey *, struct gw_error *err);
+
+/* The planned collections in this side's terms. */
+const struct gw_schema *gw_journey_schema(const struct gw_journey *, enum gw_side);
 
 /* Steps of the load that are done once: kept as facts of the journal. */
 GW_MUST_CHECK bool gw_journey_is_done(struct gw_journey *, const char *step, bool *done, struct gw_error *err);

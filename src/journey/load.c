@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "journey/definitions.h"
+#include "journey/mapping.h"
 #include "journey/streams.h"
 
 #include <stdio.h>
@@ -48,20 +49,17 @@ static bool keep_schema(struct load *load, struct gw_error *err)
         ok = gw_state_put_schema(journey->state, &now, err) && gw_journey_read_schema(journey, err);
     }
     gw_schema_release(&now);
-    return ok;
+    return ok && gw_mapping_open(journey, err);
 }
 
 /* What adopt needs to know again, on both sides, so that losing this machine loses no migration. */
 static bool note_plan(struct load *load, bool loaded, struct gw_error *err)
 {
-    struct gw_schema *schema = &load->journey->schema;
-    gw_autojson json_t *collections = json_array();
-    for (size_t i = 0; i < schema->count; i++) {
-        gw_autobuf struct gw_buf text = {0};
-        gw_collection_format(&schema->collections[i], &text);
-        json_array_append_new(collections, gw_json_text(gw_buf_text(&text)));
-    }
+    struct gw_journey *journey = load->journey;
+    gw_autojson json_t *collections = gw_mapping_schema_json(&journey->schema);
     gw_autojson json_t *plan = json_pack("{s:O, s:b}", "collections", collections, "loaded", loaded ? 1 : 0);
+    if (journey->green_schema.count > 0)
+        json_object_set_new(plan, "green", gw_mapping_schema_json(&journey->green_schema));
     gw_autobuf struct gw_buf text = {0};
     gw_json_dump(plan, 0, &text);
     return load->blue->type->ownership->note(load->blue, "plan", gw_buf_text(&text), err) &&
@@ -100,22 +98,14 @@ static bool install_home(struct load *load, struct gw_error *err)
 
 static bool target_must_be_empty(struct load *load, struct gw_error *err)
 {
-    struct gw_schema *schema = &load->journey->schema;
-    struct gw_schema there = {0};
-    if (!load->green->type->catalog->list(load->green, &load->journey->store->filter, &there, err))
+    gw_autobuf struct gw_buf taken = {0};
+    if (!gw_mapping_taken(load->journey, &taken, err))
         return false;
-    for (size_t i = 0; i < schema->count; i++) {
-        const struct gw_collection *wanted = &schema->collections[i];
-        if (!gw_schema_find(&there, wanted->space, wanted->name))
-            continue;
-        (void)!gw_fail(err, GW_ERR_CONFLICT, "green already has a table %s", gw_collection_label(wanted));
-        (void)!gw_error_hint(err, "green must not hold what is to be moved: drop it there, take another database, or "
-                                  "exclude the table");
-        gw_schema_release(&there);
-        return false;
-    }
-    gw_schema_release(&there);
-    return true;
+    if (taken.len == 0)
+        return true;
+    (void)!gw_fail(err, GW_ERR_CONFLICT, "green already has a table %s", gw_buf_text(&taken));
+    return gw_error_hint(err, "green must not hold what is to be moved: drop it there, take another database, or "
+                              "exclude the table");
 }
 
 static bool open_log(struct load *load, struct gw_error *err)
@@ -161,8 +151,9 @@ static bool wait_settled(struct load *load, struct gw_error *err)
 static bool create_schema(struct load *load, struct gw_error *err)
 {
     gw_journey_say(load->journey, "creating the schema on green");
-    return load->green->type->schema->create(load->blue, load->green, &load->journey->store->filter, load->work_dir,
-                                             err);
+    struct gw_store *green = gw_mapping_target(load->journey, GW_GREEN);
+    return green->type->schema->create(load->blue, green, &load->journey->store->filter, load->work_dir, err) &&
+           gw_mapping_keep_green(load->journey, err);
 }
 
 /* Rows whose changes are lost are of no use. */
@@ -205,7 +196,7 @@ static bool copy_rows(struct load *load, struct gw_error *err)
     struct gw_journey *journey = load->journey;
     const struct gw_migration_copy *settings = &journey->store->copy;
     struct gw_copy_options options = {.source = load->blue,
-                                      .target = load->green,
+                                      .target = gw_mapping_target(journey, GW_GREEN),
                                       .state = journey->state,
                                       .schema = &journey->schema,
                                       .work_dir = load->work_dir,
@@ -223,6 +214,7 @@ static bool copy_rows(struct load *load, struct gw_error *err)
     if (!ok && load->failed)
         *err = load->failure;
     gw_log_status_line(NULL);
+    ok = ok && gw_mapping_keep_green(journey, err); /* it has keys now */
     char bytes[16], took[16];
     gw_format_bytes((int64_t)load->report->bytes, bytes);
     gw_format_duration(load->report->elapsed_us, took);
@@ -254,22 +246,23 @@ static bool apply_past_marks(struct load *load, struct gw_error *err)
 static bool make_indexes(struct load *load, struct gw_error *err)
 {
     gw_journey_say(load->journey, "creating indexes on green");
-    return load->green->type->schema->create_indexes(load->green, load->work_dir, load->journey->store->copy.index_jobs,
-                                                     err);
+    struct gw_store *green = gw_mapping_target(load->journey, GW_GREEN);
+    return green->type->schema->create_indexes(green, load->work_dir, load->journey->store->copy.index_jobs, err);
 }
 
 static bool finish_schema(struct load *load, struct gw_error *err)
 {
     gw_journey_say(load->journey, "creating foreign keys and triggers on green, refreshing views");
-    if (!load->green->type->schema->finish(load->green, load->work_dir, err))
+    struct gw_store *green = gw_mapping_target(load->journey, GW_GREEN);
+    if (!green->type->schema->finish(green, load->work_dir, err))
         return false;
     size_t count = 0;
-    return load->green->type->schema->sync_sequences(load->blue, load->green, &count, err);
+    return green->type->schema->sync_sequences(load->blue, green, &count, err);
 }
 
 static bool analyze(struct load *load, struct gw_error *err)
 {
-    return load->green->type->schema->analyze(load->green, &load->journey->schema,
+    return load->green->type->schema->analyze(load->green, gw_journey_schema(load->journey, GW_GREEN),
                                               load->journey->store->copy.index_jobs, err);
 }
 
@@ -279,13 +272,14 @@ static bool prepare_way_back(struct load *load, struct gw_error *err)
     struct gw_journey *journey = load->journey;
     struct gw_position start, at;
     char barrier[240];
+    const struct gw_schema *greens = gw_journey_schema(journey, GW_GREEN);
     gw_journey_say(journey, "preparing the way back: fences, and green's change log");
     if (!load->blue->type->fence->install(load->blue, &journey->schema, err) ||
-        !load->green->type->fence->install(load->green, &journey->schema, err) ||
-        !load->green->type->fence->raise(load->green, &journey->schema, FENCE_LOCK_MS, &at, err))
+        !load->green->type->fence->install(load->green, greens, err) ||
+        !load->green->type->fence->raise(load->green, greens, FENCE_LOCK_MS, &at, err))
         return gw_error_prefix(err, "preparing the fences");
     GW_CRASH_POINT("load.before_green_log");
-    if (!load->green->type->changes->prepare(load->green, &journey->schema, &start, barrier, err))
+    if (!load->green->type->changes->prepare(load->green, greens, &start, barrier, err))
         return gw_error_prefix(err, "opening the change log of green");
     return true;
 }
@@ -364,10 +358,10 @@ static bool load_everything(struct load *load, int64_t run, struct gw_error *err
         {"way-back", prepare_way_back}, {"noted", note_loaded},         {"analyze", analyze}};
     struct gw_journey *journey = load->journey;
     /* A load that goes on knows its tables from the journal: a step must never see none of them. */
-    if (!gw_journey_read_schema(journey, err) ||
+    if (!gw_journey_read_schema(journey, err) || (journey->schema.count > 0 && !gw_mapping_open(journey, err)) ||
         !do_all(load, run, before_stream, sizeof before_stream / sizeof *before_stream, err) ||
-        !gw_journey_read_schema(journey, err) || !gw_journey_enter(journey, GW_STAGE_COPY, err) ||
-        !gw_streams_start_one(journey, GW_BLUE, true, err) ||
+        !gw_journey_read_schema(journey, err) || !gw_mapping_open(journey, err) ||
+        !gw_journey_enter(journey, GW_STAGE_COPY, err) || !gw_streams_start_one(journey, GW_BLUE, true, err) ||
         !do_all(load, run, before_apply, sizeof before_apply / sizeof *before_apply, err) ||
         !apply_past_marks(load, err) || !gw_follow_pause_apply(journey->follows[GW_BLUE], err))
         return false;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "journey/enforce.h"
 #include "journey/guard.h"
+#include "journey/mapping.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@ bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool 
     const struct gw_migration_follow *settings = &journey->store->follow;
     gw_autofree char *spool = gw_asprintf("%s/spool-%s", journey->folder, gw_side_name(source));
     struct gw_follow_options options = {.source = journey->sides[source],
-                                        .target = journey->sides[gw_side_other(source)],
+                                        .target = gw_mapping_target(journey, gw_side_other(source)),
                                         .state = journey->state,
-                                        .schema = &journey->schema,
+                                        .schema = gw_journey_schema(journey, source),
                                         .stream = gw_stream_name(source),
                                         .spool_dir = spool,
                                         .spool_limit_bytes = settings->spool_limit_bytes,
@@ -36,6 +37,8 @@ bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool 
                                         .owner_behind = &journey->owner_behind,
                                         .cancel = journey->cancel};
     struct gw_follow *follow;
+    if (!gw_mapping_cascades(journey, source, &options.cascades, &options.cascade_count, err))
+        return false;
     if (!gw_follow_start(&options, &follow, err))
         return gw_error_prefix(err, "following %s", gw_stream_name(source));
     publish(journey, source, follow);
@@ -69,7 +72,8 @@ bool gw_streams_start(struct gw_journey *journey, struct gw_error *err)
 {
     enum gw_side owner;
     bool torn;
-    if (!gw_journey_read_schema(journey, err) || !gw_journey_owner(journey, &owner, &torn, err))
+    if (!gw_journey_read_schema(journey, err) || !gw_mapping_open(journey, err) ||
+        !gw_journey_owner(journey, &owner, &torn, err))
         return false;
     for (int side = 0; side < 2; side++) {
         enum gw_side source = (enum gw_side)side;

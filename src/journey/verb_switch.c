@@ -8,6 +8,7 @@
 #include "journey/enforce.h"
 #include "journey/lease.h"
 #include "journey/load.h"
+#include "journey/mapping.h"
 #include "journey/streams.h"
 #include "journey/verbs.h"
 #include "switch/switch.h"
@@ -205,29 +206,31 @@ static struct gw_switch_options options_of(struct change_of_owner *change, const
 {
     struct gw_journey *journey = change->journey;
     change->unverified = json_is_true(json_object_get(arguments, "unverified"));
-    return (struct gw_switch_options){.sides = {journey->sides[GW_BLUE], journey->sides[GW_GREEN]},
-                                      .from = from,
-                                      .schema = &journey->schema,
-                                      .state = journey->state,
-                                      .gate = journey->gate,
-                                      .hooks = {.arg = change,
-                                                .wait_applied = wait_applied,
-                                                .blockers = blockers,
-                                                .lease_take = lease_take,
-                                                .lease_renew = lease_renew,
-                                                .lease_release = lease_release,
-                                                .lease_leave = lease_leave,
-                                                .definitions = definitions,
-                                                .hold_apply = hold_apply,
-                                                .release_apply = release_apply,
-                                                .owner_changed = owner_changed,
-                                                .say = say},
-                                      .cancel = journey->cancel,
-                                      .pause_budget_ms = (int)journey->store->switch_.pause_budget_ms,
-                                      .lock_timeout_ms = (int)journey->store->switch_.lock_timeout_ms,
-                                      .lease_ms = lease_ms(journey),
-                                      .ignore_sessions = json_is_true(json_object_get(arguments, "ignore_sessions")),
-                                      .rehearse = json_is_true(json_object_get(arguments, "rehearse"))};
+    return (struct gw_switch_options){
+        .sides = {journey->sides[GW_BLUE], journey->sides[GW_GREEN]},
+        .from = from,
+        .schemas = {gw_journey_schema(journey, GW_BLUE), gw_journey_schema(journey, GW_GREEN)},
+        .targets = {gw_mapping_target(journey, GW_BLUE), gw_mapping_target(journey, GW_GREEN)},
+        .state = journey->state,
+        .gate = journey->gate,
+        .hooks = {.arg = change,
+                  .wait_applied = wait_applied,
+                  .blockers = blockers,
+                  .lease_take = lease_take,
+                  .lease_renew = lease_renew,
+                  .lease_release = lease_release,
+                  .lease_leave = lease_leave,
+                  .definitions = definitions,
+                  .hold_apply = hold_apply,
+                  .release_apply = release_apply,
+                  .owner_changed = owner_changed,
+                  .say = say},
+        .cancel = journey->cancel,
+        .pause_budget_ms = (int)journey->store->switch_.pause_budget_ms,
+        .lock_timeout_ms = (int)journey->store->switch_.lock_timeout_ms,
+        .lease_ms = lease_ms(journey),
+        .ignore_sessions = json_is_true(json_object_get(arguments, "ignore_sessions")),
+        .rehearse = json_is_true(json_object_get(arguments, "rehearse"))};
 }
 
 /* ---- the pause to expect ---- */
@@ -469,7 +472,9 @@ bool gw_verbs_recover(struct gw_journey *journey, struct gw_error *err)
         return false;
     enum gw_side owner;
     gw_autobuf struct gw_buf done = {0};
-    if (!gw_switch_recover(journey->sides, &journey->schema, journey->gate, &owner, &done, err))
+    const struct gw_schema *const schemas[2] = {gw_journey_schema(journey, GW_BLUE),
+                                                gw_journey_schema(journey, GW_GREEN)};
+    if (!gw_switch_recover(journey->sides, schemas, journey->gate, &owner, &done, err))
         return gw_error_prefix(err, "resolving a switch that was cut off");
     gw_journey_say(journey, "a switch was cut off; %s owns the data. %s", gw_side_name(owner), gw_buf_text(&done));
     tell_followers(journey, owner);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "journey/load.h"
+#include "journey/mapping.h"
 #include "journey/streams.h"
 #include "journey/verbs.h"
 #include "verify/verify.h"
@@ -43,10 +44,14 @@ static void on_progress(void *arg, const struct gw_verify_progress *progress)
 static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
 {
     struct gw_journey *journey = live->journey;
-    struct gw_verify_options options = {.source = journey->sides[live->owner],
-                                        .target = journey->sides[gw_side_other(live->owner)],
+    struct gw_store *source, *target;
+    if (!gw_mapping_faces(journey, live->owner, &source, &target, err))
+        return false;
+    /* The faces of a mapped pair both show green's collections. */
+    struct gw_verify_options options = {.source = source,
+                                        .target = target,
                                         .state = journey->state,
-                                        .schema = &journey->schema,
+                                        .schema = gw_journey_schema(journey, GW_GREEN),
                                         .jobs = journey->store->verify.jobs,
                                         .resettle_ms = journey->store->verify.resettle_ms,
                                         .wait_applied = wait_applied,

@@ -412,8 +412,12 @@ static bool journey_settle(void *arg, struct gw_cancel *cancel, enum gw_gate_tar
     if (!gw_journey_open(actions->file, cancel, &journey, err))
         return false;
     bool ok = gw_journey_open_state(journey, GW_JOURNAL_READ, err) && gw_journey_connect(journey, err) &&
-              gw_journey_read_schema(journey, err) &&
-              gw_switch_recover(journey->sides, &journey->schema, NULL, &side, done, err);
+              gw_journey_read_schema(journey, err);
+    if (ok) {
+        const struct gw_schema *const schemas[2] = {gw_journey_schema(journey, GW_BLUE),
+                                                    gw_journey_schema(journey, GW_GREEN)};
+        ok = gw_switch_recover(journey->sides, schemas, NULL, &side, done, err);
+    }
     gw_journey_close(journey);
     if (ok)
         *owner = gw_gate_target_of(side);

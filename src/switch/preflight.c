@@ -133,18 +133,19 @@ static bool add_gaps(const struct gw_switch_options *options, struct gw_buf *blo
     for (int side = 0; side < 2; side++) {
         struct gw_store *store = options->sides[side];
         gw_autobuf struct gw_buf holes = {0};
-        if (!store->type->fence->holes(store, options->schema, &holes, err))
+        if (!store->type->fence->holes(store, options->schemas[store->side], &holes, err))
             return false;
         if (holes.len)
             gw_buf_addf(blockers, "the fence on %s has holes: %s\n", gw_side_name(store->side), gw_buf_text(&holes));
     }
     struct gw_store *from = options->sides[options->from], *to = options->sides[gw_side_other(options->from)];
-    if (to->type->schema && to->type->schema->missing_sequences &&
-        !to->type->schema->missing_sequences(from, to, blockers, err))
+    struct gw_store *target = options->targets[to->side];
+    if (target->type->schema && target->type->schema->missing_sequences &&
+        !target->type->schema->missing_sequences(from, target, blockers, err))
         return false;
     bool held;
     gw_autobuf struct gw_buf how = {0};
-    if (!to->type->fence->prove(to, options->schema, &held, &how, err))
+    if (!to->type->fence->prove(to, options->schemas[to->side], &held, &how, err))
         return false;
     if (!held)
         gw_buf_addf(blockers, "the fence on %s does not hold: %s\n", gw_side_name(to->side), gw_buf_text(&how));

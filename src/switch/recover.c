@@ -123,7 +123,7 @@ static bool enforce(struct gw_store *owner, struct gw_buf *done, struct gw_error
     return true;
 }
 
-static bool settle_fences(struct gw_store *const sides[2], const struct gw_schema *schema, enum gw_side owner,
+static bool settle_fences(struct gw_store *const sides[2], const struct gw_schema *const schemas[2], enum gw_side owner,
                           struct gw_buf *done, struct gw_error *err)
 {
     struct gw_store *other = sides[gw_side_other(owner)];
@@ -132,7 +132,7 @@ static bool settle_fences(struct gw_store *const sides[2], const struct gw_schem
         return false;
     if (!raised) {
         struct gw_position at;
-        if (!other->type->fence->raise(other, schema, 5000, &at, err))
+        if (!other->type->fence->raise(other, schemas[other->side], 5000, &at, err))
             return false;
         gw_buf_addf(done, "raised the fence on %s\n", gw_side_name(other->side));
     }
@@ -146,13 +146,13 @@ static bool settle_fences(struct gw_store *const sides[2], const struct gw_schem
     return true;
 }
 
-bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *schema, struct gw_gate *gate,
+bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *const schemas[2], struct gw_gate *gate,
                        enum gw_side *owner, struct gw_buf *done, struct gw_error *err)
 {
     if (!decide(sides, owner, done, err))
         return false;
     GW_CRASH_POINT("switch.recover.before_fences");
-    if (!enforce(sides[*owner], done, err) || !settle_fences(sides, schema, *owner, done, err))
+    if (!enforce(sides[*owner], done, err) || !settle_fences(sides, schemas, *owner, done, err))
         return false;
     if (!gate)
         return true;

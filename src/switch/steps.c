@@ -93,7 +93,7 @@ static bool raise_fence(struct gw_switch_run *run, struct gw_error *err)
     int limit = left_ms(run) < run->options->lock_timeout_ms ? left_ms(run) : run->options->lock_timeout_ms;
     if (limit <= 0)
         return over_budget(run, "waiting to raise the fence", err);
-    if (!run->from->type->fence->raise(run->from, run->options->schema, limit, &run->fence_at, err))
+    if (!run->from->type->fence->raise(run->from, run->options->schemas[run->from->side], limit, &run->fence_at, err))
         return false;
     run->result->at = run->fence_at;
     return true;
@@ -160,8 +160,9 @@ static bool drain(struct gw_switch_run *run, struct gw_error *err)
 static bool sync_sequences(struct gw_switch_run *run, struct gw_error *err)
 {
     size_t count;
-    const struct gw_schema_facet *schema = run->to->type->schema;
-    if (schema && schema->sync_sequences && !schema->sync_sequences(run->from, run->to, &count, err))
+    struct gw_store *to = run->options->targets[run->to->side];
+    const struct gw_schema_facet *schema = to->type->schema;
+    if (schema && schema->sync_sequences && !schema->sync_sequences(run->from, to, &count, err))
         return false;
     return left_ms(run) > 0 || over_budget(run, "sequences were being set", err);
 }

@@ -51,8 +51,9 @@ struct gw_switch_hooks { /* what the stage needs of the rest of the journey; all
 
 struct gw_switch_options {
     struct gw_store *sides[2];
-    enum gw_side from; /* the owner now */
-    const struct gw_schema *schema;
+    enum gw_side from;                  /* the owner now */
+    const struct gw_schema *schemas[2]; /* in each side's terms */
+    struct gw_store *targets[2];        /* the sides as counters are carried to them (a lens, or the side) */
     struct gw_state *state;
     struct gw_gate *gate;
     struct gw_switch_hooks hooks;
@@ -95,7 +96,7 @@ GW_MUST_CHECK bool gw_switch_owner(struct gw_store *const sides[2], struct gw_ow
  * it undoes; what is off the owner is put on; fence up on the other side, down on the owner; gate (may be NULL) pointed
  * at the owner and open.
  * Idempotent. */
-GW_MUST_CHECK bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *schema,
+GW_MUST_CHECK bool gw_switch_recover(struct gw_store *const sides[2], const struct gw_schema *const schemas[2],
                                      struct gw_gate *gate, enum gw_side *owner, struct gw_buf *done, struct gw_error *);
 
 #endif
