@@ -3,12 +3,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "gate/around.h"
+#include "store/lens/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ROUND_TRIPS = 15, LOCAL_LEAST_BYTES = 1000000000, SESSIONS_SHOWN = 5 };
+enum { ROUND_TRIPS = 15, ROWS_LOOKED_AT = 100000, LOCAL_LEAST_BYTES = 1000000000, SESSIONS_SHOWN = 5 };
 static const int64_t sample_bytes = 8 << 20;
 
 /* ---- sides --------------------------------------------------------------------------------------------------------- */
@@ -63,19 +64,25 @@ static bool check_side(const struct gw_check_options *options, enum gw_side side
            measure_side(store, &report->sides[side], &report->findings, err);
 }
 
+static bool add_unsupported(struct gw_check_report *report, const struct gw_error *why)
+{
+    gw_findings_add(&report->findings, GW_FINDING_BLOCKS, GW_GREEN, "engines-differ",
+                    "give green an address of the same engine, and no rules", "%s", why->message);
+    return true;
+}
+
 static bool check_pair(const struct gw_check_options *options, struct gw_check_report *report, struct gw_error *err)
 {
     struct gw_store *blue = options->sides[GW_BLUE], *green = options->sides[GW_GREEN];
     if (!blue || !green)
         return true;
-    if (blue->type != green->type) {
-        gw_findings_add(&report->findings, GW_FINDING_BLOCKS, GW_GREEN, "engines-differ",
-                        "give green an address of the same engine",
-                        "blue is %s, green is %s: this version moves within one"
-                        " engine",
-                        blue->type->name, green->type->name);
-        return true;
+    if (gw_lens_needed(blue, green, options->rules)) {
+        const struct gw_lens_look look = {.findings = &report->findings};
+        if (!gw_lens_look(blue, green, options->filter, options->rules, ROWS_LOOKED_AT, &look, err))
+            return err->kind == GW_ERR_UNSUPPORTED && add_unsupported(report, err);
     }
+    if (blue->type != green->type)
+        return true;
     return !blue->type->inspect || blue->identity.in_recovery || green->identity.in_recovery ||
            blue->type->inspect->check_pair(blue, green, options->filter, &report->findings, err);
 }

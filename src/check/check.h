@@ -14,6 +14,7 @@
 #define GW_CHECK_CHECK_H
 
 #include "gate/gate.h"
+#include "map/rules.h"
 #include "store/store.h"
 
 #include <jansson.h>
@@ -22,6 +23,7 @@ struct gw_check_options {
     struct gw_store *sides[2];         /* NULL: not reached, see refused */
     const struct gw_error *refused[2]; /* why; NULL with a store */
     const struct gw_filter *filter;
+    struct gw_rules *rules;              /* by which rows change on their way; NULL: none */
     struct gw_gate *gate;                /* NULL: could not be opened, see gate_refused */
     const struct gw_error *gate_refused; /* NULL: fine */
     struct gw_cancel *cancel;

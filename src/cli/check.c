@@ -80,6 +80,7 @@ static int check(struct gw_cli *cli, struct gw_journey *journey, const struct gw
         .sides = {journey->sides[GW_BLUE], journey->sides[GW_GREEN]},
         .refused = {&refused[GW_BLUE], &refused[GW_GREEN]},
         .filter = &journey->store->filter,
+        .rules = journey->rules,
         .gate = journey->gate,
         .gate_refused = gate ? NULL : &gate_refused,
         .cancel = cli->cancel,

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "io/json.h"
 #include "model/migration.h"
+#include "store/lens/plan.h"
 #include "store/store.h"
 
 #include <ctype.h>
@@ -119,6 +120,52 @@ static int refuse(struct gw_cli *cli, struct probed sides[2])
     return GW_EXIT_UNREACHABLE;
 }
 
+/* ---- to another engine: the map that would be used --------------------------------------------------------------- */
+
+static bool compile_map(struct gw_store *blue, struct gw_store *green, struct gw_buf *text, struct gw_error *err)
+{
+    const struct gw_filter everything = {0};
+    struct gw_definition definition = {0};
+    struct gw_map_losses losses = {0};
+    struct gw_map *map = NULL;
+    bool ok = gw_lens_describe(blue, &everything, &definition, err) &&
+              gw_lens_compile(&definition, blue, green, NULL, &map, &losses, err);
+    if (ok)
+        gw_map_write_commented(map, &losses, text);
+    gw_map_free(map);
+    gw_map_losses_release(&losses);
+    gw_definition_release(&definition);
+    return ok;
+}
+
+static bool open_both(struct gw_cli *cli, struct gw_store *stores[2], struct gw_error *err)
+{
+    for (int side = 0; side < 2; side++) {
+        struct gw_store_options options = {
+            .url = cli->argv[side], .migration = "init", .side = (enum gw_side)side, .cancel = cli->cancel};
+        if (!gw_store_open(&options, &stores[side], err))
+            return false;
+    }
+    return true;
+}
+
+/* What cannot be mapped is no reason not to have a file: check says it, too. */
+static bool add_map(struct gw_cli *cli, const struct probed sides[2], struct gw_buf *text, struct gw_error *err)
+{
+    struct gw_store *stores[2] = {NULL, NULL};
+    bool ok = true;
+    if (!sides[GW_BLUE].reached || !sides[GW_GREEN].reached)
+        return true;
+    ok = open_both(cli, stores, err) && (!gw_lens_needed(stores[GW_BLUE], stores[GW_GREEN], NULL) ||
+                                         compile_map(stores[GW_BLUE], stores[GW_GREEN], text, err));
+    for (int side = 0; side < 2; side++)
+        gw_store_close(stores[side]);
+    if (ok || err->kind == GW_ERR_CANCELLED)
+        return ok;
+    gw_warn("the map to %s is not in the file: %s", sides[GW_GREEN].identity.product, err->message);
+    return true;
+}
+
 static int init(struct gw_cli *cli, const char *given_name, bool force)
 {
     struct gw_error err;
@@ -151,6 +198,8 @@ static int init(struct gw_cli *cli, const char *given_name, bool force)
     add_probed(&text, "blue", &sides[GW_BLUE]);
     add_probed(&text, "green", &sides[GW_GREEN]);
     gw_migration_write_commented(name, cli->argv[GW_BLUE], cli->argv[GW_GREEN], &text);
+    if (!add_map(cli, sides, &text, &err))
+        return gw_cli_fail(cli, &err);
     if (!write_file(cli->file, &text, force, &err))
         return gw_cli_fail(cli, &err);
     report(cli, name, sides);

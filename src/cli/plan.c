@@ -23,6 +23,7 @@ static bool make(struct gw_journey *journey, json_t **plan, struct gw_error *err
     struct gw_plan_options options = {
         .sides = {journey->sides[GW_BLUE], journey->sides[GW_GREEN]},
         .settings = journey->store,
+        .rules = journey->rules,
         .migration = journey->migration.name,
         .state_folder = journey->folder,
         .gate = journey->gate,

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "plan/estimate.h"
+#include "store/lens/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ struct planner {
     const struct gw_plan_options *options;
     json_t *plan; /* owned until it is handed out */
     struct gw_schema schema;
+    struct gw_schema green_schema; /* with a map: what green's tables will be; count 0 without */
     struct gw_findings findings;
     struct gw_plan_sizes sizes;
     int predicted_park_ms;
@@ -89,7 +91,7 @@ static void add_table(struct planner *p, const struct gw_collection *c, const js
     gw_autobuf struct gw_buf why = {0};
     const char *path;
     int64_t chunks = chunks_of(p, c), index_bytes = index_bytes_of(inventory_tables, c);
-    describe_path(c, blue_of(p)->type == green_of(p)->type, &path, &why);
+    describe_path(c, !gw_lens_needed(blue_of(p), green_of(p), p->options->rules), &path, &why);
     p->sizes.tables++;
     p->sizes.chunks += chunks;
     p->sizes.rows += c->estimated_rows > 0 ? c->estimated_rows : 0;
@@ -121,12 +123,25 @@ static bool add_tables(struct planner *p, struct gw_error *err)
 
 /* ---- what is found, what stays ------------------------------------------------------------------------------------------ */
 
+/* Every row of the columns that may lose something is looked at: a plan that says none is hit must be right. */
+static bool look_through_map(struct planner *p, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf words = {0};
+    const struct gw_lens_look look = {.findings = &p->findings, .map = &words, .green = &p->green_schema};
+    if (!gw_lens_look(blue_of(p), green_of(p), &p->options->settings->filter, p->options->rules, 0, &look, err))
+        return false;
+    json_object_set_new(p->plan, "map", gw_json_text(gw_buf_text(&words)));
+    return true;
+}
+
 static bool take_findings(struct planner *p, struct gw_error *err)
 {
     struct gw_store *blue = blue_of(p), *green = green_of(p);
     const struct gw_filter *filter = &p->options->settings->filter;
     if (!blue->type->inspect->check(blue, filter, &p->findings, err) ||
         !green->type->inspect->check(green, filter, &p->findings, err))
+        return false;
+    if (gw_lens_needed(blue, green, p->options->rules) && !look_through_map(p, err))
         return false;
     if (blue->type == green->type && !blue->identity.in_recovery && !green->identity.in_recovery &&
         !blue->type->inspect->check_pair(blue, green, filter, &p->findings, err))
@@ -190,7 +205,8 @@ static bool add_footprints(struct planner *p, struct gw_error *err)
     for (int side = 0; side < 2; side++) {
         struct gw_store *store = p->options->sides[side];
         gw_autojson json_t *footprint = NULL;
-        if (!store->type->inspect->footprint(store, &p->schema, &footprint, err))
+        const struct gw_schema *schema = side == GW_GREEN && p->green_schema.count ? &p->green_schema : &p->schema;
+        if (!store->type->inspect->footprint(store, schema, &footprint, err))
             return false;
         take_objects(footprint, makes, elsewhere, gw_side_name(gw_side_other((enum gw_side)side)));
         json_object_set(json_object_get(p->plan, "break_glass"), gw_side_name((enum gw_side)side),
@@ -320,6 +336,7 @@ bool gw_plan_make(const struct gw_plan_options *options, json_t **out, struct gw
                   gw_json_text(green->address), "tables", "stays_behind", "makes", "way_back", "break_glass");
     bool fine = fill(&p, err);
     gw_schema_release(&p.schema);
+    gw_schema_release(&p.green_schema);
     gw_findings_release(&p.findings);
     if (!fine) {
         json_decref(p.plan);

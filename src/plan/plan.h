@@ -7,6 +7,7 @@
  *   sides.{blue,green}.{product,address}
  *   tables[]       schema, name, rows, bytes, index_bytes, chunks, key, path (passthrough | decode(text)), why
  *   totals         tables, rows, bytes, index_bytes, chunks
+ *   map            what each column becomes, in words; only with another engine, or rules
  *   estimate       rates that were measured, copy_least_us, copy_most_us, index_us, verify_us, green_disk_bytes, ...
  *   stays_behind[] id, what, fix
  *   makes[]        side, what, sql, undo
@@ -19,6 +20,7 @@
 #define GW_PLAN_PLAN_H
 
 #include "gate/gate.h"
+#include "map/rules.h"
 #include "model/migration.h"
 #include "store/store.h"
 
@@ -32,6 +34,7 @@ struct gw_plan_stage {
 struct gw_plan_options {
     struct gw_store *sides[2];
     const struct gw_migration_store *settings;
+    struct gw_rules *rules; /* by which rows change on their way; NULL: none */
     const char *migration;
     const char *state_folder;
     struct gw_gate *gate; /* may be NULL */

@@ -80,6 +80,13 @@ static void print_estimate(const json_t *plan, struct gw_buf *out)
         text_of(estimate, "basis"), green, log, local);
 }
 
+static void print_map(const json_t *plan, struct gw_buf *out)
+{
+    const char *map = text_of(plan, "map");
+    if (*map)
+        gw_buf_addf(out, "\nWhat becomes of it:\n%s", map);
+}
+
 static void print_stays(const json_t *plan, struct gw_buf *out)
 {
     json_t *stays = json_object_get(plan, "stays_behind"), *row;
@@ -177,6 +184,7 @@ void gw_plan_print(const json_t *plan, struct gw_buf *out)
     gw_buf_addf(out, "%s   from %s at %s to %s at %s\n", text_of(plan, "migration"), text_of(blue, "product"),
                 text_of(blue, "address"), text_of(green, "product"), text_of(green, "address"));
     print_tables(plan, out);
+    print_map(plan, out);
     print_estimate(plan, out);
     print_stays(plan, out);
     print_makes(plan, out);
