@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "demo/kind.h"
 
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct client {
 };
 
 struct gw_demo_clients {
-    char *conninfo;
+    const struct gw_demo_servers *servers;
     int count;
     int64_t began_us, pause_us;
     atomic_bool stop;
@@ -78,6 +78,21 @@ static void acknowledge(struct client *client, uint64_t id)
     client->acknowledged[client->count++] = id;
 }
 
+static void add_money(const struct client *client, struct gw_buf *sql, unsigned cents)
+{
+    if (client->all->servers->kind->in_cents)
+        gw_buf_addf(sql, "%u", cents);
+    else
+        gw_buf_addf(sql, "%u.%02u", cents / 100, cents % 100);
+}
+
+static void add_share(const struct client *client, struct gw_buf *sql, char sign, unsigned cents, uint64_t account)
+{
+    gw_buf_addf(sql, "UPDATE accounts SET balance = balance %c ", sign);
+    add_money(client, sql, cents);
+    gw_buf_addf(sql, ", changed = %s WHERE id = %llu;", client->all->servers->kind->now, (unsigned long long)account);
+}
+
 /* Money moves, and the ledger says so: all or nothing. The lower account first, so that no two clients deadlock. */
 static uint64_t transfer(struct client *client, struct gw_buf *sql)
 {
@@ -86,12 +101,13 @@ static uint64_t transfer(struct client *client, struct gw_buf *sql)
         b = a % ACCOUNTS + 1;
     uint64_t low = a < b ? a : b, high = a < b ? b : a, id = client->next_id++;
     unsigned cents = 1 + (unsigned)draw(client, 999);
-    gw_buf_addf(sql,
-                "BEGIN; UPDATE accounts SET balance = balance - %u.%02u, changed = now() WHERE id = %llu;"
-                "UPDATE accounts SET balance = balance + %u.%02u, changed = now() WHERE id = %llu;"
-                "INSERT INTO ledger (id, source, target, amount) VALUES (%llu, %llu, %llu, %u.%02u); COMMIT",
-                cents / 100, cents % 100, (unsigned long long)low, cents / 100, cents % 100, (unsigned long long)high,
-                (unsigned long long)id, (unsigned long long)low, (unsigned long long)high, cents / 100, cents % 100);
+    gw_buf_addf(sql, "%s; ", client->all->servers->kind->begin);
+    add_share(client, sql, '-', cents, low);
+    add_share(client, sql, '+', cents, high);
+    gw_buf_addf(sql, "INSERT INTO ledger (id, source, target, amount) VALUES (%llu, %llu, %llu, ",
+                (unsigned long long)id, (unsigned long long)low, (unsigned long long)high);
+    add_money(client, sql, cents);
+    gw_buf_adds(sql, "); COMMIT");
     return id;
 }
 
@@ -102,9 +118,9 @@ static void order(struct client *client, struct gw_buf *sql)
     case 0:
         gw_buf_addf(
             sql,
-            "UPDATE orders SET state = 'shipped', doc = doc || '{\"shipped\": true}' WHERE id = (SELECT id FROM "
-            "orders WHERE account = %llu AND state <> 'shipped' LIMIT 1)",
-            (unsigned long long)account);
+            "UPDATE orders SET state = 'shipped', doc = %s WHERE id = (SELECT id FROM orders WHERE account = %llu AND"
+            " state <> 'shipped' LIMIT 1)",
+            client->all->servers->kind->shipped, (unsigned long long)account);
         break;
     case 1:
         gw_buf_addf(sql,
@@ -121,21 +137,20 @@ static void order(struct client *client, struct gw_buf *sql)
     }
 }
 
-static void one_transaction(struct client *client, PGconn *conn, struct gw_buf *sql)
+static void one_transaction(struct client *client, void *session, struct gw_buf *sql)
 {
+    char why[GW_DEMO_WHY_MAX] = "";
     gw_buf_clear(sql);
-    bool money = draw(client, 2) == 0;
+    bool is_money = draw(client, 2) == 0;
     uint64_t id = 0;
-    if (money)
+    if (is_money)
         id = transfer(client, sql);
     else
         order(client, sql);
     int64_t began_us = gw_mono_us();
-    PGresult *result = PQexec(conn, gw_buf_text(sql));
-    bool ok = PQresultStatus(result) == PGRES_COMMAND_OK;
-    record(client->all, gw_mono_us() - began_us, ok ? NULL : PQerrorMessage(conn));
-    PQclear(result);
-    if (ok && money)
+    bool ok = client->all->servers->kind->run(session, gw_buf_text(sql), why);
+    record(client->all, gw_mono_us() - began_us, ok ? NULL : why);
+    if (ok && is_money)
         acknowledge(client, id);
 }
 
@@ -143,27 +158,29 @@ static void *client_main(void *arg)
 {
     struct client *client = arg;
     struct gw_demo_clients *all = client->all;
+    const struct gw_demo_kind *kind = all->servers->kind;
     gw_autobuf struct gw_buf sql = {0};
-    PGconn *conn = PQconnectdb(all->conninfo);
-    if (PQstatus(conn) != CONNECTION_OK)
-        record(all, 0, PQerrorMessage(conn));
+    char why[GW_DEMO_WHY_MAX] = "";
+    void *session = kind->connect(all->servers, why);
+    if (!session)
+        record(all, 0, why);
     int64_t next_us = gw_mono_us() + all->pause_us * client->number / all->count;
-    while (!atomic_load(&all->stop) && PQstatus(conn) == CONNECTION_OK) {
+    while (!atomic_load(&all->stop) && kind->alive(session)) {
         int64_t wait_us = next_us - gw_mono_us();
         if (wait_us > 0)
             gw_sleep_us(wait_us);
         next_us += all->pause_us;
-        one_transaction(client, conn, &sql);
+        one_transaction(client, session, &sql);
     }
-    PQfinish(conn);
+    kind->disconnect(session);
     return NULL;
 }
 
-bool gw_demo_clients_start(const char *conninfo, int count, int per_second, struct gw_demo_clients **out,
-                           struct gw_error *err)
+bool gw_demo_clients_start(const struct gw_demo_servers *servers, int count, int per_second,
+                           struct gw_demo_clients **out, struct gw_error *err)
 {
     struct gw_demo_clients *all = gw_zalloc(sizeof *all + (size_t)count * sizeof all->clients[0]);
-    all->conninfo = gw_strdup(conninfo);
+    all->servers = servers;
     all->count = count;
     all->began_us = gw_mono_us();
     all->pause_us = (int64_t)count * 1000000 / per_second;
@@ -217,7 +234,6 @@ void gw_demo_clients_free(struct gw_demo_clients *all)
         free(all->clients[i].acknowledged);
     pthread_mutex_destroy(&all->lock);
     free(all->acknowledged);
-    free(all->conninfo);
     free(all);
 }
 

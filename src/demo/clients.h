@@ -1,5 +1,5 @@
 /*
- * The live workload: clients that go through PgBouncer, never stop, and write down every ledger row that the server
+ * The live workload: clients that go through the gate, never stop, and write down every ledger row that was
  * acknowledged. Each moves money between two accounts with its ledger row in one transaction, or places or changes an
  * order.
  */
@@ -19,8 +19,10 @@ struct gw_demo_bin { /* what ended in one tenth of a second */
     int64_t worst_us;
 };
 
-GW_MUST_CHECK bool gw_demo_clients_start(const char *conninfo, int count, int per_second, struct gw_demo_clients **out,
-                                         struct gw_error *err);
+/* The servers are borrowed for life. */
+struct gw_demo_servers;
+GW_MUST_CHECK bool gw_demo_clients_start(const struct gw_demo_servers *servers, int count, int per_second,
+                                         struct gw_demo_clients **out, struct gw_error *err);
 void gw_demo_clients_stop(struct gw_demo_clients *clients); /* joins; keeps what was measured */
 void gw_demo_clients_free(struct gw_demo_clients *clients); /* NULL is fine; stops */
 

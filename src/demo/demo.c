@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "demo/guard.h"
+#include "demo/kind.h"
 #include "demo/leftovers.h"
 #include "demo/score.h"
 #include "io/json.h"
@@ -49,15 +50,8 @@ static bool write_migration(struct demo *demo, struct gw_error *err)
 {
     const struct gw_demo_servers *servers = &demo->servers;
     gw_autobuf struct gw_buf text = {0};
-    gw_buf_addf(&text,
-                "migration: demo\nstate: %s/m/state\nstores:\n  main:\n"
-                "    blue:  postgresql://godwit:${GODWIT_DEMO_PASSWORD}@127.0.0.1:%d/app\n"
-                "    green: postgresql://godwit:${GODWIT_DEMO_PASSWORD}@127.0.0.1:%d/app\n"
-                "    gate:\n      type: pgbouncer\n"
-                "      admin: postgresql://gate:${GODWIT_DEMO_PASSWORD}@127.0.0.1:%d/pgbouncer\n"
-                "      ini: %s/gate/pgbouncer.ini\n      database: app\n    copy: { jobs: 2 }\n    pg_bindir: %s\n",
-                demo->place.folder, servers->ports[0], servers->ports[1], servers->gate_port, demo->place.folder,
-                servers->bindir);
+    gw_buf_addf(&text, "migration: demo\nstate: %s/m/state\nstores:\n  main:\n", demo->place.folder);
+    servers->kind->write_store(servers, &text);
     gw_autofree char *folder = gw_asprintf("%s/m", demo->place.folder);
     demo->file = gw_asprintf("%s/m/godwit.yaml", demo->place.folder);
     demo->secret = gw_asprintf("GODWIT_DEMO_PASSWORD=%s", servers->password);
@@ -210,7 +204,8 @@ static bool load_and_follow(struct demo *demo, struct gw_error *err)
 
 static bool journey(struct demo *demo, struct gw_error *err)
 {
-    tell("%d clients write through PgBouncer, %d transactions a second; they will not stop", CLIENTS, PER_SECOND);
+    tell("%d clients write through %s, %d transactions a second; they will not stop", CLIENTS,
+         demo->servers.kind->through, PER_SECOND);
     if (!calm(demo, "blue alone", err) || !load_and_follow(demo, err) || !calm(demo, "green follows", err))
         return false;
     tell("$ godwit switch       (green becomes the owner)");
@@ -243,12 +238,10 @@ static bool let_it_settle(struct demo *demo, struct gw_error *err)
 
 static bool run(struct demo *demo, struct gw_error *err)
 {
-    gw_autofree char *conninfo =
-        gw_asprintf("host=127.0.0.1 port=%d user=app password=%s dbname=app connect_timeout=10",
-                    demo->servers.gate_port, demo->servers.password);
-    return write_migration(demo, err) && gw_demo_clients_start(conninfo, CLIENTS, PER_SECOND, &demo->clients, err) &&
-           journey(demo, err) && let_it_settle(demo, err) &&
-           gw_demo_score_take(&demo->score, &demo->servers, demo->clients, err) && clean_up_sides(demo, err);
+    return write_migration(demo, err) &&
+           gw_demo_clients_start(&demo->servers, CLIENTS, PER_SECOND, &demo->clients, err) && journey(demo, err) &&
+           let_it_settle(demo, err) && gw_demo_score_take(&demo->score, &demo->servers, demo->clients, err) &&
+           clean_up_sides(demo, err);
 }
 
 static bool show(struct demo *demo, struct gw_error *err)
@@ -280,9 +273,9 @@ static void stop(struct demo *demo)
     if (demo->runner.pid)
         gw_process_stop(&demo->runner, 3000);
     gw_process_release(&demo->runner);
-    gw_demo_servers_stop(&demo->servers);
+    demo->servers.kind->stop(&demo->servers);
     if (gw_demo_leftovers_remove(demo->place.folder, &err))
-        tell("nothing is left behind: servers stopped, %s removed", demo->place.folder);
+        tell("nothing is left behind: all is stopped, %s removed", demo->place.folder);
     else
         gw_log_error(&err); /* the guard tries once more */
     free(demo->self);
@@ -300,12 +293,12 @@ static int begin(struct demo *demo, struct gw_error *err)
         return (int)gw_error_exit(err);
     }
     int64_t began_us = gw_mono_us();
-    tell("starting two throwaway PostgreSQL servers (blue, green) and a PgBouncer in %s", demo->place.folder);
-    if (!gw_demo_servers_start(&demo->servers, err))
+    tell("%s in %s", demo->servers.kind->beginning, demo->place.folder);
+    if (!demo->servers.kind->start(&demo->servers, err))
         return (int)gw_error_exit(err);
     char took[16];
     gw_format_duration(gw_mono_us() - began_us, took);
-    tell("they run (%s); blue holds the sample data, green is empty", took);
+    tell("they are there (%s); blue holds the sample data, green is empty", took);
     if (!run(demo, err) || !show(demo, err))
         return (int)gw_error_exit(err);
     return gw_demo_score_clean(&demo->score) ? GW_EXIT_YES : GW_EXIT_NO;
@@ -314,10 +307,11 @@ static int begin(struct demo *demo, struct gw_error *err)
 int gw_demo_main(const struct gw_demo_options *options)
 {
     struct demo demo = {.options = options};
+    demo.servers.kind = options->embedded ? &gw_demo_kind_files : &gw_demo_kind_servers;
     struct gw_error err;
     int code = 0;
     gw_error_clear(&err);
-    if (!gw_demo_find_programs(&demo.servers, options->pg_bindir, &err) || !gw_demo_place_choose(&demo.place, &err)) {
+    if (!demo.servers.kind->find(&demo.servers, options->pg_bindir, &err) || !gw_demo_place_choose(&demo.place, &err)) {
         gw_log_error(&err);
         return (int)gw_error_exit(&err);
     }

@@ -4,7 +4,7 @@
  * prints is what it measured, and it exits 0 only when no query failed and no acknowledged row was lost.
  *
  *   place.c    folder, unprivileged user       guard.c, leftovers.c  nothing stays behind, however the demo dies
- *   servers.c  PostgreSQL and PgBouncer       clients.c  the live workload
+ *   servers.c  PostgreSQL and PgBouncer       files.c  SQLite files, no server       clients.c  the live workload
  *   score.c    what was acknowledged against what is there       picture.c  the chart
  */
 #ifndef GW_DEMO_DEMO_H
@@ -16,6 +16,7 @@
 
 struct gw_demo_options {
     const char *pg_bindir; /* PostgreSQL's server programs; NULL: search */
+    bool embedded;         /* two SQLite files and no server at all */
     const char *picture;   /* where to write the chart (SVG); NULL: nowhere */
     bool json;             /* the table as one JSON object on stdout */
     struct gw_cancel *cancel;

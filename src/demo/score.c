@@ -1,6 +1,8 @@
 #include "demo/score.h"
 
 #include "base/file.h"
+#include "base/mem.h"
+#include "demo/kind.h"
 
 #include <stdlib.h>
 
@@ -8,43 +10,20 @@
 static bool count_lost(const struct gw_demo_servers *servers, int side, const uint64_t *wanted, size_t count,
                        uint64_t *lost, uint64_t *duplicated, struct gw_error *err)
 {
-    PGconn *conn = NULL;
-    if (!gw_demo_connect(servers, side, "app", &conn, err))
-        return false;
-    PGresult *rows = PQexec(conn, "SELECT id FROM ledger WHERE id > 0 ORDER BY id");
-    bool ok = PQresultStatus(rows) == PGRES_TUPLES_OK;
-    if (!ok) {
-        (void)!gw_fail(err, GW_ERR_CONFLICT, "the ledger could not be read");
-        (void)!gw_error_detail(err, "%s", PQerrorMessage(conn));
-    }
-    int at = 0, total = PQntuples(rows);
-    uint64_t previous = 0;
+    uint64_t *ids = NULL, previous = 0;
+    size_t at = 0, total = 0;
+    bool ok = servers->kind->ledger(servers, side, &ids, &total, err);
     for (size_t i = 0; ok && i < count; i++) {
-        uint64_t id = 0;
-        while (at < total && (id = strtoull(PQgetvalue(rows, at, 0), NULL, 10)) < wanted[i])
+        while (at < total && ids[at] < wanted[i])
             at++;
-        if (at == total || id != wanted[i])
+        if (at == total || ids[at] != wanted[i])
             ++*lost;
     }
-    for (int i = 0; ok && i < total; i++) {
-        uint64_t id = strtoull(PQgetvalue(rows, i, 0), NULL, 10);
-        *duplicated += id == previous;
-        previous = id;
+    for (size_t i = 0; ok && i < total; i++) {
+        *duplicated += ids[i] == previous;
+        previous = ids[i];
     }
-    PQclear(rows);
-    PQfinish(conn);
-    return ok;
-}
-
-static bool money_kept(const struct gw_demo_servers *servers, int side, bool *kept, struct gw_error *err)
-{
-    PGconn *conn = NULL;
-    long long wrong = 1;
-    if (!gw_demo_connect(servers, side, "app", &conn, err))
-        return false;
-    bool ok = gw_demo_number(conn, "SELECT (sum(balance) <> 1000 * count(*))::int FROM accounts", &wrong, err);
-    PQfinish(conn);
-    *kept = *kept && wrong == 0;
+    free(ids);
     return ok;
 }
 
@@ -58,9 +37,11 @@ bool gw_demo_score_take(struct gw_demo_score *score, const struct gw_demo_server
     score->acknowledged = count;
     score->money_kept = true;
     for (int side = 0; side < 2; side++) {
+        bool kept = false;
         if (!count_lost(servers, side, wanted, count, &score->lost, &score->duplicated, err) ||
-            !money_kept(servers, side, &score->money_kept, err))
+            !servers->kind->money(servers, side, &kept, err))
             return false;
+        score->money_kept = score->money_kept && kept;
     }
     for (size_t i = 0; i < score->stage_count; i++) {
         if (score->stages[i].worst_us > score->longest_us)
@@ -79,8 +60,9 @@ bool gw_demo_score_clean(const struct gw_demo_score *score)
 
 void gw_demo_score_print(const struct gw_demo_score *score, const struct gw_demo_servers *servers, struct gw_buf *out)
 {
-    gw_buf_addf(out, "\n  PostgreSQL %s to PostgreSQL %s through %s\n\n", servers->version, servers->version,
-                servers->pgbouncer_version);
+    gw_buf_adds(out, "\n  ");
+    servers->kind->title(servers, out);
+    gw_buf_adds(out, "\n\n");
     gw_buf_addf(out, "  transactions          %10llu\n", (unsigned long long)score->transactions);
     gw_buf_addf(out, "  failed                %10llu\n", (unsigned long long)score->failed);
     gw_buf_addf(out, "  acknowledged rows     %10llu   looked for on both sides at the end\n",
@@ -112,11 +94,14 @@ json_t *gw_demo_score_json(const struct gw_demo_score *score, const struct gw_de
                                                 (double)(stage->ended_us - stage->began_us) / 1e6, "slowest_ms",
                                                 (double)stage->worst_us / 1e3, "pause_ms", stage->pause_ms));
     }
-    return json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:s, s:b, s:o}", "postgresql", servers->version,
-        "pgbouncer", servers->pgbouncer_version, "transactions", (json_int_t)score->transactions, "failed",
-        (json_int_t)score->failed, "acknowledged", (json_int_t)score->acknowledged, "lost", (json_int_t)score->lost,
-        "duplicated", (json_int_t)score->duplicated, "longest_pause_ms", score->longest_pause_ms, "slowest_request_ms",
-        (double)score->longest_us / 1e3, "rows_compared", (json_int_t)score->rows_compared, "differences",
-        (json_int_t)score->differences, "verdict", score->verdict, "money_kept", score->money_kept, "stages", stages);
+    gw_autobuf struct gw_buf moved = {0};
+    servers->kind->title(servers, &moved);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:s, s:b, s:o}", "moved",
+                     gw_buf_text(&moved), "postgresql", servers->version, "pgbouncer", servers->pgbouncer_version,
+                     "transactions", (json_int_t)score->transactions, "failed", (json_int_t)score->failed,
+                     "acknowledged", (json_int_t)score->acknowledged, "lost", (json_int_t)score->lost, "duplicated",
+                     (json_int_t)score->duplicated, "longest_pause_ms", score->longest_pause_ms, "slowest_request_ms",
+                     (double)score->longest_us / 1e3, "rows_compared", (json_int_t)score->rows_compared, "differences",
+                     (json_int_t)score->differences, "verdict", score->verdict, "money_kept", score->money_kept,
+                     "stages", stages);
 }

@@ -1,4 +1,4 @@
-#include "demo/servers.h"
+#include "demo/kind.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -63,7 +63,7 @@ static bool find_bouncer(struct gw_demo_servers *servers)
     return true;
 }
 
-bool gw_demo_find_programs(struct gw_demo_servers *servers, const char *bindir, struct gw_error *err)
+static bool find_programs(struct gw_demo_servers *servers, const char *bindir, struct gw_error *err)
 {
     bool postgres = find_bindir(servers, bindir), bouncer = find_bouncer(servers);
     if (postgres && bouncer)
@@ -273,7 +273,7 @@ static bool start_bouncer(struct gw_demo_servers *servers, struct gw_error *err)
            gw_demo_spawn(servers->place, argv, "KILL", &servers->bouncer, err) && wait_bouncer(servers, err);
 }
 
-bool gw_demo_servers_start(struct gw_demo_servers *servers, struct gw_error *err)
+static bool servers_start(struct gw_demo_servers *servers, struct gw_error *err)
 {
     snprintf(servers->password, sizeof servers->password, "%016llx%016llx", (unsigned long long)gw_random64(),
              (unsigned long long)gw_random64());
@@ -282,7 +282,7 @@ bool gw_demo_servers_start(struct gw_demo_servers *servers, struct gw_error *err
            start_bouncer(servers, err);
 }
 
-void gw_demo_servers_stop(struct gw_demo_servers *servers)
+static void servers_stop(struct gw_demo_servers *servers)
 {
     struct gw_process *const all[] = {&servers->bouncer, &servers->postgres[0], &servers->postgres[1]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -298,3 +298,108 @@ void gw_demo_servers_stop(struct gw_demo_servers *servers)
         gw_process_release(all[i]);
     }
 }
+
+static void write_store(const struct gw_demo_servers *servers, struct gw_buf *yaml)
+{
+    gw_buf_addf(yaml,
+                "    blue:  postgresql://godwit:${GODWIT_DEMO_PASSWORD}@127.0.0.1:%d/app\n"
+                "    green: postgresql://godwit:${GODWIT_DEMO_PASSWORD}@127.0.0.1:%d/app\n"
+                "    gate:\n      type: pgbouncer\n"
+                "      admin: postgresql://gate:${GODWIT_DEMO_PASSWORD}@127.0.0.1:%d/pgbouncer\n"
+                "      ini: %s/gate/pgbouncer.ini\n      database: app\n    copy: { jobs: 2 }\n    pg_bindir: %s\n",
+                servers->ports[0], servers->ports[1], servers->gate_port, servers->place->folder, servers->bindir);
+}
+
+static void title(const struct gw_demo_servers *servers, struct gw_buf *out)
+{
+    gw_buf_addf(out, "PostgreSQL %s to PostgreSQL %s through %s", servers->version, servers->version,
+                servers->pgbouncer_version);
+}
+
+/* ---- clients ---- */
+
+static void *connect_client(const struct gw_demo_servers *servers, char why[GW_DEMO_WHY_MAX])
+{
+    gw_autofree char *conninfo =
+        gw_asprintf("host=127.0.0.1 port=%d user=app password=%s dbname=app connect_timeout=10", servers->gate_port,
+                    servers->password);
+    PGconn *conn = PQconnectdb(conninfo);
+    if (PQstatus(conn) == CONNECTION_OK)
+        return conn;
+    snprintf(why, GW_DEMO_WHY_MAX, "%s", PQerrorMessage(conn));
+    PQfinish(conn);
+    return NULL;
+}
+
+static bool run_client(void *session, const char *sql, char why[GW_DEMO_WHY_MAX])
+{
+    PGresult *result = PQexec(session, sql);
+    bool ok = PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!ok)
+        snprintf(why, GW_DEMO_WHY_MAX, "%s", PQerrorMessage(session));
+    PQclear(result);
+    return ok;
+}
+
+static bool client_alive(void *session)
+{
+    return session && PQstatus(session) == CONNECTION_OK;
+}
+
+static void disconnect_client(void *session)
+{
+    PQfinish(session);
+}
+
+/* ---- what is there at the end ---- */
+
+static bool ledger(const struct gw_demo_servers *servers, int side, uint64_t **ids, size_t *count, struct gw_error *err)
+{
+    PGconn *conn = NULL;
+    if (!gw_demo_connect(servers, side, "app", &conn, err))
+        return false;
+    PGresult *rows = PQexec(conn, "SELECT id FROM ledger WHERE id > 0 ORDER BY id");
+    bool ok = PQresultStatus(rows) == PGRES_TUPLES_OK;
+    if (!ok) {
+        (void)!gw_fail(err, GW_ERR_CONFLICT, "the ledger could not be read");
+        (void)!gw_error_detail(err, "%s", PQerrorMessage(conn));
+    }
+    *count = (size_t)PQntuples(rows);
+    *ids = gw_calloc(*count + 1, sizeof **ids);
+    for (size_t i = 0; i < *count; i++)
+        (*ids)[i] = strtoull(PQgetvalue(rows, (int)i, 0), NULL, 10);
+    PQclear(rows);
+    PQfinish(conn);
+    return ok;
+}
+
+static bool money(const struct gw_demo_servers *servers, int side, bool *kept, struct gw_error *err)
+{
+    PGconn *conn = NULL;
+    long long wrong = 1;
+    if (!gw_demo_connect(servers, side, "app", &conn, err))
+        return false;
+    bool ok = gw_demo_number(conn, "SELECT (sum(balance) <> 1000 * count(*))::int FROM accounts", &wrong, err);
+    PQfinish(conn);
+    *kept = wrong == 0;
+    return ok;
+}
+
+const struct gw_demo_kind gw_demo_kind_servers = {
+    .beginning = "starting two throwaway PostgreSQL servers (blue, green) and a PgBouncer",
+    .through = "PgBouncer",
+    .find = find_programs,
+    .start = servers_start,
+    .stop = servers_stop,
+    .write_store = write_store,
+    .title = title,
+    .connect = connect_client,
+    .run = run_client,
+    .alive = client_alive,
+    .disconnect = disconnect_client,
+    .begin = "BEGIN",
+    .now = "now()",
+    .shipped = "doc || '{\"shipped\": true}'",
+    .ledger = ledger,
+    .money = money,
+};

@@ -8,7 +8,10 @@
 
 #include <libpq-fe.h>
 
+struct gw_demo_kind;
+
 struct gw_demo_servers {
+    const struct gw_demo_kind *kind;
     const struct gw_demo_place *place;
     char bindir[256];
     char version[64];    /* "15.18", of the servers */
@@ -20,11 +23,6 @@ struct gw_demo_servers {
     struct gw_cancel *cancel;
 };
 
-/* Finds the programs; GW_ERR_UNSUPPORTED names the packages that are missing. */
-GW_MUST_CHECK bool gw_demo_find_programs(struct gw_demo_servers *servers, const char *bindir, struct gw_error *err);
-/* Both servers up, roles made, the sample data on blue, green empty, PgBouncer pointing at blue. */
-GW_MUST_CHECK bool gw_demo_servers_start(struct gw_demo_servers *servers, struct gw_error *err);
-void gw_demo_servers_stop(struct gw_demo_servers *servers);
 /* A superuser's session on one side (0 blue, 1 green), by its Unix socket; PQfinish it. */
 GW_MUST_CHECK bool gw_demo_connect(const struct gw_demo_servers *servers, int side, const char *database, PGconn **out,
                                    struct gw_error *err);
