@@ -236,12 +236,13 @@ static enum gw_binlog_verb parse_create(struct scanner *s, struct gw_binlog_stat
     return replace && table ? GW_BINLOG_VERB_REPLACED : GW_BINLOG_VERB_DEFINE;
 }
 
-static enum gw_binlog_verb parse_drop(struct scanner *s)
+static enum gw_binlog_verb parse_drop(struct scanner *s, struct gw_binlog_statement *out)
 {
     static const char *const things[] = {"table", "tables", "database", "schema", NULL};
     next(s);
     if (is(s, "temporary"))
         return GW_BINLOG_VERB_OTHER;
+    out->whole_database = is(s, "database") || is(s, "schema");
     return is_one(s, things) ? GW_BINLOG_VERB_REPLACED : GW_BINLOG_VERB_DEFINE;
 }
 
@@ -317,7 +318,7 @@ void gw_binlog_statement_parse(const struct gw_binlog_query *q, struct gw_binlog
     else if (is(&s, "create"))
         out->verb = parse_create(&s, out);
     else if (is(&s, "drop"))
-        out->verb = parse_drop(&s);
+        out->verb = parse_drop(&s, out);
     else if (is(&s, "alter"))
         out->verb = parse_alter(&s);
     else if (is(&s, "rename"))

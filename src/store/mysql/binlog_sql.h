@@ -29,7 +29,8 @@ struct gw_binlog_statement {
     enum gw_binlog_verb verb;
     char database[256], table[256]; /* TRUNCATE, CLEAR: the table; database "" where it says none */
     char savepoint[256];
-    bool opens; /* CREATE TABLE ... START TRANSACTION: rows and a COMMIT follow */
+    bool whole_database; /* DROP DATABASE */
+    bool opens;          /* CREATE TABLE ... START TRANSACTION: rows and a COMMIT follow */
     struct gw_binlog_xid xid;
 };
 
