@@ -208,5 +208,6 @@ const struct gw_store_type gw_store_mysql = {
     .writer = &gw_mysql_writer_facet,
     .scan = &gw_mysql_scan,
     .codec = &gw_mysql_codec,
+    .changes = &gw_mysql_changes,
     .ownership = &gw_mysql_ownership,
 };
