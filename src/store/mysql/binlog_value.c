@@ -372,12 +372,10 @@ static void pad(const struct gw_binlog_column *c, const unsigned char *bytes, si
     bytes_to(out, padded, whole);
 }
 
-/* The server keeps a UUID with its last group first, so that those of one node stand together; an IP address as it is on
- * the network. */
+/* A UUID as it is written (its index has it otherwise), an IP address as it is on the network; without zeros at the end. */
 static void put_address(const struct gw_binlog_column *c, const unsigned char *bytes, size_t len, char *room,
                         struct gw_value *out)
 {
-    static const uint8_t places[16] = {12, 13, 14, 15, 10, 11, 8, 9, 6, 7, 0, 1, 2, 3, 4, 5};
     static const char hex[] = "0123456789abcdef";
     unsigned char whole[16] = {0};
     memcpy(whole, bytes, len < 16 ? len : 16);
@@ -391,8 +389,8 @@ static void put_address(const struct gw_binlog_column *c, const unsigned char *b
     for (unsigned i = 0; i < 16; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             *at++ = '-';
-        *at++ = hex[whole[places[i]] >> 4];
-        *at++ = hex[whole[places[i]] & 15];
+        *at++ = hex[whole[i] >> 4];
+        *at++ = hex[whole[i] & 15];
     }
     text_to(out, room, at);
 }
