@@ -78,9 +78,9 @@ bool gw_map_can_convert(enum gw_kind from, enum gw_kind to)
     case GW_KIND_ENUM:
         return from != GW_KIND_GEOMETRY && from != GW_KIND_ARRAY;
     case GW_KIND_BYTES:
-        return from != GW_KIND_ARRAY;
+        return from == GW_KIND_TEXT || from == GW_KIND_UUID || from == GW_KIND_JSON || from == GW_KIND_GEOMETRY;
     case GW_KIND_BOOL:
-        return number;
+        return number || from == GW_KIND_FLOAT32 || from == GW_KIND_FLOAT64;
     case GW_KIND_INT64:
     case GW_KIND_UINT64:
     case GW_KIND_DECIMAL:

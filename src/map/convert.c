@@ -146,30 +146,13 @@ static bool to_uuid(struct gw_convert *convert, const struct gw_datum *in, struc
     return gw_convert_lose(convert, in->kind == GW_KIND_BYTES ? GW_LOSS_UUID : GW_LOSS_KIND);
 }
 
-/* Bits as a number, and so as bytes, most significant first. */
-static bool bytes_of_bits(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
-{
-    size_t len = (in->len + 7) / 8;
-    unsigned char *bytes = gw_arena_zalloc(convert->arena, len + 1);
-    for (size_t i = 0; i < in->len; i++)
-        if (in->bytes[in->len - 1 - i] == '1')
-            bytes[len - 1 - i / 8] |= (unsigned char)(1u << (i % 8));
-    *out = gw_datum_of_bytes(GW_KIND_BYTES, bytes, len);
-    return true;
-}
-
 static bool to_bytes(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
 {
     const struct gw_type *to = convert->to;
-    if (in->kind == GW_KIND_BITS) {
-        if (!bytes_of_bits(convert, in, out))
-            return false;
-    } else if (gw_kind_has_bytes(in->kind) && in->kind != GW_KIND_ARRAY) {
-        *out = gw_datum_of_bytes(GW_KIND_BYTES, in->bytes, in->len);
-    } else if (!gw_map_text_of(in, convert->arena, out)) {
+    if (in->kind != GW_KIND_BYTES && in->kind != GW_KIND_TEXT && in->kind != GW_KIND_UUID && in->kind != GW_KIND_JSON &&
+        in->kind != GW_KIND_GEOMETRY)
         return gw_convert_lose(convert, GW_LOSS_KIND);
-    }
-    out->kind = GW_KIND_BYTES;
+    *out = gw_datum_of_bytes(GW_KIND_BYTES, in->bytes, in->len);
     if (to->length && out->len > to->length) {
         convert->loss = GW_LOSS_LENGTH;
         if (convert->policy != GW_MAP_TRUNCATE)
@@ -242,6 +225,16 @@ static bool bool_of_text(const struct gw_datum *in, bool *value)
     return false;
 }
 
+static bool bool_of_decimal(const struct gw_datum *in, bool *value)
+{
+    struct gw_decimal decimal;
+    struct gw_decimal one;
+    if (!gw_decimal_parse((const char *)in->bytes, in->len, &decimal) || !gw_decimal_parse("1", 1, &one))
+        return false;
+    *value = gw_decimal_compare(&decimal, &one) == 0;
+    return *value || gw_decimal_is_zero(&decimal);
+}
+
 static bool to_bool(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
 {
     bool value = false;
@@ -255,11 +248,20 @@ static bool to_bool(struct gw_convert *convert, const struct gw_datum *in, struc
         fine = in->u64 <= 1;
         value = in->u64 == 1;
         break;
+    case GW_KIND_FLOAT32:
+    case GW_KIND_FLOAT64: {
+        double number = in->kind == GW_KIND_FLOAT32 ? (double)in->f32 : in->f64;
+        value = number == 1;
+        fine = value || (number == 0 && !signbit(number));
+        break;
+    }
     case GW_KIND_BITS:
         fine = in->len == 1;
         value = fine && in->bytes[0] == '1';
         break;
     case GW_KIND_DECIMAL:
+        fine = bool_of_decimal(in, &value);
+        break;
     case GW_KIND_TEXT:
     case GW_KIND_ENUM:
         fine = bool_of_text(in, &value);

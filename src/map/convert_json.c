@@ -94,7 +94,7 @@ static bool check_json(struct gw_convert *convert, const struct gw_datum *in)
 bool gw_convert_json(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
 {
     gw_autobuf struct gw_buf text = {0};
-    if (in->kind == GW_KIND_JSON || in->kind == GW_KIND_TEXT) {
+    if (in->kind == GW_KIND_JSON || in->kind == GW_KIND_TEXT || in->kind == GW_KIND_BYTES) {
         *out = gw_datum_of_bytes(GW_KIND_JSON, in->bytes, in->len);
         return (in->kind == GW_KIND_JSON && !convert->to->no_nul) || check_json(convert, in);
     }
@@ -147,9 +147,9 @@ static bool add_list(struct array_builder *b, const json_t *list, uint32_t depth
         b->shape.dimensions++;
         b->shape.lengths[depth] = count;
         b->shape.lowers[depth] = 1;
-    }
-    if (deepest != (b->shape.dimensions == depth + 1))
+    } else if (deepest != (b->shape.dimensions == depth + 1)) {
         return gw_convert_lose(b->convert, GW_LOSS_ARRAY);
+    }
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_array_get(list, i);
         if (deepest ? !add_element(b, item) : !json_is_array(item) || !add_list(b, item, depth + 1))

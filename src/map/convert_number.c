@@ -207,6 +207,29 @@ static bool to_float(struct gw_convert *convert, const struct gw_datum *in, cons
     return isfinite(value) || gw_convert_lose(convert, GW_LOSS_RANGE);
 }
 
+/* "1e+300", as a float of that size is written; other exponents are another form of it. */
+static bool exponent_to_float(struct gw_convert *convert, const char *text, struct gw_datum *out)
+{
+    struct gw_datum again;
+    size_t len = strlen(text);
+    if (len == 0 || strspn(text, "0123456789+-.e") != len)
+        return gw_convert_lose(convert, GW_LOSS_FORM);
+    char *end;
+    double value = strtod(text, &end);
+    if (*end)
+        return gw_convert_lose(convert, GW_LOSS_FORM);
+    *out = (struct gw_datum){.kind = convert->to->kind};
+    if (convert->to->kind == GW_KIND_FLOAT32)
+        out->f32 = strtof(text, NULL);
+    else
+        out->f64 = value;
+    if (convert->to->kind == GW_KIND_FLOAT32 ? !isfinite(out->f32) : !isfinite(value))
+        return gw_convert_lose(convert, GW_LOSS_RANGE);
+    if (gw_map_text_of(out, convert->arena, &again) && again.len == len && memcmp(again.bytes, text, len) == 0)
+        return true;
+    return gw_convert_bend(convert, GW_LOSS_FORM);
+}
+
 static bool special(struct gw_convert *convert, double value, const struct gw_datum *in, struct gw_datum *out)
 {
     enum gw_kind kind = convert->to->kind;
@@ -249,6 +272,8 @@ bool gw_convert_number(struct gw_convert *convert, const struct gw_datum *in, st
         return false;
     if (memchr(gw_buf_text(&text), 0, text.len))
         return gw_convert_lose(convert, GW_LOSS_FORM);
+    if (!integer && kind != GW_KIND_DECIMAL && strchr(gw_buf_text(&text), 'e'))
+        return exponent_to_float(convert, gw_buf_text(&text), out);
     if (integer)
         return to_integer(convert, in, gw_buf_text(&text), out);
     return kind == GW_KIND_DECIMAL ? to_decimal(convert, in, gw_buf_text(&text), out)

@@ -547,10 +547,36 @@ static int set_up(lua_State *L)
     return 0;
 }
 
-static bool fail_lua(struct gw_lua *lua, struct gw_error *err)
+/* Message handler: a message without a place gets that of the innermost line of Lua. */
+static int add_place(lua_State *L)
+{
+    lua_Debug where;
+    const char *message = lua_tostring(L, 1);
+    for (int level = 0; message && lua_getstack(L, level, &where); level++) {
+        lua_getinfo(L, "Sl", &where);
+        if (where.currentline <= 0)
+            continue;
+        lua_pushfstring(L, "%s:%d: ", where.short_src, where.currentline);
+        size_t len;
+        const char *place = lua_tolstring(L, -1, &len);
+        if (strncmp(message, place, len) != 0) {
+            lua_pushvalue(L, 1);
+            lua_concat(L, 2);
+        } else {
+            lua_pushvalue(L, 1);
+        }
+        return 1;
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
+static bool fail_lua(struct gw_lua *lua, const char *name, struct gw_error *err)
 {
     const char *message = lua_tostring(lua->state, -1);
-    gw_fail(err, GW_ERR_CONFLICT, "Lua: %s", message ? message : "an error that is no text");
+    bool placed = message && name && strncmp(message, name, strlen(name)) == 0;
+    gw_fail(err, GW_ERR_CONFLICT, "Lua: %s%s%s", placed || !name ? "" : name, placed || !name ? "" : ": ",
+            message ? message : "an error that is no text");
     return gw_error_hint(err, "the function is in the rules of the collection (collections:)");
 }
 
@@ -567,7 +593,7 @@ bool gw_lua_open(const struct gw_map *map, struct gw_lua **out, struct gw_error 
     *(struct gw_lua **)lua_getextraspace(lua->state) = lua;
     lua_pushcfunction(lua->state, set_up);
     if (lua_pcall(lua->state, 0, 0, 0) != LUA_OK) {
-        fail_lua(lua, err);
+        fail_lua(lua, NULL, err);
         gw_lua_close(lua);
         return false;
     }
@@ -614,13 +640,14 @@ bool gw_lua_call(struct gw_lua *lua, int function, const struct gw_datum *row, c
     lua->steps = 0;
     lua->row = row;
     lua->table = called->back ? &lua->map->green.tables[called->table] : &lua->map->blue.tables[called->table];
+    lua_pushcfunction(L, add_place);
     lua_pushcfunction(L, call_inside);
     lua_pushlightuserdata(L, &call);
-    bool fine = lua_pcall(L, 1, 1, 0) == LUA_OK;
+    bool fine = lua_pcall(L, 1, 1, 1) == LUA_OK;
     if (!fine)
-        fail_lua(lua, err);
+        fail_lua(lua, called->name, err);
     else if (!pull_value(L, arena, out)) {
-        gw_fail(err, GW_ERR_CONFLICT, "Lua: %s returns a %s", called->name, luaL_typename(L, -1));
+        gw_fail(err, GW_ERR_CONFLICT, "Lua: %s: it returns a %s", called->name, luaL_typename(L, -1));
         gw_error_hint(err, "return a text, a number, true, false or nil");
         fine = false;
     }

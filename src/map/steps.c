@@ -285,7 +285,11 @@ static bool back_column(struct planner *p, int column, struct gw_error *err)
         return true;
     }
     if (!there || rule == NULL || (!transforms(rule) && !rule->constant)) {
-        if (there) {
+        const struct gw_type *from = there ? &p->green->columns[step->source].type : NULL;
+        if (there && !gw_map_can_convert(from->kind, blue->type.kind) && !blue->type.loose) {
+            nothing_step(p, step, column);
+            name_nothing(p, step, column, "cannot be made from its type on green; say with back: how it is filled");
+        } else if (there) {
             fit_step(p, step);
             step->exact = !rule || rule->policy == GW_MAP_FAIL || rule->policy == GW_MAP_QUARANTINE;
         } else {

@@ -66,8 +66,11 @@ static json_t *value_schema(const struct gw_rule_key *key)
         return json_pack("{s:s}", "type", "boolean");
     case GW_RULE_CHOICE:
         choices = json_array();
-        for (size_t i = 0; key->choices[i]; i++)
+        for (size_t i = 0; key->choices[i]; i++) {
             json_array_append_new(choices, json_string(key->choices[i]));
+            if (strcmp(key->choices[i], "null") == 0)
+                json_array_append_new(choices, json_null());
+        }
         return json_pack("{s:o}", "enum", choices);
     case GW_RULE_CONSTANT:
         return scalar_schema();

@@ -85,7 +85,10 @@ static bool read_scalar(struct reader *reader, const struct gw_rule_key *key, co
                         struct gw_yaml_node **out, struct gw_error *err)
 {
     gw_autobuf struct gw_buf text = {0};
-    bool constant = key->type == GW_RULE_CONSTANT || key->type == GW_RULE_CONSTANTS || key->type == GW_RULE_LOOKUP;
+    /* "on_loss: null" is the word. */
+    bool word = key->type == GW_RULE_CHOICE && node->kind == GW_YAML_SCALAR && node->text[0];
+    bool constant =
+        word || key->type == GW_RULE_CONSTANT || key->type == GW_RULE_CONSTANTS || key->type == GW_RULE_LOOKUP;
     if (node->kind != GW_YAML_SCALAR)
         return fail_shape(reader, key, node, "a single value", err);
     if (!constant && gw_yaml_is_null(node))
