@@ -77,7 +77,8 @@ static bool check_tables(struct definer *d, struct gw_error *err)
         gw_fail(err, GW_ERR_USER, "%s and %s would both be %s on green", gw_buf_text(&a), gw_buf_text(&b),
                 d->green->name);
         gw_error_hint(err, "give one of them another name with a rule: rename");
-        return fail_placed(d, d->rule ? d->rule->place : NULL, err);
+        const struct gw_collection_rule *rule = d->rule ? d->rule : d->c->rule_of[i];
+        return fail_placed(d, rule ? rule->place : NULL, err);
     }
     return check_name(d, "collection", d->green->name, d->rule ? d->rule->place : NULL, err);
 }
