@@ -63,13 +63,6 @@ static bool check_name(const char *what, const char *text, struct gw_error *err)
                          GW_MIGRATION_NAME_MAX);
 }
 
-/* "app.db": a file beside us. */
-static bool is_file_name(const char *text)
-{
-    const char *dot = strrchr(text, '.');
-    return dot && dot > text && dot[1] && !strpbrk(text, "/: @=?");
-}
-
 /* "postgresql" of "postgresql://...", "sqlite" of "sqlite:app.db", "conninfo" of "host=...", "path" of what looks like the
  * name of a file, NULL when it is none of these. Owned. */
 static char *scheme_of(const char *url)
@@ -89,7 +82,7 @@ static char *scheme_of(const char *url)
     const char *equals = key + key_len + strspn(key + key_len, " ");
     if (key_len > 0 && *equals == '=')
         return gw_strdup("conninfo");
-    return (strchr(url, '/') && !login) || is_file_name(url) ? gw_strdup("path") : NULL;
+    return strchr(url, '/') && !login ? gw_strdup("path") : NULL;
 }
 
 static bool check_url(const struct gw_setting *setting, const char *text, struct gw_error *err)
