@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -166,6 +167,13 @@ static bool add_map(struct gw_cli *cli, const struct probed sides[2], struct gw_
     return true;
 }
 
+/* A file is written with its whole path: the runner may be started elsewhere. Owned. */
+static char *lasting_address(const char *address)
+{
+    char *path = realpath(address, NULL);
+    return path ? path : gw_strdup(address);
+}
+
 static int init(struct gw_cli *cli, const char *given_name, bool force)
 {
     struct gw_error err;
@@ -197,7 +205,8 @@ static int init(struct gw_cli *cli, const char *given_name, bool force)
         name_after(&sides[GW_BLUE], name);
     add_probed(&text, "blue", &sides[GW_BLUE]);
     add_probed(&text, "green", &sides[GW_GREEN]);
-    gw_migration_write_commented(name, cli->argv[GW_BLUE], cli->argv[GW_GREEN], &text);
+    gw_autofree char *blue = lasting_address(cli->argv[GW_BLUE]), *green = lasting_address(cli->argv[GW_GREEN]);
+    gw_migration_write_commented(name, blue, green, &text);
     if (!add_map(cli, sides, &text, &err))
         return gw_cli_fail(cli, &err);
     if (!write_file(cli->file, &text, force, &err))
