@@ -101,7 +101,7 @@ bool gw_convert_json(struct gw_convert *convert, const struct gw_datum *in, stru
     if (in->kind == GW_KIND_ARRAY ? !json_of_array(convert, in, &text) : !add_scalar(convert, in, &text))
         return false;
     *out = gw_datum_of_bytes(GW_KIND_JSON, gw_arena_dup(convert->arena, gw_buf_text(&text), text.len), text.len);
-    return true;
+    return check_json(convert, out);
 }
 
 /* ---- arrays ---- */
