@@ -74,6 +74,9 @@ static void a_dropped_column_is_kept_by_updates_and_filled_by_inserts(void **sta
     table->columns[1].default_value.bytes = (unsigned char *)table->columns[1].default_bytes;
     world_compile(&w, "      people: { columns: { name: { drop: true } } }\n");
     assert_false(world_loss(&w, "drop", 1)->breaks_way_back);
+    assert_int_equal(gw_map_column(w.map, 0, 1, false), -1);
+    assert_int_equal(gw_map_column(w.map, 0, 2, false), 1);
+    assert_int_equal(gw_map_column(w.map, 0, 1, true), 2);
     world_row(&w, false, in, there);
     is_same(&there[1], words("a@b"));
     world_row(&w, true, there, back);
@@ -293,6 +296,12 @@ static void split_and_joined_again_is_the_same(void **state)
     world_table(&w, "people", PEOPLE);
     world_compile(&w, "      people: { columns: { email: { split: { separator: \" \", into: [a, b, c] } } } }\n");
     assert_int_equal(gw_map_definition(w.map)->tables[0].column_count, 7);
+    assert_int_equal(gw_map_column(w.map, 0, 1, false), 1);
+    assert_int_equal(gw_map_column(w.map, 0, 2, false), -1);
+    assert_int_equal(gw_map_column(w.map, 0, 3, false), 5);
+    assert_int_equal(gw_map_column(w.map, 0, 5, true), 3);
+    assert_int_equal(gw_map_column(w.map, 0, 2, true), -1);
+    assert_int_equal(gw_map_column(w.map, 0, 4, true), -1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct gw_datum in[5] = {integer(1), words("x"), words(cases[i][0]), words("DE"), words("y")};
         world_row(&w, false, in, there);
