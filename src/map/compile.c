@@ -499,21 +499,3 @@ bool gw_map_compares(const struct gw_map *map, uint32_t collection, int column, 
     const struct gw_map_table *table = &map->tables[back][collection];
     return column >= 0 && (size_t)column < table->count && table->steps[column].exact;
 }
-
-int gw_map_column(const struct gw_map *map, uint32_t collection, int column, bool back)
-{
-    const struct gw_table_definition *blue = &map->blue.tables[collection];
-    if (column < 0)
-        return -1;
-    for (size_t i = 0; i < blue->column_count; i++) {
-        if (back ? map->green_of[collection][i] != column : (int)i != column)
-            continue;
-        if (map->tables[1][collection].steps[i].kind == STEP_JOIN)
-            return -1;
-        int green = map->green_of[collection][i];
-        if (green >= 0 && map->tables[0][collection].steps[green].kind == STEP_SPLIT)
-            return -1;
-        return back ? (int)i : green;
-    }
-    return -1;
-}
