@@ -1,5 +1,5 @@
 /* The collections of a file, and a text that changes with any definition. */
-#include "store/sqlite/catalog.h"
+#include "store/sqlite/schema.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -240,4 +240,5 @@ const struct gw_catalog_facet gw_lite_catalog = {
     .list = catalog_list,
     .fingerprint = catalog_fingerprint,
     .glance = catalog_glance,
+    .describe = gw_lite_describe,
 };

@@ -185,6 +185,7 @@ const struct gw_schema_facet gw_lite_schema = {
     .finish = schema_finish,
     .analyze = schema_analyze,
     .sync_sequences = gw_lite_sync_sequences,
+    .build = gw_lite_build,
     .counters = gw_lite_counters,
     .set_counters = gw_lite_set_counters,
 };
