@@ -9,6 +9,7 @@ bool gw_gate_open(const struct gw_migration_gate *settings, const char *blue_url
         [GW_MIGRATION_GATE_NONE] = &gw_gate_none,
         [GW_MIGRATION_GATE_PGBOUNCER] = &gw_gate_pgbouncer,
         [GW_MIGRATION_GATE_HOOK] = &gw_gate_hook,
+        [GW_MIGRATION_GATE_HAPROXY] = &gw_gate_haproxy,
     };
     if ((size_t)settings->type >= sizeof types / sizeof types[0])
         return gw_fail(err, GW_ERR_BUG, "gate type %d is not known", (int)settings->type);

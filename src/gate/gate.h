@@ -40,6 +40,13 @@ struct gw_gate_type {
      * what the gate's clients are doing now. */
     GW_MUST_CHECK bool (*preflight)(struct gw_gate *, int budget_ms, struct gw_buf *findings, int *predicted_park_ms,
                                     struct gw_error *);
+    /* What a switch costs the application's clients, and what it leaves to the operator: one sentence a line, in
+     * figures of now where the gate can be asked. */
+    GW_MUST_CHECK bool (*costs)(struct gw_gate *, struct gw_buf *lines, struct gw_error *);
+    /* The side that traffic goes to now, for a gate that cannot see transactions itself: park asks it (its sessions
+     * facet) which connections are between two. Called before prepare and park by their thread; borrowed until it is
+     * called again with NULL. Optional. */
+    void (*watch)(struct gw_gate *, struct gw_store *owner);
     /* Everything slow that park, point and unpark need, done before the pause begins. Optional: NULL where there is
      * nothing; park does what was not prepared. */
     GW_MUST_CHECK bool (*prepare)(struct gw_gate *, struct gw_error *);
@@ -52,6 +59,9 @@ struct gw_gate_type {
     /* Backend process ids of the server sessions the gate itself holds, to tell them from sessions that bypass it.
      * NULL where the gate cannot know. Owned array. */
     GW_MUST_CHECK bool (*sessions)(struct gw_gate *, int64_t **ids, size_t *count, struct gw_error *);
+    /* Where it does not know process ids: from which addresses ("10.0.0.7:41234") its connections to a side come, as
+     * struct gw_session_info has them. Optional. Owned array. */
+    GW_MUST_CHECK bool (*addresses)(struct gw_gate *, char (**addresses)[64], size_t *count, struct gw_error *);
 };
 
 struct gw_gate {

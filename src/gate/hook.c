@@ -205,12 +205,26 @@ static bool hook_point(struct gw_gate *base, enum gw_gate_target target, struct 
     return gw_error_hint(err, "compare gate: point and gate: probe");
 }
 
+static bool hook_costs(struct gw_gate *gate, struct gw_buf *lines, struct gw_error *err)
+{
+    (void)gate;
+    (void)err;
+    gw_buf_adds(lines, "what the park command does to clients is what a switch costs them: where it lets them wait, a "
+                       "pause; where it ends or refuses connections, they have to connect again and to repeat what "
+                       "they had not committed\n");
+    gw_buf_adds(lines,
+                "a park command that comes back before the last transaction has ended leaves it to the fence: it "
+                "waits for transactions that write, and refuses what comes after\n");
+    return true;
+}
+
 const struct gw_gate_type gw_gate_hook = {
     .name = "hook",
     .parks = true,
     .open = hook_open,
     .close = hook_close,
     .preflight = hook_preflight,
+    .costs = hook_costs,
     .park = hook_park,
     .point = hook_point,
     .unpark = hook_unpark,

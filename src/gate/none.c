@@ -80,12 +80,22 @@ static bool none_state(struct gw_gate *gate, bool *parked, enum gw_gate_target *
     return true;
 }
 
+static bool none_costs(struct gw_gate *gate, struct gw_buf *lines, struct gw_error *err)
+{
+    (void)gate;
+    (void)err;
+    gw_buf_adds(lines, "an outage: from the fence on every write of the application fails, until it is led to the new "
+                       "owner by hand\n");
+    return true;
+}
+
 const struct gw_gate_type gw_gate_none = {
     .name = "none",
     .parks = false,
     .open = none_open,
     .close = none_close,
     .preflight = none_preflight,
+    .costs = none_costs,
     .park = none_park,
     .point = none_point,
     .unpark = none_unpark,

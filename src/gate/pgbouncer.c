@@ -475,12 +475,23 @@ static bool pgbouncer_point(struct gw_gate *base, enum gw_gate_target target, st
     return gw_pgb_point((struct gw_pgb_gate *)base, target, err);
 }
 
+static bool pgbouncer_costs(struct gw_gate *gate, struct gw_buf *lines, struct gw_error *err)
+{
+    (void)gate;
+    (void)err;
+    gw_buf_adds(lines,
+                "clients wait while traffic is parked; their connections stay, and no query fails as long as the "
+                "pause is shorter than their own timeouts\n");
+    return true;
+}
+
 const struct gw_gate_type gw_gate_pgbouncer = {
     .name = "pgbouncer",
     .parks = true,
     .open = pgbouncer_open,
     .close = pgbouncer_close,
     .preflight = gw_pgb_preflight,
+    .costs = pgbouncer_costs,
     .prepare = pgbouncer_prepare,
     .park = pgbouncer_park,
     .point = pgbouncer_point,

@@ -7,5 +7,6 @@
 extern const struct gw_gate_type gw_gate_none;
 extern const struct gw_gate_type gw_gate_pgbouncer;
 extern const struct gw_gate_type gw_gate_hook;
+extern const struct gw_gate_type gw_gate_haproxy;
 
 #endif

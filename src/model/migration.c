@@ -191,6 +191,7 @@ static bool set_scalar(struct loader *loader, const struct gw_setting *setting, 
         return set_number(setting, text, target, err);
     case GW_SETTING_URLS:
     case GW_SETTING_PATTERNS:
+    case GW_SETTING_TEXTS:
     case GW_SETTING_RULES:
         break;
     }
@@ -257,7 +258,8 @@ static bool set_value(struct loader *loader, const struct gw_setting *setting, c
 {
     gw_autobuf struct gw_buf text = {0};
     loader->given[setting - gw_settings] = node;
-    if (setting->type == GW_SETTING_URLS || setting->type == GW_SETTING_PATTERNS)
+    if (setting->type == GW_SETTING_URLS || setting->type == GW_SETTING_PATTERNS ||
+        setting->type == GW_SETTING_TEXTS)
         return set_list(loader, setting, node, err);
     if (setting->type == GW_SETTING_RULES)
         return gw_rule_read(loader->yaml, node, target_of(loader, setting, setting->offset), err);
@@ -378,13 +380,17 @@ static bool check_gate(const struct loader *loader, const struct gw_yaml_node *n
             continue;
         gw_fail(err, GW_ERR_USER, "\"%s\" means nothing for gate type %s", last_key(setting->path), type);
         gw_error_hint(err, "remove it, or set type to %s",
-                      setting->gates & GW_SETTING_FOR_PGBOUNCER ? "pgbouncer" : "hook");
+                      setting->gates & GW_SETTING_FOR_PGBOUNCER ? "pgbouncer"
+                      : setting->gates & GW_SETTING_FOR_HOOK    ? "hook"
+                                                                : "haproxy");
         return fail_here(loader, loader->given[i], err);
     }
     if (gate->type == GW_MIGRATION_GATE_PGBOUNCER && !gate->admin_count)
         return fail_gate(loader, place, type, "admin", err);
     if (gate->type == GW_MIGRATION_GATE_PGBOUNCER && !gate->ini && !gate->write_ini_command)
         return fail_gate(loader, place, type, "ini", err);
+    if (gate->type == GW_MIGRATION_GATE_HAPROXY && !gate->socket_count)
+        return fail_gate(loader, place, type, "socket", err);
     if (gate->type == GW_MIGRATION_GATE_HOOK && !gate->park)
         return fail_gate(loader, place, type, "park", err);
     if (gate->type == GW_MIGRATION_GATE_HOOK && !gate->point)
@@ -569,6 +575,14 @@ static void release_store(struct gw_migration_store *store)
     free(store->gate.ini);
     free(store->gate.write_ini_command);
     free(store->gate.database);
+    for (size_t i = 0; i < store->gate.socket_count; i++)
+        free(store->gate.socket[i]);
+    free(store->gate.socket);
+    free(store->gate.backend);
+    free(store->gate.server[0]);
+    free(store->gate.server[1]);
+    free(store->gate.state_file);
+    free(store->gate.write_state_command);
     free(store->gate.address[0]);
     free(store->gate.address[1]);
     free(store->gate.park);

@@ -33,7 +33,12 @@ struct gw_migration_side {
     char *pg_bindir;        /* the side's own, or the store's; NULL: search */
 };
 
-enum gw_migration_gate_type { GW_MIGRATION_GATE_NONE, GW_MIGRATION_GATE_PGBOUNCER, GW_MIGRATION_GATE_HOOK };
+enum gw_migration_gate_type {
+    GW_MIGRATION_GATE_NONE,
+    GW_MIGRATION_GATE_PGBOUNCER,
+    GW_MIGRATION_GATE_HOOK,
+    GW_MIGRATION_GATE_HAPROXY,
+};
 
 struct gw_migration_gate {
     enum gw_migration_gate_type type;
@@ -46,7 +51,15 @@ struct gw_migration_gate {
     char *database; /* name in [databases]; NULL: the database of blue's URL */
     /* hook: commands run by /bin/sh */
     char *park, *point, *unpark, *probe;
-    /* pgbouncer and hook */
+    /* haproxy */
+    char **socket; /* stats sockets, one for each process: a path or host:port */
+    size_t socket_count;
+    char *backend;             /* NULL: the one that has both servers */
+    char *server[2];           /* names in the backend; NULL: by the side's address */
+    char *state_file;          /* where HAProxy reads its servers' state from at a reload; NULL */
+    char *write_state_command; /* run by /bin/sh, gets that state on stdin; NULL */
+    int64_t drain_ms;          /* what transactions get to end before their connections are closed */
+    /* pgbouncer, hook and haproxy */
     char *address[2]; /* host:port/database by which the gate reaches blue, green; NULL: as in the side's URL */
     int64_t lease_ms;
 };

@@ -23,6 +23,7 @@ enum gw_setting_type {
     GW_SETTING_URL,      /* char * */
     GW_SETTING_URLS,     /* struct gw_setting_list; a single one may stand without brackets */
     GW_SETTING_PATTERNS, /* struct gw_setting_list */
+    GW_SETTING_TEXTS,    /* struct gw_setting_list; a single one may stand without brackets */
     GW_SETTING_RULES,    /* struct gw_yaml: a tree with keys of its own, see rule_table.h */
     GW_SETTING_ENUM,     /* an enum (int) that counts the choices from 0 */
     GW_SETTING_INT,      /* int */
@@ -33,7 +34,12 @@ enum gw_setting_type {
 };
 
 /* For which gates a key of `gate` is. */
-enum gw_setting_gates { GW_SETTING_FOR_ANY = 0, GW_SETTING_FOR_PGBOUNCER = 1 << 1, GW_SETTING_FOR_HOOK = 1 << 2 };
+enum gw_setting_gates {
+    GW_SETTING_FOR_ANY = 0,
+    GW_SETTING_FOR_PGBOUNCER = 1 << 1,
+    GW_SETTING_FOR_HOOK = 1 << 2,
+    GW_SETTING_FOR_HAPROXY = 1 << 3,
+};
 
 struct gw_setting {
     const char *path;
@@ -44,7 +50,7 @@ struct gw_setting {
     bool shorthand; /* a plain value in the place of the mapping that holds this key means this key */
     unsigned gates;
     int64_t min, max;       /* of numbers, sizes, durations, in their own unit; max 0: no range */
-    const char *choices[4]; /* of an enum, NULL-terminated */
+    const char *choices[5]; /* of an enum, NULL-terminated */
     bool in_store;          /* offset counts in struct gw_migration_store, otherwise in struct gw_migration */
     size_t offset;          /* where the value goes; lists: the pointer */
     size_t count_offset;    /* lists: where the count goes */

@@ -46,6 +46,8 @@ static const char *type_words(enum gw_setting_type type)
         return "URL or list of URLs";
     case GW_SETTING_PATTERNS:
         return "list of patterns";
+    case GW_SETTING_TEXTS:
+        return "text or list of texts";
     case GW_SETTING_RULES:
         return "mapping from collection to its rules";
     case GW_SETTING_ENUM:
@@ -76,13 +78,25 @@ void gw_setting_describe_type(const struct gw_setting *setting, struct gw_buf *o
     }
 }
 
+/* "; for gate pgbouncer, hook and haproxy" */
+static void add_gates(unsigned gates, struct gw_buf *out)
+{
+    const char *const *names = gw_setting_find("stores.*.gate.type")->choices;
+    const char *before = "; for gate ";
+    for (unsigned i = 0; names[i]; i++) {
+        if (!(gates & (1u << i)))
+            continue;
+        gw_buf_addf(out, "%s%s", before, names[i]);
+        unsigned rest = gates >> (i + 1);
+        before = rest & (rest - 1) ? ", " : " and ";
+    }
+}
+
 void gw_setting_describe(const struct gw_setting *setting, struct gw_buf *out)
 {
     gw_setting_describe_type(setting, out);
     if (setting->gates)
-        gw_buf_addf(out, "; for gate%s%s%s", setting->gates & GW_SETTING_FOR_PGBOUNCER ? " pgbouncer" : "",
-                    setting->gates == (GW_SETTING_FOR_PGBOUNCER | GW_SETTING_FOR_HOOK) ? " and" : "",
-                    setting->gates & GW_SETTING_FOR_HOOK ? " hook" : "");
+        add_gates(setting->gates, out);
     if (setting->required)
         gw_buf_adds(out, "; required");
     else if (setting->fallback || setting->fallback_words)
@@ -145,6 +159,7 @@ static json_t *value_schema(const struct gw_setting *setting)
         return json_pack("{s:s,s:i}", "type", "string", "minLength", 1);
     case GW_SETTING_URLS:
     case GW_SETTING_PATTERNS:
+    case GW_SETTING_TEXTS:
         return list_schema();
     case GW_SETTING_RULES:
         return gw_rule_json_schema();

@@ -69,11 +69,17 @@ static bool release_lease(struct gw_switch_run *run, struct gw_error *err)
 static bool park(struct gw_switch_run *run, struct gw_error *err)
 {
     const struct gw_gate_type *gate = run->options->gate->type;
-    if (gate->prepare && !gate->prepare(run->options->gate, err))
-        return false;
-    run->parked_at_us = gw_mono_us();
-    run->deadline_us = run->parked_at_us + (int64_t)run->options->pause_budget_ms * 1000;
-    return run->options->gate->type->park(run->options->gate, left_ms(run), err);
+    if (gate->watch)
+        gate->watch(run->options->gate, run->from);
+    bool ok = !gate->prepare || gate->prepare(run->options->gate, err);
+    if (ok) {
+        run->parked_at_us = gw_mono_us();
+        run->deadline_us = run->parked_at_us + (int64_t)run->options->pause_budget_ms * 1000;
+        ok = gate->park(run->options->gate, left_ms(run), err);
+    }
+    if (gate->watch)
+        gate->watch(run->options->gate, NULL);
+    return ok;
 }
 
 static bool unpark_old(struct gw_switch_run *run, struct gw_error *err)
