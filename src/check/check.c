@@ -120,6 +120,22 @@ static void add_gate_lines(const struct gw_buf *lines, struct gw_findings *findi
     }
 }
 
+/* Nothing to repair: what a switch will cost the clients, before anybody counts on less. */
+static void add_gate_costs(struct gw_gate *gate, struct gw_findings *findings)
+{
+    gw_autobuf struct gw_buf lines = {0};
+    struct gw_error ignored; /* preflight has asked the same gate, and says what is wrong */
+    if (!gate->type->costs || !gate->type->costs(gate, &lines, &ignored))
+        return;
+    for (const char *at = gw_buf_text(&lines); *at; at += *at == '\n') {
+        size_t len = strcspn(at, "\n");
+        if (len)
+            gw_findings_add(findings, GW_FINDING_INFO, GW_BLUE, "gate-cost", "nothing to do, if the application can",
+                            "the gate %s: %.*s", gate->type->name, (int)len, at);
+        at += len;
+    }
+}
+
 /* Who does not come through the gate meets the fence with an error. Now it is a warning; at the switch it blocks. */
 static bool check_bypass(const struct gw_check_options *options, struct gw_findings *findings, struct gw_error *err)
 {
@@ -176,6 +192,7 @@ static bool check_gate(const struct gw_check_options *options, struct gw_check_r
         return true;
     }
     add_gate_lines(&lines, &report->findings);
+    add_gate_costs(options->gate, &report->findings);
     return check_bypass(options, &report->findings, err);
 }
 

@@ -38,10 +38,13 @@ static bool is_side(const struct gw_hap_gate *gate, const struct gw_hap_server *
 {
     if (gate->settings->server[side])
         return strcmp(server->name, gate->settings->server[side]) == 0;
-    struct gw_gate_address at = gate->sides[side]; /* for its database, which HAProxy does not know */
+    struct gw_gate_address wanted = gate->sides[side];
+    struct gw_gate_address at = wanted; /* for its database, which HAProxy does not know */
     snprintf(at.host, sizeof at.host, "%s", server->host);
     snprintf(at.port, sizeof at.port, "%s", server->port);
-    return gate->has_address[side] && gw_gate_address_same_place(&at, &gate->sides[side]);
+    if (!wanted.port[0]) /* the engine's usual one, whichever that is */
+        snprintf(wanted.port, sizeof wanted.port, "%s", at.port);
+    return gate->has_address[side] && gw_gate_address_same_place(&at, &wanted);
 }
 
 /* "; did you mean app?", or all there are when none is near. */

@@ -164,11 +164,10 @@ bool gw_hap_costs(struct gw_gate *base, struct gw_buf *lines, struct gw_error *e
             return false;
         open += gate->processes[i].servers[0].sessions + gate->processes[i].servers[1].sessions;
     }
-    gw_buf_addf(
-        lines,
-        "every connection through HAProxy is closed (%d are open now), at the switch and again at a rollback: a "
-        "client has to connect again and to repeat what it had not committed\n",
-        open);
+    gw_buf_addf(lines,
+                "every connection through HAProxy is closed (%d are open now), at a switch, at its rehearsal and at a "
+                "rollback: a client has to connect again and to repeat what it had not committed\n",
+                open);
     gw_buf_addf(
         lines,
         "a transaction gets %lld ms to end (gate: drain); one that is still open then is ended by the closing of "

@@ -309,14 +309,25 @@ static void say_preflight(struct gw_journey *journey, const struct gw_switch_opt
                        gw_side_name(gw_side_other(options->from)));
 }
 
+static void say_costs(struct gw_journey *journey, struct gw_buf *costs)
+{
+    struct gw_error ignored;
+    const struct gw_gate_type *type = journey->gate->type;
+    if (type->costs && type->costs(journey->gate, costs, &ignored) && costs->len)
+        gw_journey_say(journey, "what it costs the application's clients (gate %s):\n%s", type->name,
+                       gw_buf_text(costs));
+}
+
 static int dry_run(struct gw_journey *journey, const struct gw_switch_options *options, const struct gw_buf *blocking,
                    int predicted_ms, json_t **result)
 {
     gw_autobuf struct gw_buf steps = {0};
     gw_switch_describe(options, &steps);
     gw_journey_say(journey, "what would be done:\n%s", gw_buf_text(&steps));
-    *result = json_pack("{s:o, s:o, s:i}", "steps", lines_json(&steps), "blocks", lines_json(blocking), "predicted_ms",
-                        predicted_ms);
+    gw_autobuf struct gw_buf costs = {0};
+    say_costs(journey, &costs);
+    *result = json_pack("{s:o, s:o, s:i, s:o}", "steps", lines_json(&steps), "blocks", lines_json(blocking),
+                        "predicted_ms", predicted_ms, "costs", lines_json(&costs));
     return blocking->len ? GW_EXIT_NO : GW_EXIT_YES;
 }
 

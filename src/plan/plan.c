@@ -282,11 +282,29 @@ static void add_way_back(struct planner *p, const struct gw_plan_stage *stage)
     }
 }
 
+/* What the switch costs the clients that come through the gate; what cannot be asked now is left out. */
+static void add_costs(struct planner *p, struct gw_gate *gate)
+{
+    gw_autobuf struct gw_buf lines = {0};
+    struct gw_error ignored;
+    json_t *list = json_array();
+    if (gate->type->costs && gate->type->costs(gate, &lines, &ignored))
+        for (const char *at = gw_buf_text(&lines); *at; at += *at == '\n') {
+            size_t len = strcspn(at, "\n");
+            if (len)
+                json_array_append_new(list, json_stringn(at, len));
+            at += len;
+        }
+    json_object_set_new(p->plan, "gate", json_pack("{s:s, s:o}", "type", gate->type->name, "costs", list));
+}
+
 static bool predict_park(struct planner *p, struct gw_error *err)
 {
     struct gw_gate *gate = p->options->gate;
     gw_autobuf struct gw_buf lines = {0};
     p->predicted_park_ms = -1;
+    if (gate)
+        add_costs(p, gate);
     if (!gate || !gate->type->parks)
         return true;
     if (!gate->type->preflight(gate, (int)p->options->settings->switch_.pause_budget_ms, &lines, &p->predicted_park_ms,

@@ -164,6 +164,17 @@ static void print_way_back(const json_t *plan, struct gw_buf *out)
     }
 }
 
+static void print_gate(const json_t *plan, struct gw_buf *out)
+{
+    const json_t *gate = json_object_get(plan, "gate");
+    json_t *costs = json_object_get(gate, "costs"), *cost;
+    size_t i;
+    if (!json_array_size(costs))
+        return;
+    gw_buf_addf(out, "\nWhat a switch costs the application's clients (gate %s):\n", text_of(gate, "type"));
+    json_array_foreach(costs, i, cost) gw_buf_addf(out, "  - %s\n", json_string_value(cost));
+}
+
 static void print_break_glass(const json_t *plan, struct gw_buf *out)
 {
     const char *side;
@@ -189,6 +200,7 @@ void gw_plan_print(const json_t *plan, struct gw_buf *out)
     print_stays(plan, out);
     print_makes(plan, out);
     print_way_back(plan, out);
+    print_gate(plan, out);
     print_break_glass(plan, out);
     if (gw_plan_is_safe(plan)) {
         gw_buf_adds(out, "\nThe plan is safe: every stage before finish has a way back. next: godwit run\n");

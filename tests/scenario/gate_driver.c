@@ -131,6 +131,15 @@ static bool preflight(struct driver *driver, int budget_ms, char *answer, size_t
     return true;
 }
 
+static bool costs(struct driver *driver, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf lines = {0};
+    if (!driver->gate->type->costs(driver->gate, &lines, err))
+        return false;
+    print_lines(&lines);
+    return true;
+}
+
 static bool sessions(struct driver *driver, struct gw_error *err)
 {
     int64_t *ids;
@@ -175,6 +184,8 @@ static bool obey(struct driver *driver, const char *line, char *answer, size_t s
         return say_state(driver, answer, size, err);
     if (strcmp(word, "preflight") == 0)
         return preflight(driver, number, answer, size, err);
+    if (strcmp(word, "costs") == 0)
+        return costs(driver, err);
     if (strcmp(word, "sessions") == 0)
         return sessions(driver, err);
     if (strcmp(word, "take") == 0 || strcmp(word, "renew") == 0 || strcmp(word, "release") == 0)

@@ -2,6 +2,7 @@
 import pytest
 
 from . import mariadb, postgres, roles, runner, sqlite
+from .haproxy import HAProxy
 from .pgbouncer import PgBouncer
 from .postgres import Postgres
 from .proxy import Proxy
@@ -48,11 +49,11 @@ def new_server(_templates):
 
 @pytest.fixture
 def new_database(servers):
-    """new_database(server=None, options=""): a Database, dropped at the end with its slots. Default: on blue."""
+    """new_database(server=None, options="", name=None): a Database, dropped at the end with its slots. Default: on blue."""
     made = []
 
-    def make(server=None, options=""):
-        made.append(roles.Database(server or servers[0], options=options))
+    def make(server=None, options="", name=None):
+        made.append(roles.Database(server or servers[0], name, options))
         return made[-1]
     yield make
     for database in made:
@@ -129,6 +130,19 @@ def new_pgbouncer():
     yield make
     for bouncer in made:
         bouncer.remove()
+
+
+@pytest.fixture
+def new_haproxy():
+    """new_haproxy(blue, green, count=1, ...): HAProxy before two Databases, started."""
+    made = []
+
+    def make(blue, green, **kwargs):
+        made.append(HAProxy(("127.0.0.1", blue.server.port), ("127.0.0.1", green.server.port), **kwargs))
+        return made[-1].start()
+    yield make
+    for one in made:
+        one.remove()
 
 
 @pytest.fixture
