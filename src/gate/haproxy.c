@@ -24,7 +24,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNNING_MS = 1000, GONE_MS = 1000, LOOK_MS = 5, WRITE_STATE_MS = 5000, SUGGEST_AT_MOST = 3 };
+enum {
+    RUNNING_MS = 1000,
+    GONE_MS = 1000,
+    TELL_AGAIN_MS = 200,
+    LOOK_MS = 5,
+    WRITE_STATE_MS = 5000,
+    SUGGEST_AT_MOST = 3
+};
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
@@ -102,7 +109,7 @@ static bool fail_unknown(const struct gw_hap_gate *gate, const struct gw_hap_pro
         else
             (void)gw_fail(err, GW_ERR_USER, "no server%s%s of HAProxy leads to %s (%s)", backend ? " in backend " : "",
                           backend ? backend : "", side == 0 ? "blue" : "green",
-                          gate->has_address[side] ? at : "whose address its URL does not say");
+                          gate->has_address[side] ? at : "its URL does not say where it is");
         (void)gw_error_place(err, "%s", process->socket);
         if (backend)
             suggest(all, backend, name ? name : "", &hint);
@@ -340,15 +347,56 @@ static bool make_ready(struct gw_hap_gate *gate, struct gw_hap_process *process,
     return gw_error_hint(err, "see `show servers state` and HAProxy's log; can it reach that side?");
 }
 
-/* Connections that were being made when the server stopped taking new ones come late: closed until none is left. */
+bool gw_hap_add_shut(struct gw_hap_process *process, const struct gw_hap_session *session, struct gw_buf *commands)
+{
+    struct gw_hap_told *told = NULL;
+    int64_t now_us = gw_mono_us();
+    for (size_t i = 0; i < process->told_count && !told; i++)
+        if (process->told[i].number == session->number)
+            told = &process->told[i];
+    if (told && now_us - told->at_us < TELL_AGAIN_MS * 1000)
+        return false;
+    if (!told) {
+        process->told = gw_grow(process->told, &process->told_capacity, process->told_count, sizeof *process->told);
+        told = &process->told[process->told_count++];
+    }
+    *told = (struct gw_hap_told){session->number, now_us};
+    gw_buf_addf(commands, "%sshutdown session %s", commands->len ? ";" : "", session->id);
+    return true;
+}
+
+/* A session that went by itself makes HAProxy say so: what is left shows in the next look. */
+bool gw_hap_shut(struct gw_hap_process *process, const struct gw_buf *commands, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf ignored = {0};
+    return !commands->len || ask(process, gw_buf_text(commands), NULL, &ignored, err);
+}
+
+static bool shut_all_of(struct gw_hap_process *process, int side, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf commands = {0};
+    struct gw_hap_session *sessions = NULL;
+    size_t count = 0;
+    if (!gw_hap_sessions(process, NULL, &sessions, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(sessions[i].server, process->names[side]) == 0)
+            (void)gw_hap_add_shut(process, &sessions[i], &commands);
+    free(sessions);
+    return gw_hap_shut(process, &commands, err);
+}
+
+/* One by one: `shutdown sessions server` of 2.6 misses the connections that had waited in the queue, which are all of
+ * them after a switch. Connections that were being made when the server stopped taking new ones come late: again, until
+ * none is left. */
 static bool close_rest(struct gw_hap_gate *gate, struct gw_hap_process *process, int side, struct gw_error *err)
 {
     int64_t deadline_us = gw_mono_us() + GONE_MS * 1000;
-    gw_autobuf struct gw_buf commands = {0};
-    gw_buf_addf(&commands, "set server %s/%s state maint;shutdown sessions server %s/%s", process->backend,
-                process->names[side], process->backend, process->names[side]);
+    gw_autofree char *stop = gw_asprintf("set server %s/%s state maint", process->backend, process->names[side]);
+    if (!gw_hap_order(process, stop, NULL, err))
+        return false;
     for (;;) {
-        if (!gw_hap_order(process, gw_buf_text(&commands), NULL, err) || !gw_hap_look(gate, process, NULL, err))
+        if (!shut_all_of(process, side, err) || !gw_hap_look(gate, process, NULL, err))
             return false;
         if (process->servers[side].sessions == 0)
             break;
@@ -460,6 +508,8 @@ static bool haproxy_addresses(struct gw_gate *base, char (**out)[64], size_t *co
 static void haproxy_close(struct gw_gate *base)
 {
     struct gw_hap_gate *gate = (struct gw_hap_gate *)base;
+    for (size_t i = 0; i < gate->process_count; i++)
+        free(gate->processes[i].told);
     free(gate->processes);
     free(gate);
 }

@@ -17,13 +17,20 @@
  * would mean no limit, in HAProxy.) */
 #define GW_HAP_PARKED_LIMIT 1
 
+struct gw_hap_told {
+    unsigned long number;
+    int64_t at_us;
+};
+
 struct gw_hap_process {
     const char *socket; /* as the settings name it; borrowed */
     char backend[GW_HAP_NAME_BYTES];
     char names[2][GW_HAP_NAME_BYTES]; /* of the servers, by side; "" until they were looked for */
     struct gw_hap_server servers[2];  /* as last seen */
     char others[GW_HAP_NAME_BYTES];   /* another server of the backend that takes connections; "" */
-    int limits[2];                    /* maxconn as it was when it was not parked; -1: not seen */
+    struct gw_hap_told *told;         /* sessions that were told to end; owned */
+    size_t told_count, told_capacity;
+    int limits[2]; /* maxconn as it was when it was not parked; -1: not seen */
 };
 
 struct gw_hap_gate {
@@ -46,6 +53,11 @@ GW_MUST_CHECK bool gw_hap_order(struct gw_hap_process *, const char *commands, s
 /* The connections of the backend. Owned array. */
 GW_MUST_CHECK bool gw_hap_sessions(struct gw_hap_process *, struct gw_cancel *cancel, struct gw_hap_session **,
                                    size_t *count, struct gw_error *);
+/* Adds the command that ends a session, once: its id belongs to somebody else as soon as it has ended, and a client that
+ * came back must not be cut off in its stead. False when it was told so just now. */
+bool gw_hap_add_shut(struct gw_hap_process *, const struct gw_hap_session *, struct gw_buf *commands);
+/* Runs them: that one is not there any more is no error. */
+GW_MUST_CHECK bool gw_hap_shut(struct gw_hap_process *, const struct gw_buf *commands, struct gw_error *);
 /* Which side takes connections; unknown when both or neither does. */
 enum gw_gate_target gw_hap_target_of(const struct gw_hap_process *);
 /* What unpark gives the server back. */

@@ -52,20 +52,6 @@ static bool take_census(struct drain *drain, struct census *census, struct gw_er
     return owner->type->sessions->census(owner, &census->items, &census->count, err);
 }
 
-static void add_shutdown(struct gw_buf *commands, const struct gw_hap_session *session)
-{
-    gw_buf_addf(commands, "%sshutdown session %s", commands->len ? ";" : "", session->id);
-}
-
-static bool shut(struct gw_hap_process *process, const struct gw_buf *commands, struct gw_error *err)
-{
-    if (!commands->len)
-        return true;
-    /* A session that went by itself makes HAProxy say so; a refusal for want of rights shows in what preflight and the
-     * set maxconn before this one say. */
-    return gw_hap_order(process, gw_buf_text(commands), NULL, err) || err->kind == GW_ERR_REFUSED;
-}
-
 /* *left: connections that are still to go. */
 static bool drain_process(struct drain *drain, size_t index, const struct census *census, bool over, size_t *left,
                           struct gw_error *err)
@@ -96,12 +82,13 @@ static bool drain_process(struct drain *drain, size_t index, const struct census
         (*left)++;
         if (activity != IDLE && !over)
             continue;
+        if (!gw_hap_add_shut(process, session, &commands))
+            continue;
         drain->closed++;
         drain->cut += activity != IDLE;
-        add_shutdown(&commands, session);
     }
     free(sessions);
-    return shut(process, &commands, err);
+    return gw_hap_shut(process, &commands, err);
 }
 
 /* Until no connection is left but the kept ones. What comes through where none is kept is one client at a time. */

@@ -214,6 +214,8 @@ void gw_hap_sessions_parse(const char *text, const char *backend, struct gw_hap_
             ours = false;
             if (id < sizeof now.id)
                 snprintf(now.id, sizeof now.id, "%.*s", (int)id, line);
+            word_behind(line, len, "] id=", word, sizeof word);
+            now.number = strtoul(word, NULL, 10);
         } else if (strncmp(line, "  backend=", 10) == 0) {
             word_behind(line, len, "backend=", word, sizeof word);
             ours = now.id[0] && strcmp(word, backend) == 0;

@@ -41,7 +41,8 @@ bool gw_hap_is_running(
     const struct gw_hap_server *); /* takes connections: up, and neither in maintenance nor drained */
 
 struct gw_hap_session {
-    char id[32];                    /* for `shutdown session` */
+    char id[32];                    /* for `shutdown session`; given to another one when it has ended */
+    unsigned long number;           /* never given to another one */
     char server[GW_HAP_NAME_BYTES]; /* "" while it waits for one */
     char address[64];               /* from where HAProxy has connected to the server: "10.0.0.7:41234"; "" */
 };

@@ -21,7 +21,7 @@ WRONG = {
     "missing side": ("\n".join(GOOD.splitlines()[:-1]) + "\n", "4:", ["green"]),
     "duplicate key": (GOOD + "migration: other\n", "6:1", ["migration"]),
     "bad name": (GOOD.replace("acme", "Acme Inc."), "1:12", ["Acme Inc."]),
-    "bad enum": (GOOD + "    gate: haproxy\n", "6:11", ["haproxy", "pgbouncer"]),
+    "bad enum": (GOOD + "    gate: nginx\n", "6:11", ["nginx", "pgbouncer", "haproxy"]),
     "bad duration": (GOOD + "    retain: 30 moons\n", "6:13", ["moons"]),
     "unknown scheme": (GOOD.replace("postgresql://godwit@127.0.0.1:1/a", "oracle://x/y"), "", ["oracle", "postgresql"]),
     "tab": (GOOD.replace("  main", "\tmain"), "3:", []),

@@ -34,7 +34,7 @@ static void the_documentation_names_every_setting(void **state)
         assert_contains(gw_buf_text(&docs), heading);
     }
     assert_contains(gw_buf_text(&docs), "duration, 100ms to 10m; default: 5s");
-    assert_contains(gw_buf_text(&docs), "for gate pgbouncer and hook");
+    assert_contains(gw_buf_text(&docs), "for gate pgbouncer, hook and haproxy");
 }
 
 static const json_t *below(const json_t *schema, const char *key)
