@@ -194,7 +194,6 @@ static void reads_addresses_of_urls(void **state)
     assert_address(&a, "db.internal", "6000", "app");
     assert_true(gw_gate_address_of_url("host=/run/pg dbname=app", &a, &err));
     assert_address(&a, "/run/pg", "5432", "app");
-<<<<<<< HEAD
     assert_true(gw_gate_address_of_url("mysql://u:p%40w@[::1]:3307/a%2db?ssl-mode=required", &a, &err));
     assert_address(&a, "::1", "3307", "a-b");
     assert_true(gw_gate_address_of_url("mysql://u@db.internal/app", &a, &err));
@@ -203,7 +202,6 @@ static void reads_addresses_of_urls(void **state)
     assert_address(&a, "", "", "/srv/app a.db");
     assert_true(gw_gate_address_of_url("sqlite:app.db", &a, &err));
     assert_address(&a, "", "", "app.db");
-=======
     assert_false(gw_gate_address_of_url("postgresql://a,b/app", &a, &err));
     assert_non_null(strstr(err.hint, "gate: blue"));
     assert_false(gw_gate_address_of_url("postgresql://u:secret@[bad/app", &a, &err));
