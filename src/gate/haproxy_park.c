@@ -2,8 +2,10 @@
  * Parking: new connections wait in the backend's queue, and those that are there are closed, each as soon as the owner
  * says that it is between two transactions. What is still in one when the drain time is over is closed all the same.
  *
- * One idle connection of each process is kept: it fills the server's maxconn of 1, so that nobody comes through. Where
- * none is idle, one client at a time may reach the old owner, and meets its fence there.
+ * One idle connection of each process is kept: it fills the server's maxconn of 1, so that nobody comes through. HAProxy
+ * does not count those that had waited in its queue (seen on 2.6); where all had, the first client that comes back gets
+ * through to the old owner, and its connection is the one that is kept. Should a client write on a kept one, it meets
+ * the fence.
  */
 #include "base/clock.h"
 #include "base/crash.h"
@@ -75,7 +77,7 @@ static bool drain_process(struct drain *drain, size_t index, const struct census
         if (!session->server[0] || (side != GW_GATE_UNKNOWN && strcmp(session->server, process->names[side]) != 0))
             continue;
         enum activity activity = activity_of(census, session);
-        if (activity == IDLE && !kept[0])
+        if (activity == IDLE && !kept[0] && session->has_slot)
             snprintf(kept, sizeof drain->kept[0], "%s", session->id);
         if (activity == IDLE && strcmp(session->id, kept) == 0)
             continue;

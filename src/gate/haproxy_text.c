@@ -216,6 +216,9 @@ void gw_hap_sessions_parse(const char *text, const char *backend, struct gw_hap_
                 snprintf(now.id, sizeof now.id, "%.*s", (int)id, line);
             word_behind(line, len, "] id=", word, sizeof word);
             now.number = strtoul(word, NULL, 10);
+        } else if (strncmp(line, "  flags=", 8) == 0) {
+            word_behind(line, len, "srv_conn=", word, sizeof word);
+            now.has_slot = strncmp(word, "0x", 2) == 0;
         } else if (strncmp(line, "  backend=", 10) == 0) {
             word_behind(line, len, "backend=", word, sizeof word);
             ours = now.id[0] && strcmp(word, backend) == 0;

@@ -43,6 +43,7 @@ bool gw_hap_is_running(
 struct gw_hap_session {
     char id[32];                    /* for `shutdown session`; given to another one when it has ended */
     unsigned long number;           /* never given to another one */
+    bool has_slot;                  /* counts towards its server's maxconn; those that had waited in the queue do not */
     char server[GW_HAP_NAME_BYTES]; /* "" while it waits for one */
     char address[64];               /* from where HAProxy has connected to the server: "10.0.0.7:41234"; "" */
 };

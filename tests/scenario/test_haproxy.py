@@ -87,7 +87,9 @@ class Clients:
 
     def all_there(self, times=1):
         """A login under way is cut off like anything else: where none may be refused, none is under way."""
-        wait_until(lambda: self.came >= times * len(self._threads), 20, "all clients to be connected")
+        count = len(self._threads)
+        wait_until(lambda: self.came >= times * count and self.came == count + len(self.errors), 20,
+                   "all clients to be connected")
 
     def __exit__(self, *_):
         self._stop.set()
@@ -125,7 +127,7 @@ def test_new_connections_wait_and_open_ones_are_closed_once_each(proxied, two_si
             assert driver("state") == f"open {side}"
             assert clients.now_on() == {side}
             clients.all_there(times=turn + 1)
-            assert len(clients.errors) == 6 * turn
+            assert 6 * turn <= len(clients.errors) <= 7 * turn, "one of them may have come through while parked"
     assert clients.refused == [], "no new connection may be refused"
     assert len(clients.errors) >= 6, "closing connections is what this gate costs"
     assert limits(proxy) == ("100", "100")

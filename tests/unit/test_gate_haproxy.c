@@ -97,6 +97,7 @@ static void reads_the_sessions_of_one_backend(void **unused)
                                "  server=old (id=1) addr=10.0.0.5:5432\n"
                                "  task=0x5 (state=0x00)\n"
                                "0x66bb: [22/Nov/2026:17:19:35.429672] id=1 proto=tcpv4 source=127.0.0.1:32950\n"
+                               "  flags=0x4a, conn_retries=0, srv_conn=(nil), pend_pos=0x7 waiting=0 epoch=0\n"
                                "  backend=app (id=3 mode=tcp)\n"
                                "  server=<NONE> (id=-1)\n"
                                "0x77cc: [22/Nov/2026:17:19:35.429672] id=2 proto=tcpv4 source=127.0.0.1:32951\n"
@@ -112,6 +113,8 @@ static void reads_the_sessions_of_one_backend(void **unused)
     gw_hap_sessions_parse(text, "app", &sessions, &count);
     assert_int_equal(count, 2);
     assert_string_equal(sessions[0].id, "0x55aa");
+    assert_true(sessions[0].has_slot);
+    assert_false(sessions[1].has_slot);
     assert_int_equal(sessions[0].number, 0);
     assert_int_equal(sessions[1].number, 1);
     assert_string_equal(sessions[0].server, "old");
