@@ -258,8 +258,7 @@ static bool set_value(struct loader *loader, const struct gw_setting *setting, c
 {
     gw_autobuf struct gw_buf text = {0};
     loader->given[setting - gw_settings] = node;
-    if (setting->type == GW_SETTING_URLS || setting->type == GW_SETTING_PATTERNS ||
-        setting->type == GW_SETTING_TEXTS)
+    if (setting->type == GW_SETTING_URLS || setting->type == GW_SETTING_PATTERNS || setting->type == GW_SETTING_TEXTS)
         return set_list(loader, setting, node, err);
     if (setting->type == GW_SETTING_RULES)
         return gw_rule_read(loader->yaml, node, target_of(loader, setting, setting->offset), err);
