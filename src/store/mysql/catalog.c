@@ -242,4 +242,5 @@ static bool catalog_fingerprint(struct gw_store *base, const struct gw_filter *f
     return true;
 }
 
-const struct gw_catalog_facet gw_mysql_catalog = {.list = catalog_list, .fingerprint = catalog_fingerprint};
+const struct gw_catalog_facet gw_mysql_catalog = {
+    .list = catalog_list, .fingerprint = catalog_fingerprint, .describe = gw_mysql_describe};

@@ -210,4 +210,7 @@ const struct gw_store_type gw_store_mysql = {
     .codec = &gw_mysql_codec,
     .changes = &gw_mysql_changes,
     .ownership = &gw_mysql_ownership,
+    .fence = &gw_mysql_fence,
+    .sessions = &gw_mysql_sessions,
+    .schema = &gw_mysql_schema,
 };

@@ -40,14 +40,6 @@ CREATE TABLE IF NOT EXISTS godwit_note (
     name varchar(128) NOT NULL PRIMARY KEY,
     json longtext     NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
--- The fence: up or down, and which accounts it has locked.
-CREATE TABLE IF NOT EXISTS godwit_fence (
-    one    tinyint NOT NULL PRIMARY KEY,
-    raised tinyint NOT NULL
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-CREATE TABLE IF NOT EXISTS godwit_locked (
-    account varchar(255) NOT NULL PRIMARY KEY
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 -- What a follower has been relieved of: triggers and events, with the statement that puts each back.
 CREATE TABLE IF NOT EXISTS godwit_loose (
     kind   varchar(16)  NOT NULL,
@@ -59,4 +51,3 @@ CREATE TABLE IF NOT EXISTS godwit_loose (
     definition longtext NOT NULL,
     PRIMARY KEY (kind, name)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-INSERT IGNORE INTO godwit_fence (one, raised) VALUES (1, 0);

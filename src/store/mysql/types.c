@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_YEAR 2155     /* of a YEAR: by it the type is known again */
 #define VARCHAR_MOST 16383 /* characters of utf8mb4 in a row of 65,535 bytes */
 
 enum gw_kind gw_mysql_kind_of(const struct gw_mysql_form *form)
@@ -107,9 +108,11 @@ void gw_mysql_type_of(const struct gw_mysql_form *form, struct gw_type *out)
     struct gw_type type = {.kind = gw_mysql_kind_of(form)};
     if (gw_mysql_is_integer(form))
         type.bits = bits[form->kind];
-    else if (form->kind == GW_MYSQL_YEAR)
-        type.bits = 16;
     switch (form->kind) {
+    case GW_MYSQL_YEAR:
+        type.bits = 16;
+        type.most = MOST_YEAR;
+        break;
     case GW_MYSQL_DECIMAL:
         type.precision = form->precision;
         type.scale = (int)form->scale;
@@ -139,6 +142,7 @@ void gw_mysql_type_of(const struct gw_mysql_form *form, struct gw_type *out)
     case GW_MYSQL_TEXT:
         describe_text(form, &type);
         break;
+    case GW_MYSQL_UUID:
     case GW_MYSQL_INET4:
     case GW_MYSQL_INET6:
     case GW_MYSQL_OTHER:
@@ -261,7 +265,10 @@ bool gw_mysql_type_for(const struct gw_type *wanted, struct gw_buf *sql, struct 
         break;
     case GW_KIND_INT64:
     case GW_KIND_UINT64:
-        add_integer(wanted, sql);
+        if (wanted->bits == 16 && wanted->most == MOST_YEAR)
+            gw_buf_adds(sql, "year(4)");
+        else
+            add_integer(wanted, sql);
         break;
     case GW_KIND_DECIMAL:
         add_decimal(wanted, sql);
@@ -288,7 +295,7 @@ bool gw_mysql_type_for(const struct gw_type *wanted, struct gw_buf *sql, struct 
         add_time(is_timestamp(wanted) ? "timestamp" : "datetime", wanted, sql);
         break;
     case GW_KIND_UUID:
-        gw_buf_adds(sql, "char(36) character set ascii collate ascii_bin");
+        gw_buf_adds(sql, wanted->foreign ? "uuid" : "char(36) character set ascii collate ascii_bin");
         break;
     case GW_KIND_JSON:
         gw_buf_adds(sql, "json");
