@@ -269,7 +269,9 @@ static bool fit_text(struct gw_convert *convert, struct gw_datum *text)
 bool gw_convert_text(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
 {
     struct gw_datum text;
-    if (in->kind == GW_KIND_ARRAY) {
+    if (in->kind == GW_KIND_TEXT) {
+        text = *in;
+    } else if (in->kind == GW_KIND_ARRAY) {
         if (!gw_convert_json(convert, in, &text))
             return false;
         text.kind = GW_KIND_TEXT;

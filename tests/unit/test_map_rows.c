@@ -497,6 +497,86 @@ static void zones_carry_timestamps_over(void **state)
     world_end(&w);
 }
 
+/* ---- property: where the map says that blue's value is made from green's, it is what it was ---- */
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t chance(uint64_t below)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % below;
+}
+
+static struct gw_datum random_words(char buf[64])
+{
+    static const char *const parts[] = {" ", "a", "B", "ä", "-", "😀", "1", "\n", "DE"};
+    buf[0] = 0;
+    for (uint64_t n = chance(9); n > 0; n--)
+        snprintf(buf + strlen(buf), 64 - strlen(buf), "%s", parts[chance(9)]);
+    return words(buf);
+}
+
+static void random_rows_come_back_where_it_is_claimed(void **state)
+{
+    (void)state;
+    static const char *const countries[] = {"DE", "FR", "IT", "XX"};
+    enum { COLUMNS = 9, ROUNDS = 20000 };
+    struct world w = {0};
+    struct gw_error err = {0};
+    world_table(&w, "t",
+                "id unsigned(64)!; name text; country char(2); price decimal(10,2); at timestamp; small int(8); "
+                "flag int(8); tag uuid; note varchar(40)");
+    world_compile(&w, "      t:\n        rename: u\n        columns:\n"
+                      "          name: { split: { separator: \" \", into: [a, b, c] } }\n"
+                      "          country: { lookup: { DE: Germany, FR: France, IT: Italy }, otherwise: keep }\n"
+                      "          price: { type: text, rename: cost }\n"
+                      "          at: { type: timestamptz, zone: Europe/Berlin, on_loss: quarantine }\n"
+                      "          small: { type: \"decimal(5,2)\" }\n"
+                      "          flag: { type: bool, on_loss: quarantine }\n"
+                      "          tag: { type: bytes(16) }\n"
+                      "          note: { trim: true, back: { as_is: true } }\n");
+    assert_false(gw_map_compares(w.map, 0, 8, true));
+    size_t kept = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        char name[64], note[64], price[32];
+        uint64_t tag[2] = {chance(UINT64_MAX), chance(UINT64_MAX)};
+        struct gw_datum in[COLUMNS] = {{.kind = GW_KIND_UINT64, .u64 = chance(2) ? chance(1000) : chance(UINT64_MAX)},
+                                       random_words(name),
+                                       words(countries[chance(4)]),
+                                       {.kind = GW_KIND_NULL},
+                                       {.kind = GW_KIND_TIMESTAMP, .i64 = (int64_t)chance(UINT64_C(1) << 50)},
+                                       integer((int64_t)chance(256) - 128),
+                                       integer((int64_t)chance(3)),
+                                       gw_datum_of_bytes(GW_KIND_UUID, tag, 16),
+                                       random_words(note)};
+        snprintf(price, sizeof price, "%d.%02d", (int)chance(100000), (int)chance(100));
+        if (chance(4))
+            in[3] = as(GW_KIND_DECIMAL, price);
+        if (chance(8) == 0)
+            in[1 + chance(8)] = gw_datum_null();
+        struct gw_datum there[COLUMNS + 2], back[COLUMNS];
+        enum gw_map_verdict verdict;
+        gw_autobuf struct gw_buf why = {0};
+        MUST(gw_map_row(w.run[0], 0, in, there, &verdict, &why, &err));
+        if (verdict == GW_MAP_SET_ASIDE)
+            continue;
+        kept++;
+        assert_int_equal(world_row(&w, true, there, back), GW_MAP_KEEP);
+        for (int i = 0; i < COLUMNS; i++)
+            if (gw_map_compares(w.map, 0, i, true))
+                is_same(&back[i], in[i]);
+        MUST(gw_map_key(w.run[0], 0, in, there, &err));
+        MUST(gw_map_key(w.run[1], 0, there, back, &err));
+        is_same(&back[0], in[0]);
+        gw_map_run_reset(w.run[0]);
+        gw_map_run_reset(w.run[1]);
+    }
+    assert_true(kept > ROUNDS / 3);
+    world_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,6 +598,7 @@ int main(void)
         cmocka_unit_test(policies_settle_what_does_not_fit),
         cmocka_unit_test(counting_does_not_fail),
         cmocka_unit_test(zones_carry_timestamps_over),
+        cmocka_unit_test(random_rows_come_back_where_it_is_claimed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "model/migration.h"
+#include "model/rule_table.h"
 #include "model/setting.h"
 
 static void the_table_is_sound(void **state)
@@ -73,6 +74,54 @@ static void the_schema_names_every_setting(void **state)
     assert_null(strstr(gw_buf_text(&text), "x-shorthand"));
     const json_t *stores = below(schema, "stores");
     assert_int_equal(json_integer_value(json_object_get(stores, "minProperties")), 1);
+}
+
+static void the_table_of_rules_is_in_docs_and_schema(void **state)
+{
+    (void)state;
+    gw_autobuf struct gw_buf docs = {0};
+    gw_autojson json_t *schema = gw_rule_json_schema();
+    gw_setting_write_docs(&docs);
+    for (size_t i = 0; i < gw_rule_key_count; i++) {
+        const struct gw_rule_key *rule = &gw_rule_keys[i];
+        gw_autofree char *heading = gw_asprintf("stores.*.collections.*.%s\n    %s.\n", rule->path, rule->help);
+        gw_autofree char *path = gw_strdup(rule->path);
+        const json_t *at = json_object_get(schema, "additionalProperties");
+        assert_contains(gw_buf_text(&docs), heading);
+        assert_int_equal(rule->type == GW_RULE_CHOICE, rule->choices[0] != NULL);
+        for (char *key = strtok(path, "."); key; key = strtok(NULL, ".")) {
+            const json_t *either = json_object_get(at, "anyOf");
+            at = either ? json_array_get(either, 1) : at;
+            at = strcmp(key, "*") == 0 ? json_object_get(at, "additionalProperties")
+                                       : json_object_get(json_object_get(at, "properties"), key);
+            assert_non_null(at);
+        }
+        assert_contains(json_string_value(json_object_get(at, "description")), rule->help);
+    }
+}
+
+/* Every example of the table is a value of its key. */
+static void examples_of_rules_can_be_written(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < gw_rule_key_count; i++) {
+        const struct gw_rule_key *rule = &gw_rule_keys[i];
+        gw_autobuf struct gw_buf text = {0};
+        gw_autofree char *path = gw_strdup(rule->path);
+        struct gw_error err = {0};
+        struct gw_migration m;
+        int indent = 8;
+        setenv("HASH_KEY", "k", 1);
+        gw_buf_adds(&text, "migration: a\nstores:\n  main:\n    blue: postgresql://a/b\n    green: postgresql://c/d\n"
+                           "    collections:\n      users:\n");
+        for (char *key = strtok(path, "."); key; key = strtok(NULL, "."), indent += 2)
+            gw_buf_addf(&text, "%s%*s%s:", indent > 8 ? "\n" : "", indent, "", strcmp(key, "*") == 0 ? "name" : key);
+        gw_buf_addf(&text, rule->type == GW_RULE_LUA ? " |\n%*s%s\n" : "%*s%s\n",
+                    rule->type == GW_RULE_LUA ? indent : 1, "", rule->example);
+        MUST(gw_migration_parse(gw_buf_text(&text), text.len, "godwit.yaml", &m, &err));
+        assert_non_null(m.stores[0].collections.root);
+        gw_migration_release(&m);
+    }
 }
 
 static void the_commented_file_is_the_short_file(void **state)
@@ -187,6 +236,8 @@ int main(void)
         cmocka_unit_test(the_table_is_sound),
         cmocka_unit_test(the_documentation_names_every_setting),
         cmocka_unit_test(the_schema_names_every_setting),
+        cmocka_unit_test(the_table_of_rules_is_in_docs_and_schema),
+        cmocka_unit_test(examples_of_rules_can_be_written),
         cmocka_unit_test(the_commented_file_is_the_short_file),
         cmocka_unit_test(its_comments_can_be_taken_off),
         cmocka_unit_test(passwords_are_stripped),
