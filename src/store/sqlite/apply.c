@@ -251,6 +251,24 @@ static bool select_keys(struct gw_writer *writer, const struct gw_lite_table *ta
     return true;
 }
 
+/* The keys a statement finds, into the session's own memory. */
+static bool take_keys(struct gw_writer *writer, const struct gw_lite_table *table, sqlite3_stmt *statement,
+                      size_t *count, struct gw_error *err)
+{
+    gw_arena_reset(&writer->keys_arena);
+    for (bool row = true;;) {
+        if (!gw_lite_step(writer->conn, statement, &row, err))
+            return false;
+        if (!row)
+            return true;
+        writer->keys = gw_grow(writer->keys, &writer->keys_capacity, *count, sizeof *writer->keys);
+        struct gw_value *values = gw_arena_alloc(&writer->keys_arena, table->key_count * sizeof(struct gw_value));
+        for (size_t i = 0; i < table->key_count; i++)
+            values[i] = gw_lite_value_of(statement, (int)i, &writer->keys_arena);
+        writer->keys[(*count)++] = (struct gw_row){.count = (uint32_t)table->key_count, .values = values};
+    }
+}
+
 bool gw_lite_list_keys(struct gw_writer *writer, const struct gw_collection *collection, bool first, size_t most,
                        const struct gw_row **keys, size_t *count, struct gw_error *err)
 {
@@ -263,23 +281,47 @@ bool gw_lite_list_keys(struct gw_writer *writer, const struct gw_collection *col
     if (!gw_lite_target_for(writer, collection, &target, err) ||
         !select_keys(writer, target->table, first, most, &statement, err))
         return false;
-    gw_arena_reset(&writer->keys_arena);
-    for (bool row = true;;) {
-        if (!gw_lite_step(writer->conn, statement, &row, err))
-            return false;
-        if (!row)
-            break;
-        writer->keys = gw_grow(writer->keys, &writer->keys_capacity, *count, sizeof *writer->keys);
-        struct gw_value *values =
-            gw_arena_alloc(&writer->keys_arena, target->table->key_count * sizeof(struct gw_value));
-        for (size_t i = 0; i < target->table->key_count; i++)
-            values[i] = gw_lite_value_of(statement, (int)i, &writer->keys_arena);
-        writer->keys[(*count)++] = (struct gw_row){.count = (uint32_t)target->table->key_count, .values = values};
-    }
+    if (!take_keys(writer, target->table, statement, count, err))
+        return false;
     if (*count > 0) {
         gw_arena_reset(&writer->last_arena);
         writer->last_key = gw_row_copy(&writer->last_arena, &writer->keys[*count - 1]);
     }
     *keys = writer->keys;
     return true;
+}
+
+bool gw_lite_find(struct gw_writer *writer, const struct gw_collection *collection, const struct gw_row *like,
+                  const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    gw_autostmt sqlite3_stmt *statement = NULL;
+    gw_autobuf struct gw_buf sql = {0};
+    struct gw_lite_target *target = NULL;
+    const char *and = " WHERE ";
+    *count = 0;
+    if (!writer->inside)
+        return gw_fail(err, GW_ERR_BUG, "rows are looked for outside of a transaction");
+    if (!gw_lite_target_for(writer, collection, &target, err))
+        return false;
+    gw_buf_adds(&sql, "SELECT ");
+    gw_lite_add_key_list(&sql, target->table);
+    gw_buf_adds(&sql, " FROM main.");
+    gw_lite_add_ident(&sql, target->table->name);
+    for (uint32_t c = 0; c < like->count && c < target->columns; c++) {
+        if (like->values[c].kind == GW_VALUE_ABSENT || like->values[c].kind == GW_VALUE_UNCHANGED)
+            continue;
+        gw_buf_adds(&sql, and);
+        gw_lite_add_ident(&sql, target->table->columns[c].name);
+        gw_buf_addf(&sql, " IS ?%u", c + 1);
+        and = " AND ";
+    }
+    if (!gw_lite_prepare(writer->conn, gw_buf_text(&sql), &statement, err))
+        return false;
+    for (uint32_t c = 0; c < like->count && c < target->columns; c++)
+        if (like->values[c].kind != GW_VALUE_ABSENT && like->values[c].kind != GW_VALUE_UNCHANGED &&
+            !bind(statement, (int)c + 1, &like->values[c], target, c, err))
+            return false;
+    bool ok = take_keys(writer, target->table, statement, count, err);
+    *keys = writer->keys;
+    return ok;
 }

@@ -92,9 +92,15 @@ static void estimate(struct gw_lite_conn *conn, const struct gw_lite_table *tabl
         if (gw_lite_int(conn, gw_buf_text(&sql), &out->estimated_rows, &found, &ignored) && found)
             return;
     }
-    if (!table->rowid)
-        return;
     gw_buf_clear(&sql);
+    if (!table->rowid) { /* no cheap way but to count, up to a point */
+        gw_buf_adds(&sql, "SELECT count(*) FROM (SELECT 1 FROM main.");
+        gw_lite_add_ident(&sql, table->name);
+        gw_buf_adds(&sql, " LIMIT 100000)");
+        if (!gw_lite_int(conn, gw_buf_text(&sql), &out->estimated_rows, &found, &ignored))
+            out->estimated_rows = -1;
+        return;
+    }
     gw_buf_addf(&sql, "SELECT max(%s) FROM main.", table->rowid);
     gw_lite_add_ident(&sql, table->name);
     int64_t most = 0, least = 0;

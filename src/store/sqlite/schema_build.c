@@ -69,6 +69,10 @@ static void add_column(const struct gw_table_definition *table, const struct gw_
         return;
     }
     gw_buf_addf(sql, " %s", column->sql_type ? column->sql_type : "");
+    if (own && column->type.collation) {
+        gw_buf_adds(sql, " COLLATE ");
+        gw_lite_add_ident(sql, column->type.collation);
+    }
     if (column->generated && own && column->generated_sql)
         gw_buf_addf(sql, " GENERATED ALWAYS AS (%s) %s", column->generated_sql,
                     column->generated_stored ? "STORED" : "VIRTUAL");

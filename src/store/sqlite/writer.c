@@ -437,6 +437,7 @@ const struct gw_writer_facet gw_lite_writer = {
     .truncate = gw_lite_truncate,
     .delete_range = gw_lite_delete_range,
     .list_keys = gw_lite_list_keys,
+    .find = gw_lite_find,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

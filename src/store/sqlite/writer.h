@@ -47,5 +47,7 @@ GW_MUST_CHECK bool gw_lite_delete_range(struct gw_writer *, const struct gw_coll
                                         struct gw_error *);
 GW_MUST_CHECK bool gw_lite_list_keys(struct gw_writer *, const struct gw_collection *, bool first, size_t most,
                                      const struct gw_row **keys, size_t *count, struct gw_error *);
+GW_MUST_CHECK bool gw_lite_find(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
+                                const struct gw_row **keys, size_t *count, struct gw_error *);
 
 #endif
