@@ -2,12 +2,13 @@
  * Lua 5.4 for what no rule says, in a box: no files, processes, loading, time, chance, coroutines or protected calls;
  * LUA_STEPS instructions a call and LUA_BYTES of memory; tables of the library cannot be changed and globals cannot be
  * made, so that no row leaves anything behind for the next. What could run long inside the library without an
- * instruction (patterns, string.rep of nothing, table.move) is bounded or not there. The order of pairs() is that of the
+ * instruction is bounded (patterns, string.rep) or not there (table.move). The order of pairs() is that of the
  * keys, and nothing shows an address: the same row gives the same value everywhere.
  */
 #include "base/mem.h"
 #include "map/decimal.h"
 #include "map/internal.h"
+#include "map/lua_pattern.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -19,13 +20,14 @@
 #define LUA_STEPS 1000000
 #define LUA_STEPS_A_LOOK 1000
 #define LUA_BYTES ((size_t)16 << 20)
-#define LUA_PATTERN_COST 1e9 /* steps of the matcher at the worst, as estimated: seconds */
+#define LUA_TRIES 4000000 /* of patterns, a call */
 
 struct gw_lua {
     lua_State *state;
     const struct gw_map *map;
     size_t bytes;
     int steps;
+    int64_t tries;   /* left */
     int *references; /* of each function, in the registry */
     const struct gw_datum *row;
     const struct gw_table_definition *table;
@@ -163,53 +165,6 @@ static int refuse_change(lua_State *L)
 
 /* ---- what is safe to have ---- */
 
-/* How long the matcher may take at the worst: a repetition is tried anew at each place when what follows it fails, and
- * without ^ all of it at each place of the text. What cannot fail behind the last repetition costs nothing. */
-static double pattern_cost(const char *pattern, size_t len, double places)
-{
-    double cost = len > 0 && pattern[0] == '^' ? 1 : places;
-    double waiting = 1;
-    for (size_t i = len > 0 && pattern[0] == '^'; i < len; i++) {
-        bool widens = false;
-        if (pattern[i] == '(' || pattern[i] == ')')
-            continue;
-        if (pattern[i] == '[') {
-            size_t end = i + 1 + (pattern[i + 1] == '^');
-            for (end += end < len && pattern[end] == ']'; end < len && pattern[end] != ']'; end++)
-                end += pattern[end] == '%';
-            i = end;
-        } else if (pattern[i] == '%') {
-            i++;
-            widens = i < len && (pattern[i] == 'b' || (pattern[i] >= '0' && pattern[i] <= '9'));
-        }
-        char repeat = i + 1 < len ? pattern[i + 1] : 0;
-        bool repeats = repeat == '*' || repeat == '+' || repeat == '-';
-        /* Something that can fail: whatever waits before it is tried again. */
-        if (!repeats || repeat == '+') {
-            cost *= repeat == '?' ? 2 : waiting;
-            waiting = repeat == '?' ? waiting : 1;
-        }
-        if (repeats)
-            waiting *= places;
-        if (widens)
-            cost *= places;
-        i += repeats || repeat == '?';
-    }
-    return cost;
-}
-
-static void check_pattern(lua_State *L, int text_at, int pattern_at, bool plain)
-{
-    size_t text_len;
-    size_t len;
-    luaL_checklstring(L, text_at, &text_len);
-    const char *pattern = luaL_checklstring(L, pattern_at, &len);
-    if (!plain && pattern_cost(pattern, len, (double)text_len + 1) > LUA_PATTERN_COST)
-        luaL_error(
-            L, "the pattern could take too long on %d bytes: anchor it with ^, or use string.find(s, what, 1, true)",
-            (int)text_len);
-}
-
 /* The library's own function stands in an upvalue. */
 static int call_original(lua_State *L)
 {
@@ -218,18 +173,6 @@ static int call_original(lua_State *L)
     lua_insert(L, 1);
     lua_call(L, count, LUA_MULTRET);
     return lua_gettop(L);
-}
-
-static int safe_find(lua_State *L)
-{
-    check_pattern(L, 1, 2, lua_toboolean(L, 4));
-    return call_original(L);
-}
-
-static int safe_match(lua_State *L)
-{
-    check_pattern(L, 1, 2, false);
-    return call_original(L);
 }
 
 static int safe_rep(lua_State *L)
@@ -386,10 +329,7 @@ static void make_string(lua_State *L)
     static const char *const unwanted[] = {"dump", NULL};
     luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
     forget(L, unwanted);
-    wrap(L, "find", safe_find);
-    wrap(L, "match", safe_match);
-    wrap(L, "gmatch", safe_match);
-    wrap(L, "gsub", safe_match);
+    gw_lua_set_patterns(L, &self(L)->tries);
     wrap(L, "rep", safe_rep);
     wrap(L, "format", safe_format);
     seal(L);
@@ -638,6 +578,7 @@ bool gw_lua_call(struct gw_lua *lua, int function, const struct gw_datum *row, c
     const struct gw_map_lua *called = &lua->map->functions[function];
     struct call call = {function, value};
     lua->steps = 0;
+    lua->tries = LUA_TRIES;
     lua->row = row;
     lua->table = called->back ? &lua->map->green.tables[called->table] : &lua->map->blue.tables[called->table];
     lua_pushcfunction(L, add_place);

@@ -1,6 +1,11 @@
 /* Lua in its box: what it gets and gives, and what it cannot do. */
 #include "map_world.h"
 
+#include "map/lua_pattern.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+
 static struct world lua_world(const char *code)
 {
     struct world w = {0};
@@ -131,12 +136,80 @@ static void endless_loops_end(void **state)
     fails("while true do end", "instructions");
     fails("local function f() return f() end\nreturn f()", "instructions");
     fails("local function f() return 1 + f() end\nreturn f()", "not enough memory");
-    fails("return (('a'):rep(100000)):find(('.-'):rep(12) .. 'b')", "could take too long");
-    fails("return (('a'):rep(3000)):match('a*a*a*a*b')", "could take too long");
+    fails("return (('a'):rep(100000)):find(('.-'):rep(12) .. 'b')", "tries too much");
+    fails("return (('a'):rep(3000)):match('a*a*a*a*b')", "tries too much");
+    fails("return (('a'):rep(100000)):gsub('%b()', ''):gsub('a+b', '')", "tries too much");
+    fails("return (('a'):rep(300)):match(('a?'):rep(250))", "pattern too complex");
+    gives("return #(('x<b>y'):rep(20000)):gsub('<[^>]*>', '') .. ''", "40000");
     gives("return ('x'):rep(0) .. #((' '):rep(100000)):gsub('%s+', '')", "0");
     gives("return (('  x '):match('^%s*(.-)%s*$'))", "x");
     gives("return ('').rep('', 1e15) .. 'end'", "end");
     fails("table.sort({3, 2, 1}, function() while true do end end)", "instructions");
+}
+
+/* Against Lua's own library: the same answers, and errors for the same patterns. */
+static void patterns_match_as_those_of_lua(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"a",    "b",      ".",  "%a",    "%d", "[ab]", "[^a]", "[%d-]", "*",
+                                         "+",    "-",      "?",  "(",     ")",  "()",   "%1",   "$",     "^",
+                                         "%b()", "%f[%w]", "%S", "[a-c]", "]",  "[]]",  "%%",   "1",     " "};
+    static const char *const letters[] = {"a", "b", "c", "1", " ", "(", ")", "-", "]", "%"};
+    static const char compare[] =
+        "local s, p = ...\n"
+        "local function all(lib)\n"
+        "  local out = {}\n"
+        "  local function add(...)\n"
+        "    for i = 1, select('#', ...) do out[#out + 1] = tostring((select(i, ...))) end\n"
+        "    out[#out + 1] = ';'\n"
+        "  end\n"
+        "  local ok = pcall(function()\n"
+        "    add(lib.find(s, p)) add(lib.find(s, p, -3)) add(lib.find(s, p, 2, true)) add(lib.match(s, p))\n"
+        "    for a, b in lib.gmatch(s, p) do add(a, b) end\n"
+        "    add(lib.gsub(s, p, '<%0>')) add(lib.gsub(s, p, {a = 'X', [1] = 'Y'}, 2))\n"
+        "    add(lib.gsub(s, p, function(x) return x == 'b' and 'Z' end))\n"
+        "  end)\n"
+        "  return ok and table.concat(out, ',') or 'error'\n"
+        "end\n"
+        "local a, b = all(string), all(ours)\n"
+        "return a == b, a, b\n";
+    static int64_t budget;
+    uint64_t seed = 88172645463325252u;
+    size_t fine = 0;
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    lua_newtable(L);
+    gw_lua_set_patterns(L, &budget);
+    lua_setglobal(L, "ours");
+    for (int i = 0; i < 30000; i++) {
+        char text[64] = "";
+        char pattern[64] = "";
+        for (int which = 0; which < 2; which++) {
+            char *to = which ? pattern : text;
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            uint64_t dice = seed;
+            for (uint64_t n = dice % (which ? 6 : 10); n > 0; n--) {
+                dice = dice * 6364136223846793005u + 1442695040888963407u;
+                snprintf(to + strlen(to), 64 - strlen(to), "%s",
+                         which ? pieces[(dice >> 33) % 27] : letters[(dice >> 33) % 10]);
+            }
+        }
+        budget = 1000000;
+        assert_int_equal(luaL_loadbuffer(L, compare, sizeof compare - 1, "=compare"), LUA_OK);
+        lua_pushstring(L, text);
+        lua_pushstring(L, pattern);
+        assert_int_equal(lua_pcall(L, 2, 3, 0), LUA_OK);
+        if (!lua_toboolean(L, -3)) {
+            print_error("\"%s\" by \"%s\": %s, not %s\n", text, pattern, lua_tostring(L, -1), lua_tostring(L, -2));
+            fail();
+        }
+        fine += strcmp(lua_tostring(L, -1), "error") != 0;
+        lua_settop(L, 0);
+    }
+    lua_close(L);
+    assert_true(fine > 5000);
 }
 
 static void memory_is_bounded(void **state)
@@ -226,6 +299,7 @@ int main(void)
         cmocka_unit_test(values_are_exact),
         cmocka_unit_test(errors_say_collection_column_and_line),
         cmocka_unit_test(endless_loops_end),
+        cmocka_unit_test(patterns_match_as_those_of_lua),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(nothing_leads_out_of_the_box),
         cmocka_unit_test(nothing_stays_for_the_next_row),
