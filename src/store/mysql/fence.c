@@ -27,7 +27,7 @@ static bool place(struct gw_store *base, struct gw_error *err)
 }
 
 /* "godwit_fence_i_<hash of the table>" */
-static void trigger_name(const char *table, size_t event, char out[64])
+void gw_mysql_fence_trigger(const char *table, size_t event, char out[64])
 {
     snprintf(out, 64, "godwit_fence_%c_%016llx", events[event][0] | 32,
              (unsigned long long)gw_hash64(table, strlen(table), 0));
@@ -98,7 +98,7 @@ static bool fence_install(struct gw_store *base, const struct gw_schema *schema,
     for (size_t i = 0; fine && i < schema->count; i++)
         for (size_t event = 0; fine && event < 3; event++) {
             char name[64];
-            trigger_name(schema->collections[i].name, event, name);
+            gw_mysql_fence_trigger(schema->collections[i].name, event, name);
             fine = has_line(&there, name) || make_trigger(conn, &schema->collections[i], event, name, err);
         }
     gw_mysql_return(conn, !fine);
@@ -253,7 +253,7 @@ static bool missing_triggers(struct gw_mysql_conn *conn, const struct gw_schema 
     for (size_t i = 0; i < schema->count; i++)
         for (size_t event = 0; event < 3; event++) {
             char name[64];
-            trigger_name(schema->collections[i].name, event, name);
+            gw_mysql_fence_trigger(schema->collections[i].name, event, name);
             if (!has_line(&there, name))
                 gw_buf_addf(lines, "%s has no trigger of ours before %s\n",
                             gw_collection_label(&schema->collections[i]), events[event]);

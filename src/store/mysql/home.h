@@ -12,6 +12,8 @@ GW_MUST_CHECK bool gw_mysql_position_read(struct gw_mysql_conn *, const char *st
 /* fence.c: takes the fence away, with whatever it locked. */
 GW_MUST_CHECK bool gw_mysql_fence_remove(struct gw_mysql_conn *, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_fence_left(struct gw_mysql_conn *, struct gw_buf *lines, struct gw_error *);
+/* The name of its trigger before INSERT, UPDATE, DELETE (0, 1, 2) of a table. */
+void gw_mysql_fence_trigger(const char *table, size_t event, char out[64]);
 /* schema_loose.c: puts back what was taken off. */
 GW_MUST_CHECK bool gw_mysql_loose_restore(struct gw_mysql_conn *, struct gw_error *);
 

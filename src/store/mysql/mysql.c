@@ -204,6 +204,7 @@ const struct gw_store_type gw_store_mysql = {
     .open = mysql_store_open,
     .close = mysql_store_close,
     .catalog = &gw_mysql_catalog,
+    .inspect = &gw_mysql_inspect,
     .reader = &gw_mysql_reader,
     .writer = &gw_mysql_writer_facet,
     .scan = &gw_mysql_scan,
