@@ -53,7 +53,8 @@ class Move:
         return self
 
     def over(self):
-        assert self.runner.alive(), str(self.runner.result())
+        if not self.runner.alive():
+            raise RuntimeError(str(self.runner.wait(10)))
         return False
 
     def write(self, side, days=2):
