@@ -3,7 +3,7 @@ that is awkward in it, journals that prove nothing lost or doubled, a comparison
 """
 import pytest
 
-from godwit_support import compare, library, roles, unlike, writers
+from godwit_support import compare, drivers, library, roles, unlike, writers
 from godwit_support.doorway import Doorway
 from godwit_support.waiting import wait_until
 
@@ -160,6 +160,30 @@ def test_mariadb_to_mariadb_and_back_under_load(move, new_mariadb_database):
     there_and_back(one)
     nothing_left(one.blue)
     nothing_left(one.green)
+
+
+def test_mariadb_to_mariadb_through_haproxy_loses_nothing(migration, new_haproxy, new_mariadb_database):
+    """Clients that only know the proxy's port: their connections are closed once each time, and they connect again."""
+    blue, green = new_mariadb_database(name="blue"), new_mariadb_database(name="green")
+    prepare(blue, green)
+    proxy = new_haproxy(blue, green)
+    m = migration(blue, green, gate={"type": "haproxy", "socket": proxy.sockets()})
+    runner = m.popen("run")
+    wait_until(lambda: caught_up(m), 120, "the runner to follow and verify")
+    client = drivers.MysqlDriver(lambda: blue.server.connect("app", "app", autocommit=False, port=proxy.port))
+    with writers.Writers(client, ("items",), "counters", count=3, rows=ROWS, rate=60) as live:
+        for verb, side in (("switch", green), ("rollback", blue)):
+            at = live.committed
+            wait_until(lambda: live.committed > at + 30, 30, "the workload")
+            m.run(verb, "--yes", "--unverified", timeout=120)
+            before = side.value("SELECT sum(n) FROM counters")
+            wait_until(lambda: side.value("SELECT sum(n) FROM counters") > before, 30, f"writes after {verb}")
+        live.stop()
+    m.run("verify", timeout=120)
+    live.assert_nothing_lost(blue)
+    unlike.assert_equal(blue, green, QUIET)
+    runner.stop(expect=None)
+    m.run("abort", "--yes", timeout=120)
 
 
 def test_sqlite_to_sqlite_and_back_under_load(move, new_sqlite):

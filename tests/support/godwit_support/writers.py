@@ -54,18 +54,24 @@ def create_tables(database, tables=("public.items",), counters="public.counters"
     database.owner_sql(COUNTERS.format(table=counters).replace(";", ";\n"))
 
 
+def driver_for(side, connect):
+    if isinstance(side, str) or connect:
+        return PostgresDriver(side, connect)
+    return side if hasattr(side, "touch") else driver_of(side)
+
+
 class Writers:
     """`count` threads on `dsn`, until stop(). Rates: 0 means as fast as it goes.
 
-    In place of PostgreSQL's dsn: a database of any engine; or two and the Doorway between them, {"blue": one, "green": other}.
+    In place of PostgreSQL's dsn: a database of any engine, or a driver; or two databases and the Doorway between them,
+    {"blue": one, "green": other}.
     """
 
     def __init__(self, dsn, tables=("public.items",), counters="public.counters", count=4, rows=2000, seed=1,
                  two_phase=False, rate=0, connect=None, retry=True, doorway=None):
         self.doorway = doorway
         sides = dsn if doorway else {"": dsn}
-        self.drivers = {side: PostgresDriver(one, connect) if isinstance(one, str) or connect else driver_of(one)
-                        for side, one in sides.items()}
+        self.drivers = {side: driver_for(one, connect) for side, one in sides.items()}
         self.tables = tuple(tables)
         self.counters = counters
         self.count = count

@@ -1,0 +1,111 @@
+"""What another engine cannot hold: named by plan, counted in the rows, refused until a rule says what becomes of it; and what
+only looks alike is not changed in silence.
+"""
+import json
+
+import pytest
+
+from godwit_support import mariadb, runner
+
+ZERO_SQL = """
+SET sql_mode = '';
+CREATE TABLE visit (id int NOT NULL PRIMARY KEY, day date NOT NULL, seen datetime DEFAULT NULL, note varchar(20));
+INSERT INTO visit VALUES (1, '2024-02-29', '2024-02-29 10:00:00', 'real'), (2, '0000-00-00', '0000-00-00 00:00:00', 'zero'),
+    (3, '2024-00-00', NULL, 'no month')
+"""
+
+
+def findings_of(result):
+    return json.dumps(result.json, ensure_ascii=False)
+
+
+def test_zero_dates_are_counted_refused_and_moved_by_policy(new_mariadb_database, new_database, migration):
+    blue, green = new_mariadb_database(), new_database()
+    blue.owner_sql(ZERO_SQL.replace("day date NOT NULL", "day date"))
+    refused = migration(blue, green)
+    plan = refused.run("plan", "--json", expect=runner.NO, timeout=120)
+    assert "zero-date" in findings_of(plan) and "visit" in findings_of(plan)
+    rules = {"visit": {"columns": {"day": {"on_loss": "null"}, "seen": {"on_loss": "null"}}}}
+    m = migration(blue, green, name="policy", collections=rules)
+    m.run("plan", timeout=120)
+    m.run("copy", timeout=120)
+    assert green.sql("SELECT id, day::text, seen::text FROM visit ORDER BY id") == [
+        (1, "2024-02-29", "2024-02-29 10:00:00"), (2, None, None), (3, None, None)]
+    blue.owner_sql("SET sql_mode = '';\nINSERT INTO visit VALUES (4, '0000-00-00', NULL, 'followed')")
+    m.run("follow", "--until", "caught-up", timeout=120)
+    assert green.value("SELECT day IS NULL FROM visit WHERE id = 4")
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+
+
+def test_a_switch_and_a_rollback_leave_untouched_zero_dates_alone(new_mariadb_database, new_database, migration):
+    blue, green = new_mariadb_database(), new_database()
+    blue.owner_sql(ZERO_SQL.replace("day date NOT NULL", "day date"))
+    rules = {"visit": {"columns": {"day": {"on_loss": "null"}, "seen": {"on_loss": "null"}}}}
+    m = migration(blue, green, collections=rules)
+    m.run("copy", timeout=120)
+    m.run("verify", timeout=120)
+    m.run("switch", "--yes", timeout=120)
+    green.sql("UPDATE visit SET note = 'on green' WHERE id = 1")
+    m.run("rollback", "--yes", "--unverified", timeout=120)
+    assert blue.value("SELECT note FROM visit WHERE id = 1") == "on green"
+    assert blue.sql("SELECT CAST(day AS char) FROM visit WHERE id IN (2, 3) ORDER BY id") == [("0000-00-00",), ("2024-00-00",)]
+    m.run("abort", "--yes")
+
+
+def test_a_nul_byte_in_a_text_is_refused_by_plan(new_mariadb_database, new_database, migration):
+    blue, green = new_mariadb_database(), new_database()
+    blue.owner_sql("CREATE TABLE raw (id int PRIMARY KEY, body varchar(20));\nINSERT INTO raw VALUES (1, concat('a', char(0), 'b'))")
+    plan = migration(blue, green).run("plan", "--json", expect=runner.NO, timeout=120)
+    assert '"nul"' in findings_of(plan) or "NUL" in findings_of(plan)
+
+
+def test_a_text_in_an_integer_column_is_found_by_check_and_moved_by_policy(new_sqlite, new_database, migration):
+    blue, green = new_sqlite(), new_database()
+    blue.owner_sql("CREATE TABLE loose (id INTEGER PRIMARY KEY, n INT, r REAL);"
+                   " INSERT INTO loose VALUES (1, 7, 1.5), (2, 'seven', 'x'), (3, NULL, NULL), (4, 2.5, 3)")
+    m = migration(blue, green)
+    found = findings_of(m.run("check", "--json", expect=None, timeout=120))
+    assert "loose" in found
+    m.run("plan", expect=runner.NO, timeout=120)
+    rules = {"loose": {"columns": {"n": {"on_loss": "null"}, "r": {"on_loss": "null"}}}}
+    m = migration(blue, green, name="policy", collections=rules)
+    m.run("copy", timeout=120)
+    rows = green.sql("SELECT id, n, r FROM loose ORDER BY id")
+    assert rows[0] == (1, 7, 1.5) and rows[1] == (2, None, None) and rows[2] == (3, None, None) and rows[3][2] == 3.0
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+    assert blue.sql("SELECT id, n FROM loose WHERE id IN (2, 4)") == [(2, "seven"), (4, 2.5)]
+
+
+@pytest.mark.parametrize("value", (-1, 2**63, 2**64 - 1))
+def test_an_unsigned_number_crosses_whole(value, new_mariadb_database, new_database, migration):
+    blue, green = new_mariadb_database(), new_database()
+    blue.owner_sql("CREATE TABLE big (id bigint unsigned PRIMARY KEY, n bigint)")
+    blue.sql("INSERT INTO big VALUES (%s, %s)", (value % 2**64, min(value, 2**63 - 1)))
+    m = migration(blue, green)
+    m.run("copy", timeout=120)
+    assert [tuple(map(int, row)) for row in green.sql("SELECT * FROM big")] == [(value % 2**64, min(value, 2**63 - 1))]
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+
+
+def test_the_printed_grants_are_enough_for_mariadb(new_mariadb, new_database, migration):
+    """The script is all that a role without any right gets; then nothing is missing, and it moves."""
+    server = new_mariadb()
+    blue, green = mariadb.Database(server, name="app"), new_database()
+    blue.owner_sql("CREATE TABLE t (id int PRIMARY KEY, name varchar(20));\nINSERT INTO t VALUES (1, 'one')")
+    server.sql("REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'godwit'@'%'")
+    m = migration(blue, green)
+    script = m.run("check", "--grants", expect=None).stdout
+    mine = script[:script.index("postgres")] if "postgres" in script.lower() and script.index("GRANT") < script.lower().index(
+        "postgres") else script
+    lines = [one for one in mine.split(";\n") if "GRANT" in one and "'godwit'" in one or "`godwit`@" in one]
+    assert lines, script
+    for one in lines:
+        text = "\n".join(line for line in one.splitlines() if not line.startswith("--"))
+        server.sql(text)
+    checked = m.run("check", expect=None)
+    assert "GRANT" not in checked.stdout, checked
+    m.run("copy", timeout=120)
+    m.run("abort", "--yes")
