@@ -289,7 +289,7 @@ static bool pin_settings(struct gw_mysql_conn *conn, struct gw_error *err)
     static const char all[] =
         "SET NAMES utf8mb4 COLLATE utf8mb4_bin;"
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_BACKSLASH_ESCAPES,"
-        "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, completion_type = 0, foreign_key_checks = 1,"
+        "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, max_error_count = 65535, completion_type = 0, foreign_key_checks = 1,"
         " unique_checks = 1, sql_auto_is_null = 0, sql_safe_updates = 0, sql_select_limit = DEFAULT, big_tables = 0,"
         " sql_big_selects = 1, sql_quote_show_create = 1, group_concat_max_len = 67108864, net_read_timeout = 3600,"
         " net_write_timeout = 3600, wait_timeout = 604800, interactive_timeout = 604800, lc_time_names = 'en_US',"
