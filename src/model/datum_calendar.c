@@ -9,6 +9,7 @@
 #define ERA_DAYS 146097
 #define MARCH_2000 60 /* 2000-03-01 */
 #define MOST_YEAR_DIGITS 9
+#define MOST_HOUR_DIGITS 10
 
 #define SECOND_US INT64_C(1000000)
 #define MINUTE_US (60 * SECOND_US)
@@ -239,8 +240,8 @@ static bool take_clock(const char **at, const char *end, unsigned most_hour_digi
         !take_two(at, end, &minutes) || !take_char(at, end, ':') || !take_two(at, end, &seconds) ||
         !take_fraction(at, end, &fraction) || minutes > 59 || seconds > 59)
         return false;
-    *us = hours * HOUR_US + minutes * MINUTE_US + seconds * SECOND_US + fraction;
-    return true;
+    return !__builtin_mul_overflow(hours, HOUR_US, &hours) &&
+           !__builtin_add_overflow(hours, minutes * MINUTE_US + seconds * SECOND_US + fraction, us);
 }
 
 bool gw_date_parse(const char *text, size_t len, int64_t *days)
@@ -258,7 +259,7 @@ bool gw_time_parse(const char *text, size_t len, int64_t *us)
     const char *at = text, *end = text + len;
     int64_t parsed;
     bool negative = take_char(&at, end, '-');
-    if (!take_clock(&at, end, 9, &parsed) || at != end)
+    if (!take_clock(&at, end, MOST_HOUR_DIGITS, &parsed) || at != end)
         return false;
     *us = negative ? -parsed : parsed;
     return true;

@@ -51,7 +51,7 @@ static bool write_checkpoint(struct gw_pg_writer *w, const struct gw_checkpoint 
     return true;
 }
 
-static bool begin_copy(struct gw_pg_writer *w, const struct gw_collection *c, struct gw_error *err)
+static bool begin_copy(struct gw_pg_writer *w, const struct gw_collection *c, bool binary, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
     gw_autobuf struct gw_buf columns = {0};
@@ -60,7 +60,7 @@ static bool begin_copy(struct gw_pg_writer *w, const struct gw_collection *c, st
     gw_pg_add_table(&sql, c);
     if (gw_pg_add_columns(&columns, c) > 0)
         gw_buf_addf(&sql, " (%s)", gw_buf_text(&columns));
-    gw_buf_addf(&sql, " FROM STDIN (FORMAT %s)", c->all_binary_safe ? "binary" : "text");
+    gw_buf_addf(&sql, " FROM STDIN (FORMAT %s)", binary ? "binary" : "text");
     if (!gw_pg_query(w->store, w->conn, gw_buf_text(&sql), 0, NULL, &result, err))
         return false;
     ExecStatusType status = PQresultStatus(result);
@@ -90,7 +90,9 @@ bool gw_pg_load_begin(struct gw_writer *writer, const struct gw_collection *c, c
         return true;
     }
     GW_CRASH_POINT("load.after_checkpoint");
-    if (!begin_copy(w, c, err))
+    w->loading = c;
+    /* Where both forms can be, the first block tells: rows made here may be text for types that only the server reads. */
+    if (!c->all_binary_safe && !begin_copy(w, c, false, err))
         return fail_load(w);
     *already = false;
     return true;
@@ -111,12 +113,20 @@ static bool flush(struct gw_pg_writer *w, struct gw_error *err)
     }
 }
 
+static bool is_binary(const struct gw_block *block)
+{
+    static const char signature[] = "PGCOPY\n\377\r\n";
+    return block->len >= sizeof signature && memcmp(block->bytes, signature, sizeof signature) == 0;
+}
+
 bool gw_pg_load_put(struct gw_writer *writer, const struct gw_block *block, struct gw_error *err)
 {
     struct gw_pg_writer *w = gw_pg_writer_of(writer);
     const char *bytes = block->bytes;
-    if (!w->in_copy)
+    if (!w->loading)
         return gw_fail(err, GW_ERR_BUG, "rows are put outside a chunk");
+    if (block->len > 0 && !w->in_copy && !begin_copy(w, w->loading, is_binary(block), err))
+        return fail_load(w);
     for (size_t at = 0; at < block->len;) {
         size_t len = block->len - at < PUT_BYTES ? block->len - at : PUT_BYTES;
         int put = PQputCopyData(w->conn, bytes + at, (int)len);
@@ -168,10 +178,11 @@ bool gw_pg_load_commit(struct gw_writer *writer, uint64_t *rows, struct gw_error
     struct gw_pg_writer *w = gw_pg_writer_of(writer);
     gw_autobuf struct gw_buf sql = {0};
     uint64_t counted = 0;
-    if (!w->in_copy)
+    if (!w->loading)
         return gw_fail(err, GW_ERR_BUG, "no chunk is open to be committed");
-    if (!end_copy(w, &counted, err))
+    if (w->in_copy && !end_copy(w, &counted, err))
         return fail_load(w);
+    w->loading = NULL;
     GW_CRASH_POINT("load.before_commit");
     gw_buf_addf(&sql, "UPDATE godwit.chunk SET rows = %llu, bytes = %llu WHERE id = %llu; COMMIT",
                 (unsigned long long)counted, (unsigned long long)w->put_bytes, (unsigned long long)w->chunk);

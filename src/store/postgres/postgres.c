@@ -169,6 +169,7 @@ const struct gw_store_type gw_store_postgres = {
     .writer = &gw_pg_writer_facet,
     .changes = &gw_pg_changes,
     .scan = &gw_pg_scan,
+    .codec = &gw_pg_codec,
     .ownership = &gw_pg_ownership,
     .fence = &gw_pg_fence,
     .sessions = &gw_pg_sessions,

@@ -5,7 +5,7 @@
  *   reader.c    chunks out             load.c      chunks in              schema.c    pg_dump/pg_restore sections
  *   changes.c   slot, publication      pgoutput.c  decoder                apply.c     batches in
  *   scan.c      verify's own reading   fence.c     flag and triggers      home.c      owner, notes, signals
- *   inspect*.c  check, audit, grants   sessions.c  census
+ *   inspect*.c  check, audit, grants   sessions.c  census                 codec*.c    rows as canonical values
  */
 #ifndef GW_STORE_POSTGRES_POSTGRES_H
 #define GW_STORE_POSTGRES_POSTGRES_H
@@ -49,6 +49,7 @@ extern const struct gw_reader_facet gw_pg_reader;
 extern const struct gw_writer_facet gw_pg_writer_facet;
 extern const struct gw_changes_facet gw_pg_changes;
 extern const struct gw_scan_facet gw_pg_scan;
+extern const struct gw_codec_facet gw_pg_codec;
 extern const struct gw_ownership_facet gw_pg_ownership;
 extern const struct gw_fence_facet gw_pg_fence;
 extern const struct gw_sessions_facet gw_pg_sessions;

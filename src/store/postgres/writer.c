@@ -51,6 +51,7 @@ static bool writer_open(struct gw_store *base, const char *stream, struct gw_wri
 void gw_pg_writer_rollback(struct gw_pg_writer *w)
 {
     struct gw_error ignored;
+    w->loading = NULL;
     gw_pg_pipe_abandon(w);
     if (PQtransactionStatus(w->conn) == PQTRANS_IDLE) {
         w->in_transaction = false;

@@ -29,6 +29,7 @@ struct gw_pg_writer {
 
     /* load.c */
     bool in_copy;
+    const struct gw_collection *loading; /* NULL: no chunk is open */
     uint64_t chunk;
     uint64_t put_bytes;
     char label[160]; /* the collection being loaded, for messages */
