@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "sql_embedded.h"
 #include "store/postgres/ddl.h"
+#include "store/postgres/describe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -264,4 +265,4 @@ static bool catalog_glance(struct gw_store *base, struct gw_buf *seen, bool *mov
 }
 
 const struct gw_catalog_facet gw_pg_catalog = {
-    .list = catalog_list, .fingerprint = catalog_fingerprint, .glance = catalog_glance};
+    .list = catalog_list, .fingerprint = catalog_fingerprint, .glance = catalog_glance, .describe = gw_pg_describe};

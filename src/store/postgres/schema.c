@@ -1,5 +1,6 @@
 /* The schema facet: the source's definitions made on the target in steps, statistics. */
 #include "store/postgres/changes.h"
+#include "store/postgres/describe.h"
 #include "store/postgres/schema_loose.h"
 #include "store/postgres/schema_restore.h"
 
@@ -167,4 +168,6 @@ const struct gw_schema_facet gw_pg_schema = {
     .tighten_commit = gw_pg_tighten_commit,
     .tighten_close = gw_pg_tighten_close,
     .validate = gw_pg_validate,
+    .counters = gw_pg_counters,
+    .set_counters = gw_pg_set_counters,
 };
