@@ -66,6 +66,8 @@ void gw_pg_types_free(struct gw_pg_types *); /* NULL is fine */
 bool gw_pg_type_is_known(uint32_t oid);
 /* `sql_type` as format_type writes it, with modifiers; `types` may be NULL when all are known without. */
 void gw_pg_coding_make(struct gw_pg_coding *out, const struct gw_pg_types *types, uint32_t oid, const char *sql_type);
+/* Of a built-in type by the name that type_for gives it: as a column of that type would be described. */
+void gw_pg_coding_of_sql(struct gw_pg_coding *out, const char *sql_type);
 GW_MUST_CHECK bool gw_pg_type_for(const struct gw_type *wanted, struct gw_buf *sql_type, struct gw_type *got,
                                   struct gw_error *);
 

@@ -509,31 +509,40 @@ static void name_for(const struct gw_type *wanted, struct gw_buf *sql)
     }
 }
 
-/* The coding of a name that name_for gave: as a column of that type would be described. */
-static void got_for(const char *sql_type, struct gw_type *got)
+static const struct known *named(const char *sql_type)
 {
-    struct gw_pg_coding coding;
+    const char *open = strpbrk(sql_type, "([");
     const struct known *best = NULL;
-    size_t best_len = 0;
+    size_t best_len = 0, len = open ? (size_t)(open - sql_type) : strlen(sql_type);
+    const char *zone = strstr(sql_type, " with");
     for (size_t i = 0; i < KNOWN_COUNT; i++) {
-        const char *open = strchr(sql_type, '(');
-        size_t len = open ? (size_t)(open - sql_type) : strlen(sql_type);
-        const char *zone = strstr(sql_type, " with"), *name_zone = strstr(known_types[i].name, " with");
-        if (open && zone && name_zone && strcmp(zone, name_zone) != 0)
+        const char *name = known_types[i].name, *name_zone = strstr(name, " with");
+        bool before_zone = open && *open == '(' && zone && name_zone; /* "timestamp(3) with time zone" */
+        if (before_zone && strncmp(zone, name_zone, strlen(name_zone)) != 0)
             continue;
-        if (strncmp(known_types[i].name, sql_type, len) == 0 &&
-            (known_types[i].name[len] == 0 || (open && zone && known_types[i].name + len == name_zone)) &&
+        if (strncmp(name, sql_type, len) == 0 && (name[len] == 0 || (before_zone && name + len == name_zone)) &&
             len >= best_len) {
             best = &known_types[i];
             best_len = len;
         }
     }
-    if (strcmp(sql_type, "bpchar") == 0)
-        gw_pg_coding_make(&coding, NULL, 1042, "bpchar");
-    else if (best)
-        gw_pg_coding_make(&coding, NULL, best->oid, sql_type);
+    return best;
+}
+
+void gw_pg_coding_of_sql(struct gw_pg_coding *coding, const char *sql_type)
+{
+    const struct known *known = named(sql_type);
+    bool array = strchr(sql_type, '[') != NULL;
+    if (strncmp(sql_type, "bpchar", 6) == 0)
+        gw_pg_coding_make(coding, NULL, array ? 1014 : 1042, "bpchar");
     else
-        gw_pg_coding_make(&coding, NULL, 0, sql_type);
+        gw_pg_coding_make(coding, NULL, !known ? 0 : array ? known->array : known->oid, sql_type);
+}
+
+static void got_for(const char *sql_type, struct gw_type *got)
+{
+    struct gw_pg_coding coding;
+    gw_pg_coding_of_sql(&coding, sql_type);
     *got = coding.type;
     coding.type = (struct gw_type){0};
     gw_pg_coding_release(&coding);

@@ -168,6 +168,7 @@ const struct gw_schema_facet gw_pg_schema = {
     .tighten_commit = gw_pg_tighten_commit,
     .tighten_close = gw_pg_tighten_close,
     .validate = gw_pg_validate,
+    .build = gw_pg_build,
     .counters = gw_pg_counters,
     .set_counters = gw_pg_set_counters,
 };
