@@ -343,6 +343,9 @@ struct gw_scan_facet {
                                    struct gw_arena *, struct gw_datum *, struct gw_error *);
     GW_MUST_CHECK bool (*from_datum)(struct gw_scan *, const struct gw_column *, const struct gw_datum *,
                                      struct gw_arena *, struct gw_value *, struct gw_error *);
+    /* Before the first begin: values come whole, however large, and never as a hash of them: for to_datum. May be NULL
+     * where they always do. */
+    void (*whole_values)(struct gw_scan *);
     /* A value in words for a person, from canonical bytes. */
     void (*print)(const struct gw_column *, const struct gw_value *, struct gw_buf *out);
 

@@ -151,6 +151,8 @@ static bool face_open(struct gw_store *store, struct gw_scan **out, struct gw_er
         face_close((struct gw_scan *)(void *)s);
         return false;
     }
+    if (inner_scan(s)->whole_values)
+        inner_scan(s)->whole_values(s->inner);
     *out = (struct gw_scan *)(void *)s;
     return true;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "store/postgres/capture.h"
 #include "store/postgres/scan_copy.h"
+#include "store/postgres/scan_datum.h"
 #include "store/postgres/scan_form.h"
 #include "store/postgres/scan_print.h"
 
@@ -23,6 +24,8 @@ struct gw_scan {
     PGconn *conn;
     struct gw_pg_form form; /* of the collection used last; name NULL: none */
     bool guarded;
+    bool whole; /* large values are not hashed */
+    struct gw_pg_meanings meanings;
     bool reading; /* between begin and end */
     bool at_end;  /* the rows are over, the transaction too */
     struct gw_pg_copy copy;
@@ -89,6 +92,7 @@ static void scan_close(struct gw_scan *scan)
         return;
     drop_connection(scan);
     gw_pg_form_release(&scan->form);
+    gw_pg_meanings_release(&scan->meanings);
     gw_pg_copy_release(&scan->copy);
     PQclear(scan->fetched);
     gw_arena_release(&scan->arena);
@@ -105,6 +109,7 @@ static bool load_form(struct gw_scan *scan, const struct gw_collection *collecti
     gw_pg_form_release(&scan->form);
     if (!gw_pg_form_load(scan->store, scan->conn, collection, &scan->form, err))
         return false;
+    scan->form.whole = scan->whole;
     scan->values = gw_realloc(scan->values, (scan->form.count + 1) * sizeof *scan->values);
     return true;
 }
@@ -148,7 +153,7 @@ static bool begin_snapshot(struct gw_scan *scan, const struct gw_collection *col
         gw_fail(err, GW_ERR_BUG, "the server did not give a position");
     else
         ok = parse_position(PQgetvalue(result, 0, 0), at, err);
-    scan->guarded = ok && scan->form.may_be_large && PQgetvalue(result, 0, 1)[0] == 't';
+    scan->guarded = ok && !scan->whole && scan->form.may_be_large && PQgetvalue(result, 0, 1)[0] == 't';
     PQclear(result);
     /* Taken behind the snapshot: all that it saw is before it. */
     return ok && (!gw_pg_captures(scan->store) || gw_pg_horizon(&scan->store->base, at, err));
@@ -564,6 +569,28 @@ static bool scan_key_order(struct gw_scan *scan, const struct gw_collection *col
            gw_pg_query_text(scan->store, scan->conn, order_sql, 3, params, name, NULL, err);
 }
 
+static void scan_whole_values(struct gw_scan *scan)
+{
+    scan->whole = true;
+    scan->form.whole = true;
+}
+
+static bool scan_to_datum(struct gw_scan *scan, const struct gw_column *column, const struct gw_value *value,
+                          struct gw_arena *arena, struct gw_datum *out, struct gw_error *err)
+{
+    const struct gw_pg_coding *coding;
+    return gw_pg_meaning_find(&scan->meanings, scan->store, column, &coding, err) &&
+           gw_pg_scan_datum(coding, column, value, arena, out, err);
+}
+
+static bool scan_from_datum(struct gw_scan *scan, const struct gw_column *column, const struct gw_datum *datum,
+                            struct gw_arena *arena, struct gw_value *out, struct gw_error *err)
+{
+    const struct gw_pg_coding *coding;
+    return gw_pg_meaning_find(&scan->meanings, scan->store, column, &coding, err) &&
+           gw_pg_scan_value(coding, column, datum, arena, out, err);
+}
+
 const struct gw_scan_facet gw_pg_scan = {
     .open = scan_open,
     .close = scan_close,
@@ -571,6 +598,9 @@ const struct gw_scan_facet gw_pg_scan = {
     .next = scan_next,
     .end = scan_end,
     .fetch = scan_fetch,
+    .to_datum = scan_to_datum,
+    .from_datum = scan_from_datum,
+    .whole_values = scan_whole_values,
     .print = gw_pg_print,
     .key_order = scan_key_order,
     .version = scan_version,

@@ -287,8 +287,8 @@ bool gw_pg_form_is_hash(bool binary_form, const struct gw_value *value)
     return value->kind == (binary_form ? GW_VALUE_TEXT : GW_VALUE_BINARY);
 }
 
-static bool whole_value(const struct gw_pg_form_column *column, struct gw_pg_copy_field field, struct gw_value *value,
-                        struct gw_arena *arena, struct gw_error *err)
+static bool whole_value(const struct gw_pg_form_column *column, bool hash, struct gw_pg_copy_field field,
+                        struct gw_value *value, struct gw_arena *arena, struct gw_error *err)
 {
     if (column->kind == GW_FORM_JSONB) {
         if (field.len < 1 || field.bytes[0] != 1)
@@ -296,7 +296,7 @@ static bool whole_value(const struct gw_pg_form_column *column, struct gw_pg_cop
         field.bytes++;
         field.len--;
     }
-    if (field.len > GW_FORM_LARGE_BYTES) {
+    if (hash && field.len > GW_FORM_LARGE_BYTES) {
         gw_pg_form_hash(column->bytea, field.bytes, field.len, arena, value);
         return true;
     }
@@ -315,7 +315,7 @@ bool gw_pg_form_row(const struct gw_pg_form *form, bool guarded, const struct gw
         if (guarded && column->guarded)
             hash = *fields++;
         if (whole.bytes) {
-            if (!whole_value(column, whole, &values[i], arena, err))
+            if (!whole_value(column, !form->whole, whole, &values[i], arena, err))
                 return false;
         } else if (hash.bytes) {
             values[i] = (struct gw_value){column->bytea ? GW_VALUE_TEXT : GW_VALUE_BINARY, hash.len, hash.bytes};

@@ -46,6 +46,7 @@ struct gw_pg_form {
     struct gw_buf plain, guarded;      /* select lists over the alias r */
     uint16_t plain_fields, guarded_fields;
     bool may_be_large;
+    bool whole; /* nothing is replaced by its hash */
 };
 
 void gw_pg_form_release(struct gw_pg_form *);
