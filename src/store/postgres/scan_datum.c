@@ -495,6 +495,11 @@ static bool text_datum(const struct gw_pg_coding *coding, const char *text, stru
     case GW_PG_CODE_ARRAY:
         return array_datum(coding, text, arena, out);
     case GW_PG_CODE_FOREIGN:
+        if (coding->type_id == 18 && (unsigned char)*text >= 0x80) { /* "char": the byte itself */
+            gw_buf_addf(&plain, "\\%03o", (unsigned char)*text);
+            *out = kept(GW_KIND_TEXT, &plain, arena);
+            return true;
+        }
         if (coding->type_id != 790)
             break;
         for (; *text; text++)
