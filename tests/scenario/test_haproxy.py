@@ -11,7 +11,7 @@ from godwit_support import compare, roles, traps, writers
 from godwit_support.waiting import pace, wait_until
 
 # pylint: disable=unused-import,redefined-outer-name
-from test_gate import Refused, drive, own, two_sides, watchdogs  # noqa: F401
+from test_gate import Driver, Refused, drive, own, watchdogs  # noqa: F401
 
 pytestmark = pytest.mark.alone
 
@@ -46,8 +46,9 @@ def proxied(new_haproxy, two_sides, drive):
 class Clients:
     """Threads that ask which side they are on and write; one whose connection ends connects again and says so."""
 
-    def __init__(self, ports, database, count=6):
-        self.dsns = [dsn_of(port, database) for port in ports]
+    def __init__(self, ports, database, count=6, connect=None, error=psycopg2.Error):
+        self.ports, self.error = ports, error
+        self.connect = connect or (lambda port: psycopg2.connect(dsn_of(port, database), connect_timeout=10))
         self.sides, self.errors, self.refused = [], [], []
         self.worst, self.done = 0.0, 0
         self.came = 0
@@ -60,20 +61,21 @@ class Clients:
             try:
                 if connection is None:
                     connecting = True
-                    connection = psycopg2.connect(self.dsns[index % len(self.dsns)], connect_timeout=10)
+                    connection = self.connect(self.ports[index % len(self.ports)])
                     self.came += 1
                 connecting = False
-                with connection, connection.cursor() as cursor:
+                with connection.cursor() as cursor:
                     cursor.execute("SELECT name FROM side")
                     side = cursor.fetchone()[0]
-                    cursor.execute("INSERT INTO hits DEFAULT VALUES")
+                    cursor.execute("INSERT INTO hits (n) VALUES (1)")
+                connection.commit()
                 now = time.monotonic()
                 self.worst = max(self.worst, now - since)
                 since = now
                 self.sides.append(side)
                 self.done += 1
                 pace(0.005)
-            except psycopg2.Error as error:
+            except self.error as error:
                 (self.refused if connecting else self.errors).append(str(error).strip())
                 connection = None
         if connection is not None:
@@ -105,6 +107,15 @@ class Clients:
         del self.sides[:]
         self.goes_on()
         return set(self.sides[-10:])
+
+
+@pytest.fixture
+def two_sides(one_name):
+    """Both databases, each with a table that says where one is."""
+    for name, database in zip(("blue", "green"), one_name):
+        database.owner_sql("CREATE TABLE side (name text); CREATE TABLE hits (id bigserial PRIMARY KEY, n int)")
+        database.owner_sql("INSERT INTO side VALUES (%s)", (name,))
+    return one_name
 
 
 def limits(proxy, index=0):
@@ -204,6 +215,30 @@ def test_a_park_that_fails_lets_traffic_go_on_at_every_haproxy(proxied, two_side
             driver("park 1000")
         clients.goes_on()
     assert limits(proxy)[0] == "100"
+
+
+def test_another_protocol_goes_the_same_way(new_mariadb_database, new_haproxy, tmp_path):
+    """It passes bytes: MariaDB on both sides."""
+    blue, green = new_mariadb_database(), new_mariadb_database()
+    pymysql = pytest.importorskip("pymysql")
+    for name, database in (("blue", blue), ("green", green)):
+        database.sql("CREATE TABLE side (name varchar(9))")
+        database.sql("CREATE TABLE hits (id bigint AUTO_INCREMENT PRIMARY KEY, n int)")
+        database.sql(f"INSERT INTO side VALUES ('{name}')")
+    proxy = new_haproxy(blue, green)
+    driver = Driver(tmp_path, {"type": "haproxy", "socket": proxy.sockets()},
+                    *(f"mysql://godwit@127.0.0.1:{side.server.port}/app" for side in (blue, green)))
+    with Clients(proxy.ports, None, error=pymysql.Error, connect=lambda port: pymysql.connect(
+            host="127.0.0.1", port=port, user="app", password=roles.PASSWORDS["app"], database="app")) as clients:
+        for turn, side in enumerate(("green", "blue"), 1):
+            driver("park 5000")
+            driver(f"point {side}")
+            driver("unpark")
+            assert clients.now_on() == {side}
+            clients.all_there(times=turn + 1)
+    driver.close()
+    assert clients.refused == []
+    assert 12 <= len(clients.errors) <= 14
 
 
 # --- its word, before anything is done ---
