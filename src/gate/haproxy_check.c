@@ -3,12 +3,16 @@
  * figures.
  */
 #include "base/clock.h"
+#include "base/file.h"
 #include "gate/haproxy.h"
+#include "gate/haproxy_config.h"
 #include "gate/haproxy_socket.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { CONFIG_MAX_BYTES = 16 << 20 };
 
 struct preflight {
     struct gw_hap_gate *gate;
@@ -133,6 +137,42 @@ static void check_state_file(struct preflight *flight)
                     path, folder);
 }
 
+/* What the stats socket does not tell. */
+static void check_config(struct preflight *flight, int budget_ms)
+{
+    const struct gw_migration_gate *settings = flight->gate->settings;
+    const char *backend = flight->gate->processes[0].backend;
+    gw_autobuf struct gw_buf text = {0};
+    struct gw_hap_config config;
+    struct gw_error why;
+    if (!settings->config)
+        return;
+    if (!gw_file_read(settings->config, CONFIG_MAX_BYTES, &text, &why)) {
+        gw_buf_addf(flight->findings, "gate: config: %s (%s): let godwit's user read it, or leave the key out\n",
+                    why.message, why.detail);
+        return;
+    }
+    gw_hap_config_parse(gw_buf_text(&text), backend, &config);
+    if (!config.has_backend) {
+        gw_buf_addf(flight->findings, "%s has no backend %s: name the file that HAProxy reads it from\n",
+                    settings->config, backend);
+        return;
+    }
+    if (config.queue_ms > 0 && config.queue_ms <= 2 * (int64_t)budget_ms)
+        gw_buf_addf(flight->findings,
+                    "%s of backend %s is %lld ms: clients parked for the pause budget of %d ms could be dropped; set "
+                    "timeout queue above %d ms, or lower switch: pause_budget\n",
+                    config.by_connect ? "timeout connect, which stands for timeout queue," : "timeout queue", backend,
+                    (long long)config.queue_ms, budget_ms, 2 * budget_ms);
+    if ((settings->state_file || settings->write_state_command) && (!config.loads_state || !config.has_state_file))
+        gw_buf_addf(
+            flight->findings,
+            "HAProxy would not read the state that godwit keeps for a reload: add %s%s%s to its configuration\n",
+            config.has_state_file ? "" : "server-state-file in the global section",
+            config.has_state_file || config.loads_state ? "" : " and ",
+            config.loads_state ? "" : "load-server-state-from-file global in the backend");
+}
+
 /* Looking, and one order: what parking is made of, besides what it waits for. */
 bool gw_hap_preflight(struct gw_gate *base, int budget_ms, struct gw_buf *findings, int *predicted_park_ms,
                       struct gw_error *err)
@@ -149,6 +189,7 @@ bool gw_hap_preflight(struct gw_gate *base, int budget_ms, struct gw_buf *findin
             return false;
     }
     check_state_file(&flight);
+    check_config(&flight, budget_ms);
     if (*predicted_park_ms > budget_ms)
         gw_buf_addf(findings, "HAProxy's stats sockets are slow: parking takes %d ms of a budget of %d ms\n",
                     *predicted_park_ms, budget_ms);

@@ -580,6 +580,7 @@ static void release_store(struct gw_migration_store *store)
     free(store->gate.backend);
     free(store->gate.server[0]);
     free(store->gate.server[1]);
+    free(store->gate.config);
     free(store->gate.state_file);
     free(store->gate.write_state_command);
     free(store->gate.address[0]);

@@ -56,6 +56,7 @@ struct gw_migration_gate {
     size_t socket_count;
     char *backend;             /* NULL: the one that has both servers */
     char *server[2];           /* names in the backend; NULL: by the side's address */
+    char *config;              /* its configuration file, only read; NULL */
     char *state_file;          /* where HAProxy reads its servers' state from at a reload; NULL */
     char *write_state_command; /* run by /bin/sh, gets that state on stdin; NULL */
     int64_t drain_ms;          /* what transactions get to end before their connections are closed */

@@ -295,6 +295,21 @@ def test_what_is_not_ready_is_found_with_its_fix(proxied, new_haproxy, two_sides
     assert "same process" in twice.findings()
 
 
+def test_the_configuration_is_read_for_what_the_socket_does_not_tell(new_haproxy, two_sides, drive):
+    proxy = new_haproxy(*two_sides, queue="3s")
+    driver = drive(type="haproxy", socket=proxy.sockets(), config=str(proxy.config()),
+                   state_file=str(proxy.state_file()))
+    found = driver.findings(budget_ms=5000)
+    assert "timeout queue of backend app is 3000 ms" in found and "above 10000 ms" in found
+    assert "would not read the state" in found and "server-state-file in the global section and load-server" in found
+    proxy = new_haproxy(*two_sides, keep_state=True)
+    driver = drive(type="haproxy", socket=proxy.sockets(), config=str(proxy.config()),
+                   state_file=str(proxy.state_file()))
+    assert driver.findings(budget_ms=5000) == ""
+    missing = drive(type="haproxy", socket=proxy.sockets(), config=str(proxy.base / "nothing.cfg"))
+    assert "nothing.cfg" in missing.findings()
+
+
 @pytest.mark.parametrize("keys, words", [
     ({"backend": "ap"}, 'no backend "ap".*did you mean app'),
     ({"backend": "app", "blue_server": "bleu"}, 'no server "bleu" in backend app.*did you mean blue'),

@@ -1,5 +1,6 @@
 /* What HAProxy's runtime API prints, read: its servers, their limits, its sessions. */
 #include "base/buf.h"
+#include "gate/haproxy_config.h"
 #include "gate/haproxy_text.h"
 
 #include <setjmp.h>
@@ -137,6 +138,50 @@ static void silence_is_success(void **unused)
     assert_string_equal(said, "No such server.");
 }
 
+static struct gw_hap_config config_of(const char *text)
+{
+    struct gw_hap_config config;
+    gw_hap_config_parse(text, "app", &config);
+    return config;
+}
+
+static void reads_how_long_a_queue_may_last(void **unused)
+{
+    (void)unused;
+    struct gw_hap_config config =
+        config_of("defaults\n  timeout queue 7s # not 8s\n timeout connect 3s\nbackend app\n");
+    assert_true(config.has_backend);
+    assert_int_equal(config.queue_ms, 7000);
+    assert_false(config.by_connect);
+    config = config_of("defaults\n timeout connect 2500\nfrontend app\n timeout queue 1s\nlisten app\n");
+    assert_int_equal(config.queue_ms, 2500);
+    assert_true(config.by_connect);
+    config = config_of("defaults\n timeout queue 7s\nbackend app\n  timeout queue 2m\nbackend b\n timeout queue 1s\n");
+    assert_int_equal(config.queue_ms, 120000);
+    config = config_of("defaults\n timeout queue 7s\ndefaults\nbackend app\n"); /* the second begins anew */
+    assert_int_equal(config.queue_ms, 0);
+    config = config_of("defaults a\n timeout queue 7s\ndefaults b from a\n timeout connect 1s\ndefaults c\n"
+                       "backend app from \"b\"\n");
+    assert_int_equal(config.queue_ms, 7000);
+    assert_false(config_of("backend other\nbackend\n").has_backend);
+    assert_false(config_of("").has_backend);
+}
+
+static void reads_whether_a_reload_takes_up_the_state(void **unused)
+{
+    (void)unused;
+    struct gw_hap_config config =
+        config_of("global\n server-state-file /x/y\ndefaults\n load-server-state-from-file global\n"
+                  "backend app\n");
+    assert_true(config.loads_state && config.has_state_file);
+    config =
+        config_of("defaults\n load-server-state-from-file local\nbackend app\n server-state-file-name app.state\n");
+    assert_true(config.loads_state && config.has_state_file);
+    config =
+        config_of("defaults\n load-server-state-from-file global\nbackend app\n load-server-state-from-file none\n");
+    assert_false(config.loads_state || config.has_state_file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +190,8 @@ int main(void)
         cmocka_unit_test(says_which_column_a_version_does_not_have),
         cmocka_unit_test(reads_the_sessions_of_one_backend),
         cmocka_unit_test(silence_is_success),
+        cmocka_unit_test(reads_how_long_a_queue_may_last),
+        cmocka_unit_test(reads_whether_a_reload_takes_up_the_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
