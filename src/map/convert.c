@@ -303,14 +303,8 @@ static bool to_enum(struct gw_convert *convert, const struct gw_datum *in, struc
     return true;
 }
 
-bool gw_map_convert(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
+static bool convert_value(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
 {
-    convert->loss = GW_LOSS_NONE;
-    if (in->kind == GW_KIND_NULL || in->kind == GW_KIND_UNCHANGED || in->kind == GW_KIND_ABSENT || convert->to->loose ||
-        convert->to->kind == GW_KIND_NULL) {
-        *out = *in;
-        return true;
-    }
     switch (convert->to->kind) {
     case GW_KIND_BOOL:
         return to_bool(convert, in, out);
@@ -346,4 +340,22 @@ bool gw_map_convert(struct gw_convert *convert, const struct gw_datum *in, struc
         break;
     }
     return gw_convert_lose(convert, GW_LOSS_KIND);
+}
+
+bool gw_map_convert(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
+{
+    convert->loss = GW_LOSS_NONE;
+    if (in->kind == GW_KIND_NULL || in->kind == GW_KIND_UNCHANGED || in->kind == GW_KIND_ABSENT ||
+        convert->to->kind == GW_KIND_NULL) {
+        *out = *in;
+        return true;
+    }
+    if (convert_value(convert, in, out) && (!convert->to->loose || convert->loss == GW_LOSS_NONE))
+        return true;
+    if (!convert->to->loose)
+        return false;
+    /* It holds any kind: what has no exact place in its own is kept as it is. */
+    convert->loss = GW_LOSS_NONE;
+    *out = *in;
+    return true;
 }

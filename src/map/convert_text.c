@@ -211,16 +211,17 @@ static size_t cut_at(const unsigned char *text, size_t len, uint64_t limit)
 /* Without NUL bytes; U+FFFD for what is above U+FFFF. */
 static void replace(struct gw_convert *convert, bool nul, bool plane, struct gw_datum *text)
 {
-    unsigned char *to = gw_arena_alloc(convert->arena, text->len + 1);
+    unsigned char *to = gw_arena_alloc(convert->arena, (size_t)text->len * 3 + 1);
     size_t len = 0;
     for (size_t i = 0; i < text->len; i++) {
         unsigned char c = text->bytes[i];
         if (nul && c == 0)
             continue;
-        if (plane && c >= 0xf0 && i + 3 < text->len) {
+        if (plane && c >= 0xf0) {
             memcpy(to + len, "\xef\xbf\xbd", 3);
             len += 3;
-            i += 3;
+            while (i + 1 < text->len && (text->bytes[i + 1] & 0xc0u) == 0x80u)
+                i++;
             continue;
         }
         to[len++] = c;

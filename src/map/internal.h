@@ -101,6 +101,7 @@ struct gw_map_step {
     const struct gw_type *to;   /* borrowed from the definition written to */
     const struct gw_zone *zone; /* NULL: UTC */
     enum gw_map_policy policy;
+    enum gw_kind declared;             /* of a source that holds any kind: the one it should; else NULL */
     const struct gw_column_rule *rule; /* transforms of a STEP_CHANGE, or NULL */
     const struct gw_map_lookup *lookup;
     int lua;                        /* place among the map's functions, -1: none */

@@ -345,7 +345,7 @@ bool gw_map_same_type(const struct gw_type *from, const struct gw_type *to)
 {
     struct gw_map_losses losses = {0};
     if (to->loose)
-        return true;
+        return from->loose || from->kind == to->kind || to->kind == GW_KIND_NULL;
     if (from->kind != to->kind || from->loose || from->kind == GW_KIND_NULL)
         return false;
     /* What is padded to a scale or width is no plain copy, though nothing is lost. */

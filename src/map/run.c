@@ -115,6 +115,8 @@ static enum outcome settle(struct row *row, const struct gw_map_step *step, cons
                            enum gw_map_loss_id id, struct gw_datum *out)
 {
     gw_autobuf struct gw_buf what = {0};
+    if (step->declared != GW_KIND_NULL && value->kind != step->declared)
+        id = GW_LOSS_LOOSE;
     count_hit(row, step->column, id);
     *out = gw_datum_null();
     if (row->run->only_count || step->policy == GW_MAP_NULL)

@@ -76,6 +76,8 @@ static struct gw_map_step *begin_step(struct planner *p, size_t green, int colum
         .lua = -1,
         .exact = true,
     };
+    if (column >= 0 && p->blue->columns[column].type.loose)
+        step->declared = p->blue->columns[column].type.kind;
     return step;
 }
 

@@ -497,6 +497,46 @@ static void zones_carry_timestamps_over(void **state)
     world_end(&w);
 }
 
+static void columns_of_any_kind_are_taken_at_their_word_or_named(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct gw_error err = {0};
+    struct gw_datum out[2];
+    struct gw_datum back[2];
+    enum gw_map_verdict verdict;
+    struct gw_datum in[2] = {integer(1), integer(42)};
+    struct gw_table_definition *t = world_table(&w, "t", "id bigint!; n bigint");
+    t->columns[1].type.loose = true;
+    world_compile(&w, "      t: { columns: { n: { type: bigint } } }\n");
+    assert_true(world_loss(&w, "loose", 1)->counts_rows);
+    world_row(&w, false, in, out);
+    is_same(&out[1], integer(42));
+    world_row(&w, true, out, back);
+    is_same(&back[1], integer(42));
+    in[1] = words("42");
+    world_row(&w, false, in, out);
+    is_same(&out[1], integer(42));
+    in[1] = words("forty-two");
+    assert_false(gw_map_row(w.run[0], 0, in, out, &verdict, NULL, &err));
+    assert_contains(err.message, "(loose)");
+    assert_int_equal(gw_map_run_hits(w.run[0], 0, 1, "loose"), 1);
+    world_forget(&w);
+
+    /* And where green holds any kind, its own is taken where that is exact. */
+    struct gw_type any = {.kind = GW_KIND_TEXT, .loose = true};
+    struct gw_arena arena = {0};
+    struct gw_convert convert = {.to = &any, .arena = &arena};
+    struct gw_datum interval = {.kind = GW_KIND_INTERVAL, .interval = {1, 0, 0}};
+    assert_true(gw_map_convert(&convert, &interval, &out[0]));
+    is_same(&out[0], words("P1M"));
+    any.kind = GW_KIND_INT64;
+    assert_true(gw_map_convert(&convert, &interval, &out[0]));
+    is_same(&out[0], interval);
+    gw_arena_release(&arena);
+    world_end(&w);
+}
+
 /* ---- property: where the map says that blue's value is made from green's, it is what it was ---- */
 
 static uint64_t seed = 88172645463325252u;
@@ -598,6 +638,7 @@ int main(void)
         cmocka_unit_test(policies_settle_what_does_not_fit),
         cmocka_unit_test(counting_does_not_fail),
         cmocka_unit_test(zones_carry_timestamps_over),
+        cmocka_unit_test(columns_of_any_kind_are_taken_at_their_word_or_named),
         cmocka_unit_test(random_rows_come_back_where_it_is_claimed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
