@@ -293,6 +293,7 @@ static void postgres_dump(struct pair *pair, int side, const char *table, struct
     PQclear(r);
 }
 
+#include "contract/mysql_kit.h"
 #include "contract/sqlite_kit.h"
 
 static const struct kit kits[] = {
@@ -304,6 +305,9 @@ static const struct kit kits[] = {
     {"postgresql by triggers", postgres_available, triggers_open, postgres_close, postgres_created, postgres_begin,
      postgres_insert, postgres_update, postgres_remove, postgres_truncate, postgres_commit, postgres_rollback,
      postgres_dump, .space = NULL},
+    {"mariadb", mysql_kit_available, mysql_kit_open, mysql_kit_close, mysql_kit_created, mysql_kit_begin,
+     mysql_kit_insert, mysql_kit_update, mysql_kit_remove, mysql_kit_truncate, mysql_kit_commit, mysql_kit_rollback,
+     mysql_kit_dump, .space = ""},
     {"sqlite", sqlite_available, sqlite_open, sqlite_close, sqlite_created, sqlite_begin, sqlite_insert, sqlite_update,
      sqlite_remove, sqlite_truncate, sqlite_commit, sqlite_rollback, sqlite_dump, .space = "", .one_writer = true},
 };
