@@ -54,6 +54,8 @@ ELSEWHERE = {
     "spool.cut.": "tests/unit/test_spool_crash.c",
     "spool.trim.": "tests/unit/test_spool_crash.c",
     "gate.point.before_hook": "tests/scenario/test_gate.py",
+    "gate.point.before_ready": "tests/scenario/test_haproxy.py",
+    "gate.point.both_ready": "tests/scenario/test_haproxy.py",
     "follow.careful.": "tests/unit/test_follow.c",
     "schema.loosen.": "tests/scenario/test_rule9.py",
     "schema.tighten.": "tests/scenario/test_rule9.py",
