@@ -213,6 +213,12 @@ static bool lens_commit_chunk(struct gw_writer *writer, uint64_t *rows, struct g
 
 /* ---- apply ------------------------------------------------------------------------------------------------------- */
 
+/* What is on green belongs on blue, whatever the filter says. */
+static bool filters(const struct lens *lens, const struct gw_collection *collection)
+{
+    return !lens->back && gw_map_filters(lens->options.map, collection->id);
+}
+
 struct mapped { /* a part in the target's terms; in the writer's arena */
     struct gw_part part;
     struct gw_row *keys, *rows;
@@ -257,7 +263,7 @@ static bool map_part(struct lens_writer *w, const struct gw_part *part, struct m
     out->leaves = gw_arena_zalloc(&w->arena, part->count + 1);
     out->arrives = gw_arena_zalloc(&w->arena, part->count + 1);
     /* Under a filter an update comes as a new row. */
-    bool update = part->kind == GW_CHANGE_UPDATE && !gw_map_filters(w->lens->options.map, part->collection->id);
+    bool update = part->kind == GW_CHANGE_UPDATE && !filters(w->lens, part->collection);
     for (size_t i = 0; i < part->count; i++) {
         if (part->keys && !map_key(w, pair, part->collection, &part->keys[i], &out->keys[i], &out->leaves[i], err))
             return false;
@@ -340,9 +346,9 @@ static bool write_part(struct lens_writer *w, const struct gw_part *part, bool s
                        struct gw_error *err)
 {
     struct mapped mapped;
-    bool ok = map_part(w, part, &mapped, err) && (gw_map_filters(w->lens->options.map, part->collection->id)
-                                                      ? write_filtered(w, part, &mapped, send, touched, err)
-                                                      : write_runs(w, part, &mapped, send, touched, err));
+    bool ok = map_part(w, part, &mapped, err) &&
+              (filters(w->lens, part->collection) ? write_filtered(w, part, &mapped, send, touched, err)
+                                                  : write_runs(w, part, &mapped, send, touched, err));
     gw_arena_reset(&w->arena);
     gw_map_run_reset(w->run);
     return ok;
@@ -363,8 +369,7 @@ static bool lens_send(struct gw_writer *writer, const struct gw_part *part, stru
 static bool lens_whole_rows(struct gw_writer *writer, const struct gw_collection *collection)
 {
     const struct lens *lens = writer_of(writer)->lens;
-    return gw_map_filters(lens->options.map, collection->id) ||
-           gw_map_needs_whole_rows(lens->options.map, collection->id, lens->back);
+    return filters(lens, collection) || gw_map_needs_whole_rows(lens->options.map, collection->id, lens->back);
 }
 
 static bool lens_truncate(struct gw_writer *writer, const struct gw_collection *const *collections, size_t count,
