@@ -88,26 +88,28 @@ static uint64_t most_characters(const struct gw_type *from)
         }
         return most;
     }
-    return from->kind == GW_KIND_BOOL   ? 5
-           : is_integer(from->kind)     ? 20
-           : is_moment(from->kind)      ? 40
-           : from->kind == GW_KIND_UUID ? 36
-                                        : 0;
+    return from->kind == GW_KIND_BOOL       ? 5
+           : is_integer(from->kind)         ? 20
+           : is_moment(from->kind)          ? 40
+           : from->kind == GW_KIND_INTERVAL ? 100
+           : from->kind == GW_KIND_UUID     ? 36
+                                            : 0;
 }
 
 static void text_losses(struct adder *a)
 {
     uint64_t most = most_characters(a->from);
-    bool text = is_text(a->from->kind) || a->from->kind == GW_KIND_JSON;
+    bool text = a->from->kind == GW_KIND_TEXT || a->from->kind == GW_KIND_JSON;
+    /* No engine hands out values larger than this. */
+    uint64_t bytes = a->to->bytes >= UINT64_C(1) << 30 ? 0 : a->to->bytes;
     if (a->to->length && (most == 0 || most > a->to->length))
         add(a, GW_LOSS_LENGTH, "longer values do not fit");
-    else if (a->to->bytes && (most == 0 ? a->from->bytes == 0 || a->from->bytes > a->to->bytes
-                                        : most * (a->from->basic_plane ? 3 : 4) > a->to->bytes &&
-                                              (a->from->bytes == 0 || a->from->bytes > a->to->bytes)))
+    else if (bytes && (a->from->bytes == 0 || a->from->bytes > bytes) &&
+             (most == 0 || most * (a->from->basic_plane ? 3 : 4) > bytes))
         add(a, GW_LOSS_LENGTH, "values of more bytes do not fit");
     if (a->to->no_nul && !a->from->no_nul && (text || a->from->kind == GW_KIND_BYTES))
         add(a, GW_LOSS_NUL, "NUL bytes in text are refused");
-    if (a->to->basic_plane && !a->from->basic_plane && text)
+    if (a->to->basic_plane && !a->from->basic_plane && (text || a->from->kind == GW_KIND_ENUM))
         add(a, GW_LOSS_PLANE, "characters above U+FFFF (emoji) are refused");
     if (a->from->kind == GW_KIND_BYTES)
         add(a, GW_LOSS_ENCODING, "bytes that are not UTF-8 are refused");
@@ -307,6 +309,10 @@ static void wider(struct adder *a)
     if (from->kind == GW_KIND_UINT64 && (to->kind == GW_KIND_INT64 || to->kind == GW_KIND_DECIMAL))
         gw_map_add_loss(a->losses, a->collection, a->column, GW_LOSS_UNSIGNED, a->policy,
                         "%s: green takes negative numbers, which the way back would refuse", gw_buf_text(&a->words));
+    else if (from->kind == GW_KIND_BOOL && is_integer(to->kind))
+        gw_map_add_loss(a->losses, a->collection, a->column, GW_LOSS_BOOLEAN, a->policy,
+                        "%s: green takes numbers other than 0 and 1, which the way back would refuse",
+                        gw_buf_text(&a->words));
     else if (from->kind == GW_KIND_ENUM && to->kind == GW_KIND_TEXT)
         gw_map_add_loss(a->losses, a->collection, a->column, GW_LOSS_ENUM, a->policy,
                         "%s: green takes values that are none of the labels, which the way back would refuse",
@@ -327,6 +333,8 @@ void gw_map_type_losses(struct gw_map_losses *losses, uint32_t collection, int c
     if (from->loose && !to->type.loose)
         add(&a, GW_LOSS_LOOSE,
             "values of another kind than the column's are converted where that is exact, else refused");
+    if (from->kind == GW_KIND_GEOMETRY && to->type.kind != GW_KIND_GEOMETRY)
+        add(&a, GW_LOSS_TYPE, "on green it is bytes (SRID, then WKB), and no spatial function knows it");
     if (!to->type.loose) {
         value_losses(&a);
         wider(&a);

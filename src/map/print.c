@@ -144,6 +144,8 @@ static void write_losses(const struct gw_map_losses *losses, uint32_t collection
             continue;
         gw_buf_addf(out, "    #%s# %s%s: ", indent, loss->blocks ? "BLOCKS " : "", loss->id);
         add_words(loss->what, out);
+        if (loss->counts_rows && loss->policy == GW_MAP_FAIL)
+            gw_buf_addf(out, " (on_loss: %s would settle it)", remedy(loss));
         gw_buf_addc(out, '\n');
     }
 }
@@ -168,7 +170,7 @@ static void write_column(const struct gw_map *map, const struct gw_map_losses *l
         gw_buf_adds(out, "rename: ");
         add_key(map->green.tables[collection].columns[at].name, out);
         if (first)
-            gw_buf_addf(out, ", on_loss: %s", first->policy ? gw_map_policy_name(first->policy) : remedy(first));
+            gw_buf_addf(out, ", on_loss: %s", gw_map_policy_name(first->policy));
     }
     gw_buf_adds(out, " } # ");
     add_words(from->sql_type ? from->sql_type : gw_kind_name(from->type.kind), out);
