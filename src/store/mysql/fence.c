@@ -1,8 +1,10 @@
 /*
  * The fence: BEFORE triggers on every table, that read a flag and refuse whoever is not godwit's account.
  *
- * The flag is a row of a table without transactions (Aria, MyISAM), so no snapshot hides it: a transaction that is open
- * in repeatable read sees it raised with its next statement. To raise it, all tables are locked for reading: that waits
+ * The flag is what no snapshot hides: a transaction that is open in repeatable read sees it raised with its next
+ * statement. In MariaDB it is a sequence, up when its next value is odd: kept by InnoDB, read as it is and not as it was,
+ * and no hindrance to SAVEPOINT (a transaction that has read a transactional Aria table can have none). In MySQL, which has
+ * no sequences, it is the row of a MyISAM table, up when `next_not_cached_value` is 1. To raise it, all tables are locked for reading: that waits
  * until every transaction that wrote one of them has ended, so no acknowledged commit is behind the place in the log that
  * is read then; who comes meanwhile waits and meets the flag. Locking accounts and ending their sessions would do it,
  * too, but reading goes on with this, and nobody's connection is cut.
@@ -37,10 +39,41 @@ void gw_mysql_fence_trigger(const char *table, size_t event, char out[64])
 
 static bool make_flag(struct gw_mysql_conn *conn, struct gw_error *err)
 {
-    return gw_mysql_execf(conn, err,
-                          "CREATE TABLE IF NOT EXISTS godwit_fence (one tinyint NOT NULL PRIMARY KEY,"
-                          " raised tinyint NOT NULL) ENGINE = %s; INSERT IGNORE INTO godwit_fence VALUES (1, 0)",
-                          conn->store->is_mariadb ? "Aria TRANSACTIONAL = 1" : "MyISAM");
+    return gw_mysql_exec(conn,
+                         conn->store->is_mariadb
+                             ? "CREATE SEQUENCE IF NOT EXISTS godwit_fence START WITH 2 NOCACHE"
+                             : "CREATE TABLE IF NOT EXISTS godwit_fence (one tinyint NOT NULL PRIMARY KEY,"
+                               " next_not_cached_value tinyint NOT NULL) ENGINE = MyISAM;"
+                               "INSERT IGNORE INTO godwit_fence VALUES (1, 0)",
+                         err);
+}
+
+/* The flag's number, whether up or down; *found false where there is no flag. */
+static bool read_number(struct gw_mysql_conn *conn, unsigned long long *number, bool *found, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf text = {0};
+    *number = 0;
+    *found = gw_mysql_query_text(conn, "SELECT next_not_cached_value FROM godwit_fence", &text, NULL, err);
+    if (!*found)
+        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+    *number = strtoull(gw_buf_text(&text), NULL, 10);
+    return true;
+}
+
+/* A sequence only goes up. The COMMIT after it puts it on disk: a sequence's own change waits for somebody's. */
+static bool set_flag(struct gw_mysql_conn *conn, bool up, struct gw_error *err)
+{
+    unsigned long long number;
+    bool found;
+    if (!read_number(conn, &number, &found, err))
+        return false;
+    if (!found || (number % 2 == 1) == up)
+        return found || !up || gw_fail(err, GW_ERR_CONFLICT, "the fence's flag is gone");
+    if (!conn->store->is_mariadb)
+        return gw_mysql_execf(conn, err, "UPDATE godwit_fence SET next_not_cached_value = %d", up);
+    gw_autofree char *sql = gw_asprintf("SELECT SETVAL(godwit_fence, %llu, 0)", number + 1);
+    gw_autobuf struct gw_buf text = {0};
+    return gw_mysql_query_text(conn, sql, &text, NULL, err);
 }
 
 /* The triggers that are there, one "name" a line. */
@@ -74,7 +107,7 @@ static bool make_trigger(struct gw_mysql_conn *conn, const struct gw_collection 
     gw_mysql_add_table(&sql, c);
     gw_buf_adds(&sql, " FOR EACH ROW BEGIN IF (SUBSTRING_INDEX(USER(), '@', 1) <> ");
     gw_mysql_add_literal(&sql, conn->store->base.identity.user);
-    gw_buf_adds(&sql, " OR @godwit_probe IS NOT NULL) AND (SELECT raised FROM godwit_fence WHERE one = 1) = 1 THEN"
+    gw_buf_adds(&sql, " OR @godwit_probe IS NOT NULL) AND (SELECT next_not_cached_value % 2 FROM godwit_fence) = 1 THEN"
                       " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'godwit: this side does not own the data now';"
                       " END IF; END");
     if (gw_mysql_exec_buf(conn, &sql, err))
@@ -124,8 +157,7 @@ static bool raise_with(struct gw_mysql_conn *conn, const struct gw_schema *schem
                        struct gw_position *at, struct gw_error *err)
 {
     struct gw_position behind = {0};
-    bool fine = lock_all(conn, schema, timeout_ms, err) &&
-                gw_mysql_exec(conn, "UPDATE godwit_fence SET raised = 1 WHERE one = 1", err) &&
+    bool fine = lock_all(conn, schema, timeout_ms, err) && set_flag(conn, true, err) &&
                 (!conn->store->binlog || gw_mysql_log_end(conn, &behind, err)) &&
                 gw_mysql_exec(conn, "UNLOCK TABLES", err);
     if (fine)
@@ -158,9 +190,7 @@ static bool lower_with(struct gw_mysql_conn *conn, enum gw_side side, struct gw_
                 gw_buf_text(&owner));
         return false;
     }
-    bool lowered = gw_mysql_exec(conn, "UPDATE godwit_fence SET raised = 0 WHERE one = 1", err) ||
-                   gw_mysql_errno(conn) == ER_NO_SUCH_TABLE;
-    return lowered && gw_mysql_exec(conn, "COMMIT", err);
+    return set_flag(conn, false, err) && gw_mysql_exec(conn, "COMMIT", err);
 }
 
 static bool fence_lower(struct gw_store *base, struct gw_error *err)
@@ -175,12 +205,11 @@ static bool fence_lower(struct gw_store *base, struct gw_error *err)
 
 static bool read_flag(struct gw_mysql_conn *conn, bool *raised, struct gw_error *err)
 {
-    gw_autobuf struct gw_buf text = {0};
-    *raised = false;
-    if (!gw_mysql_query_text(conn, "SELECT raised FROM godwit_fence WHERE one = 1", &text, NULL, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
-    *raised = strcmp(gw_buf_text(&text), "1") == 0;
-    return true;
+    unsigned long long number;
+    bool found;
+    bool fine = read_number(conn, &number, &found, err);
+    *raised = fine && number % 2 == 1;
+    return fine;
 }
 
 static bool fence_is_raised(struct gw_store *base, bool *raised, struct gw_error *err)
