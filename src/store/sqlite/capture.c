@@ -228,6 +228,19 @@ static void add_gone(const struct made *m)
     gw_buf_addf(m->out, "); DELETE FROM " NOTED " WHERE %s; ", gw_buf_text(&gone));
 }
 
+/* A statement inside of another one: its row may be in the other one's way. */
+static void add_note_of_new(const struct made *m)
+{
+    if (!m->nested)
+        return;
+    gw_buf_adds(m->out, "INSERT INTO " NOTED " (tab, rid");
+    add_list(m->out, 0, old_columns(m->table), "");
+    gw_buf_addf(m->out, ") VALUES (%d, %s%s", m->tab, m->table->rowid ? "NEW." : "NULL",
+                m->table->rowid ? m->table->rowid : "");
+    add_old(m, "NEW.");
+    gw_buf_adds(m->out, "); ");
+}
+
 /* The row itself went another way: it was not replaced. */
 static void add_forget(const struct made *m)
 {
@@ -262,7 +275,9 @@ static bool make_insert(struct gw_lite_conn *conn, const struct made *m, struct 
         gw_buf_adds(m->out, ", NEW.");
         gw_lite_add_ident(m->out, m->table->columns[c].name);
     }
-    gw_buf_adds(m->out, "); END; ");
+    gw_buf_adds(m->out, "); ");
+    add_note_of_new(m);
+    gw_buf_adds(m->out, "END; ");
     return true;
 }
 
@@ -334,7 +349,9 @@ static bool make_update(struct gw_lite_conn *conn, const struct made *m, struct 
         }
     }
     add_old(m, "OLD.");
-    gw_buf_adds(m->out, "); END; ");
+    gw_buf_adds(m->out, "); ");
+    add_note_of_new(m);
+    gw_buf_adds(m->out, "END; ");
     return true;
 }
 

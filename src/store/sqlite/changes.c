@@ -235,46 +235,54 @@ static bool changes_open(struct gw_store *base, const struct gw_schema *schema, 
 
 /* ---- rows of the log ------------------------------------------------------------------------------------------- */
 
+static void take_row(struct gw_stream *stream, sqlite3_stmt *q, struct logged *logged)
+{
+    *logged = (struct logged){.wall_us = sqlite3_column_int64(q, 0),
+                              .seq = sqlite3_column_int64(q, 1),
+                              .kind = sqlite3_column_int(q, 3),
+                              .layout = layout_of(stream, sqlite3_column_int(q, 4)),
+                              .same = gw_arena_strdup(&stream->page_arena, gw_lite_column(q, 5))};
+    size_t wanted = logged->layout ? logged->layout->column_count + logged->layout->old_count : 0;
+    if (logged->kind == GW_LITE_LOG_INSERT && logged->layout)
+        wanted = logged->layout->column_count;
+    else if (logged->kind == GW_LITE_LOG_DELETE && logged->layout)
+        wanted = logged->layout->old_count;
+    logged->value_count = wanted < stream->width ? wanted : stream->width;
+    logged->values = gw_arena_alloc(&stream->page_arena, (logged->value_count + 1) * sizeof *logged->values);
+    for (size_t v = 0; v < logged->value_count; v++)
+        logged->values[v] = gw_lite_value_of(q, 6 + (int)v, &stream->page_arena);
+    if (logged->kind == GW_LITE_LOG_SIGNAL)
+        logged->text = gw_arena_strdup(&stream->page_arena, gw_lite_column(q, 6));
+}
+
+/* The next rows of the log, in a snapshot of their own. Their numbers have no gaps: where one is missing, somebody took
+ * it. */
 static bool read_page(struct gw_stream *stream, struct gw_error *err)
 {
     sqlite3_stmt *q = stream->page_query;
-    bool row = false;
+    bool row = true, whole = true;
     gw_arena_reset(&stream->page_arena);
     if (!stream->page)
         stream->page = gw_calloc(PAGE_ROWS, sizeof *stream->page);
     stream->page_count = stream->page_at = 0;
     sqlite3_bind_int64(q, 1, stream->at);
     sqlite3_bind_int64(q, 2, stream->until);
-    while (stream->page_count < PAGE_ROWS && stream->page_arena.used_bytes < PAGE_BYTES) {
+    while (row && stream->page_count < PAGE_ROWS && stream->page_arena.used_bytes < PAGE_BYTES) {
         if (!gw_lite_step(stream->conn, q, &row, err))
             return false;
         if (!row)
             break;
-        struct logged *logged = &stream->page[stream->page_count++];
-        *logged = (struct logged){.wall_us = sqlite3_column_int64(q, 0),
-                                  .seq = sqlite3_column_int64(q, 1),
-                                  .kind = sqlite3_column_int(q, 3),
-                                  .layout = layout_of(stream, sqlite3_column_int(q, 4)),
-                                  .same = gw_arena_strdup(&stream->page_arena, gw_lite_column(q, 5))};
-        size_t wanted = logged->layout ? logged->layout->column_count + logged->layout->old_count : 0;
-        if (logged->kind == GW_LITE_LOG_INSERT && logged->layout)
-            wanted = logged->layout->column_count;
-        else if (logged->kind == GW_LITE_LOG_DELETE && logged->layout)
-            wanted = logged->layout->old_count;
-        logged->value_count = wanted < stream->width ? wanted : stream->width;
-        logged->values = gw_arena_alloc(&stream->page_arena, (logged->value_count + 1) * sizeof *logged->values);
-        for (size_t v = 0; v < logged->value_count; v++)
-            logged->values[v] = gw_lite_value_of(q, 6 + (int)v, &stream->page_arena);
-        if (logged->kind == GW_LITE_LOG_SIGNAL)
-            logged->text = gw_arena_strdup(&stream->page_arena, gw_lite_column(q, 6));
+        struct logged *logged = &stream->page[stream->page_count];
+        take_row(stream, q, logged);
+        whole = whole && logged->seq == stream->at + (int64_t)stream->page_count;
+        stream->page_count++;
     }
     sqlite3_reset(q); /* gives the snapshot back */
-    if (stream->page_count == 0 || stream->page[0].seq != stream->at) {
-        struct gw_position at;
-        gw_lite_position(stream->at, &at);
-        return lost(stream, &at, "rows of godwit_log were removed", err);
-    }
-    return true;
+    if (whole && stream->page_count > 0 && (row || stream->page[stream->page_count - 1].seq == stream->until))
+        return true;
+    struct gw_position at;
+    gw_lite_position(stream->at, &at);
+    return lost(stream, &at, "rows of godwit_log were removed", err);
 }
 
 /* Its values as a row of the collection: `from` on, in the layout's order. */

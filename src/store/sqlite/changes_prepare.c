@@ -30,18 +30,24 @@ static bool widen(struct gw_lite_conn *conn, const char *table, int64_t fixed, s
     return true;
 }
 
-/* Somebody else's triggers on a table: they may write into it in the middle of a statement. */
-static bool has_triggers(struct gw_lite_conn *conn, const char *table, bool *out, struct gw_error *err)
+/* Can a statement on this table have another one on it inside? It has triggers of the application, and one of them, or of
+ * those that they set off, names it. */
+static bool may_nest(struct gw_lite_conn *conn, const char *table, bool *out, struct gw_error *err)
 {
-    gw_autobuf struct gw_buf sql = {0};
-    int64_t count = 0;
-    gw_buf_adds(&sql, "SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger' AND name NOT LIKE 'godwit\\_%'"
-                      " ESCAPE '\\' AND tbl_name = ");
-    gw_lite_add_literal(&sql, table);
-    gw_buf_adds(&sql, " COLLATE NOCASE");
-    if (!gw_lite_int(conn, gw_buf_text(&sql), &count, NULL, err))
+    gw_autostmt sqlite3_stmt *statement = NULL;
+    bool row = false;
+    if (!gw_lite_prepare(conn,
+                         "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND name NOT LIKE"
+                         " 'godwit\\_%' ESCAPE '\\' AND tbl_name = ?1 COLLATE NOCASE) AND EXISTS (SELECT 1 FROM"
+                         " main.sqlite_master WHERE type = 'trigger' AND name NOT LIKE 'godwit\\_%' ESCAPE '\\' AND"
+                         " (length(sql) - length(replace(lower(sql), lower(?1), ''))) / length(?1) > (tbl_name = ?1"
+                         " COLLATE NOCASE))",
+                         &statement, err))
         return false;
-    *out = count > 0;
+    gw_lite_bind_text(statement, 1, table);
+    if (!gw_lite_step(conn, statement, &row, err))
+        return false;
+    *out = sqlite3_column_int(statement, 0) != 0;
     return true;
 }
 
@@ -104,7 +110,7 @@ static bool capture_table(struct gw_lite_conn *conn, const struct gw_lite_table 
     }
     return widen(conn, "godwit_log", LOG_COLUMNS, width, err) &&
            widen(conn, "godwit_replaced", REPLACED_COLUMNS, width, err) && table_number(conn, table, &tab, err) &&
-           has_triggers(conn, table->name, &nested, err) &&
+           may_nest(conn, table->name, &nested, err) &&
            gw_lite_capture_triggers(conn, table, (int)tab, nested, &sql, err) &&
            gw_lite_exec(conn, gw_buf_text(&sql), err) && record_layout(conn, table, tab, err);
 }

@@ -6,6 +6,7 @@
 #include "io/utf8.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 
 void gw_lite_form_of(const char *declared, struct gw_lite_form *out)
@@ -260,10 +261,10 @@ static bool decimal_cell(const struct gw_lite_form *form, const char *column, co
     size_t len = significant_len(text, datum->len);
     gw_autofree char *number = gw_strndup(text, len);
     struct gw_lite_cell cell = {.type = SQLITE_INTEGER};
-    if (strchr(number, '.') || len > 18)
+    errno = 0;
+    cell.integer = strtoll(number, NULL, 10);
+    if (strchr(number, '.') || errno == ERANGE)
         cell = (struct gw_lite_cell){.type = SQLITE_FLOAT, .real = strtod(number, NULL)};
-    else
-        cell.integer = strtoll(number, NULL, 10);
     struct gw_lite_form as_decimal = *form;
     as_decimal.type.kind = GW_KIND_DECIMAL;
     if (form->type.kind != GW_KIND_DECIMAL)

@@ -86,38 +86,67 @@ static int digits_at(const char *text, size_t count)
     return v;
 }
 
+/* A year of four digits or more, "-0044" before year 0; then -mm-dd. */
 static bool read_date(const char *text, size_t len, int64_t *days)
 {
-    if (len != 10 || text[4] != '-' || text[7] != '-')
+    bool before = len > 0 && text[0] == '-';
+    size_t sign = before ? 1 : 0, digits = 0;
+    while (sign + digits < len && text[sign + digits] >= '0' && text[sign + digits] <= '9')
+        digits++;
+    if (digits < 4 || digits > 7 || len != sign + digits + 6 || (digits > 4 && text[sign] == '0'))
         return false;
-    int year = digits_at(text, 4), month = digits_at(text + 5, 2), day = digits_at(text + 8, 2);
-    if (year < 1 || month < 1 || day < 1 || !gw_civil_exists(year, (unsigned)month, (unsigned)day))
+    const char *rest = text + sign + digits;
+    int year = digits_at(text + sign, digits), month = digits_at(rest + 1, 2), day = digits_at(rest + 4, 2);
+    if (rest[0] != '-' || rest[3] != '-' || month < 1 || day < 1 || (before && year == 0))
+        return false;
+    year = before ? -year : year;
+    if (!gw_civil_exists(year, (unsigned)month, (unsigned)day))
         return false;
     *days = gw_days_from_civil(year, (unsigned)month, (unsigned)day);
     return true;
 }
 
-/* hh:mm:ss, or that with six digits behind it that are not all 0. */
+/* :mm:ss, or that with six digits behind it that are not all 0. */
+static bool read_minutes(const char *text, size_t len, int64_t *us)
+{
+    int part = 0;
+    if ((len != 6 && len != 13) || text[0] != ':' || text[3] != ':')
+        return false;
+    int minute = digits_at(text + 1, 2), second = digits_at(text + 4, 2);
+    if (minute < 0 || minute > 59 || second < 0 || second > 59)
+        return false;
+    if (len == 13 && (text[6] != '.' || (part = digits_at(text + 7, 6)) <= 0))
+        return false;
+    *us = ((int64_t)minute * 60 + second) * 1000000 + part;
+    return true;
+}
+
+/* A time may be negative, and of more than a day: two digits of hours or as many as there are. */
 static bool read_time(const char *text, size_t len, int64_t *us)
 {
-    if ((len != 8 && len != 15) || text[2] != ':' || text[5] != ':')
+    bool negative = len > 0 && text[0] == '-';
+    size_t sign = negative ? 1 : 0, digits = 0;
+    while (sign + digits < len && text[sign + digits] >= '0' && text[sign + digits] <= '9')
+        digits++;
+    if (digits < 2 || digits > 9 || (digits > 2 && text[sign] == '0') ||
+        !read_minutes(text + sign + digits, len - sign - digits, us))
         return false;
-    int hour = digits_at(text, 2), minute = digits_at(text + 3, 2), second = digits_at(text + 6, 2), part = 0;
-    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
+    *us += (int64_t)digits_at(text + sign, digits) * 3600 * 1000000;
+    if (negative && *us == 0)
         return false;
-    if (len == 15 && (text[8] != '.' || (part = digits_at(text + 9, 6)) <= 0))
-        return false;
-    *us = (((int64_t)hour * 60 + minute) * 60 + second) * 1000000 + part;
+    *us = negative ? -*us : *us;
     return true;
 }
 
 static bool read_timestamp(const char *text, size_t len, int64_t *us)
 {
-    int64_t days = 0;
-    if (len < 19 || text[10] != ' ' || !read_date(text, 10, &days) || !read_time(text + 11, len - 11, us))
+    const char *space = memchr(text, ' ', len);
+    size_t date = space ? (size_t)(space - text) : 0;
+    int64_t days = 0, whole;
+    if (!space || len < date + 9 || text[date + 3] != ':' || !read_date(text, date, &days) ||
+        !read_time(space + 1, len - date - 1, us) || *us < 0 || *us >= GW_DAY_US)
         return false;
-    *us += days * GW_DAY_US;
-    return true;
+    return !__builtin_mul_overflow(days, GW_DAY_US, &whole) && !__builtin_add_overflow(whole, *us, us);
 }
 
 static bool read_moment(enum gw_kind kind, const char *text, size_t len, int64_t *out)
@@ -322,8 +351,14 @@ bool gw_lite_scan_from_datum(struct gw_scan *scan, const struct gw_column *colum
             return true;
         }
         break;
-    case GW_KIND_TEXT:
     case GW_KIND_JSON:
+        if (meaning.numbers && is_plain_decimal((const char *)datum->bytes, datum->len)) {
+            decimal_value(&meaning, datum, arena, out);
+            return true;
+        }
+        text_value((const char *)datum->bytes, datum->len, arena, out);
+        return true;
+    case GW_KIND_TEXT:
     case GW_KIND_ENUM:
     case GW_KIND_BITS:
         text_value(datum->len > 0 ? (const char *)datum->bytes : "", datum->len, arena, out);
