@@ -52,6 +52,8 @@ struct gw_binlog_column {
     uint8_t digits; /* of the fraction of a time; of a decimal */
     uint16_t size;  /* bytes of a length prefix, of an ENUM, SET or BIT; a decimal's precision */
     bool is_unsigned;
+    bool utf8;                               /* its text is as it is handed out */
+    bool wanted_old;                         /* of an old row: a key's column, or any where there is no key */
     uint32_t target;                         /* column of the plan, UINT32_MAX: none */
     const struct gw_mysql_form *form;        /* of the plan; NULL: none */
     const struct gw_binlog_charset *charset; /* NULL: bytes, not text */
@@ -66,7 +68,9 @@ struct gw_binlog_table {
     enum gw_binlog_fit fit;
     size_t column_count;
     struct gw_binlog_column *columns;
-    uint32_t width; /* columns of a row handed out */
+    uint32_t width;     /* columns of a row handed out */
+    bool covers;        /* a whole image fills all of them */
+    bool has_generated; /* planned ones, which are not told */
     char *names;
 };
 

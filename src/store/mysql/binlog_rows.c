@@ -119,48 +119,37 @@ bool gw_binlog_rows(struct gw_binlog *b, const struct gw_binlog_event *e, struct
 
 /* ---- one image ---- */
 
-struct pass { /* an image on its way through the columns */
-    struct gw_binlog_image *image;
-    const unsigned char *nulls;
-    size_t at; /* among the columns that are present */
-};
-
-static bool begin_pass(struct gw_binlog *b, struct gw_binlog_image *image, struct pass *pass)
-{
-    *pass = (struct pass){.image = image, .nulls = gw_take(&b->in, (image->present_count + 7) / 8)};
-    return pass->nulls != NULL;
-}
-
-static bool wants_before(const struct gw_binlog *b, size_t column)
-{
-    uint32_t target = b->table->columns[column].target;
-    const struct gw_collection *c = b->table->collection;
-    if (target == UINT32_MAX)
-        return false;
-    if (!c || c->key_count == 0 || c->columns[target].key_position > 0)
-        return true;
-    return b->kind == GW_BINLOG_UPDATE && !is_set(b->after.present, column);
-}
-
 static void clear_values(struct gw_value *values, uint32_t width, enum gw_value_kind kind)
 {
     for (uint32_t i = 0; i < width; i++)
         values[i] = (struct gw_value){.kind = kind};
 }
 
-static bool read_image(struct gw_binlog *b, struct gw_binlog_image *image, bool before, struct gw_error *err)
+static bool fail_value(const struct gw_binlog_table *t, const struct gw_binlog_column *c, struct gw_error *err)
 {
-    struct gw_binlog_table *t = b->table;
-    struct pass pass;
-    if (!begin_pass(b, image, &pass))
-        return gw_binlog_bad(err, "a row");
+    return t->collection ? gw_error_place(err, "%s.%s", t->collection->name, t->collection->columns[c->target].name)
+                         : false;
+}
+
+/* `fill`: of an old image, also the values that the new one leaves out; NULL: none are. */
+static bool read_image(struct gw_binlog *b, struct gw_binlog_image *image, bool before, const unsigned char *fill,
+                       struct gw_error *err)
+{
+    const struct gw_binlog_table *t = b->table;
+    const unsigned char *nulls = gw_take(&b->in, (image->present_count + 7) / 8);
     bool all = image->present_count == b->column_count;
+    size_t at = 0;
+    if (!nulls)
+        return gw_binlog_bad(err, "a row");
+    if (!all || before || !t->covers)
+        clear_values(image->values, t->width, before ? GW_VALUE_ABSENT : GW_VALUE_UNCHANGED);
     for (size_t i = 0; i < b->column_count; i++) {
-        struct gw_binlog_column *c = &t->columns[i];
+        const struct gw_binlog_column *c = &t->columns[i];
         if (!all && !is_set(image->present, i))
             continue;
-        bool null = is_set(pass.nulls, pass.at++);
-        if (before ? !wants_before(b, i) : c->target == UINT32_MAX) {
+        bool null = is_set(nulls, at++);
+        bool wanted = c->target != UINT32_MAX && (!before || c->wanted_old || (fill && !is_set(fill, i)));
+        if (!wanted) {
             if (!null)
                 gw_binlog_value_skip(c, &b->in);
             continue;
@@ -169,9 +158,7 @@ static bool read_image(struct gw_binlog *b, struct gw_binlog_image *image, bool 
         if (null)
             *value = (struct gw_value){.kind = GW_VALUE_NULL};
         else if (!gw_binlog_value(c, &b->in, image->room + c->target * GW_BINLOG_VALUE_ROOM, &b->arena, value, err))
-            return t->collection
-                       ? gw_error_place(err, "%s.%s", t->collection->name, t->collection->columns[c->target].name)
-                       : false;
+            return fail_value(t, c, err);
     }
     return !b->in.bad || gw_binlog_bad(err, "a row reaches past its event");
 }
@@ -208,13 +195,13 @@ static void blank_generated(const struct gw_binlog *b, struct gw_value *values)
             values[i] = (struct gw_value){.kind = GW_VALUE_NULL};
 }
 
-static bool read_update(struct gw_binlog *b, struct gw_row *old, struct gw_error *err)
+static bool read_update(struct gw_binlog *b, bool partial, struct gw_row *old, struct gw_error *err)
 {
     const struct gw_collection *c = b->table->collection;
     uint32_t width = b->table->width;
     if (!check_key(b, b->before.values, err))
         return false;
-    for (uint32_t i = 0; i < width; i++)
+    for (uint32_t i = 0; i < width && partial; i++)
         if (b->after.values[i].kind == GW_VALUE_UNCHANGED && b->before.values[i].kind != GW_VALUE_ABSENT)
             b->after.values[i] = b->before.values[i];
     if (!c || c->key_count == 0) {
@@ -236,22 +223,21 @@ bool gw_binlog_row(struct gw_binlog *b, struct gw_row *old, struct gw_row *row, 
     if (!b->table || gw_cursor_left(&b->in) == 0)
         return true;
     const unsigned char *from = b->in.at;
-    gw_arena_reset(&b->arena);
+    if (b->arena.used_bytes > 0)
+        gw_arena_reset(&b->arena);
     *old = *row = (struct gw_row){0};
     uint32_t width = b->table->width;
-    if (b->kind != GW_BINLOG_WRITE) {
-        clear_values(b->before.values, width, GW_VALUE_ABSENT);
-        if (!read_image(b, &b->before, true, err))
-            return false;
-    }
+    bool partial = b->kind == GW_BINLOG_UPDATE && b->after.present_count < b->column_count;
+    if (b->kind != GW_BINLOG_WRITE && !read_image(b, &b->before, true, partial ? b->after.present : NULL, err))
+        return false;
     if (b->kind != GW_BINLOG_DELETE) {
-        clear_values(b->after.values, width, GW_VALUE_UNCHANGED);
-        if (!read_image(b, &b->after, false, err))
+        if (!read_image(b, &b->after, false, NULL, err))
             return false;
-        blank_generated(b, b->after.values);
+        if (b->table->has_generated)
+            blank_generated(b, b->after.values);
         *row = (struct gw_row){.count = width, .values = b->after.values};
     }
-    if (b->kind == GW_BINLOG_UPDATE && !read_update(b, old, err))
+    if (b->kind == GW_BINLOG_UPDATE && !read_update(b, partial, old, err))
         return false;
     if (b->kind == GW_BINLOG_DELETE) {
         if (!check_key(b, b->before.values, err))

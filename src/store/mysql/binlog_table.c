@@ -248,7 +248,20 @@ static void aim(struct gw_binlog *b, struct gw_binlog_table *t, size_t column, u
     c->form = form;
     c->charset = charset_of(b, form);
     c->is_unsigned = form->is_unsigned;
+    c->utf8 = c->charset && gw_binlog_charset_is_utf8(c->charset);
     c->target = t->collection->columns[target].generated ? UINT32_MAX : target;
+    c->wanted_old =
+        c->target != UINT32_MAX && (t->collection->key_count == 0 || t->collection->columns[target].key_position > 0);
+}
+
+static void sum_up(struct gw_binlog_table *t)
+{
+    size_t aimed = 0;
+    for (size_t i = 0; i < t->column_count; i++)
+        aimed += t->columns[i].target != UINT32_MAX;
+    t->covers = aimed == t->width;
+    for (size_t i = 0; t->collection && i < t->collection->column_count; i++)
+        t->has_generated |= t->collection->columns[i].generated;
 }
 
 static void aim_by_place(struct gw_binlog *b, struct gw_binlog_table *t, const uint32_t *most)
@@ -278,6 +291,7 @@ static void aim_home(struct gw_binlog *b, struct gw_binlog_table *t)
         struct gw_binlog_column *c = &t->columns[i];
         c->target = (uint32_t)i;
         c->charset = gw_binlog_charset_get(b->charsets, "utf8mb4");
+        c->utf8 = c->wanted_old = true;
     }
 }
 
@@ -368,6 +382,7 @@ static bool take_table(struct gw_binlog *b, struct gw_binlog_table *t, struct gw
         t->width = (uint32_t)t->column_count;
         aim_home(b, t);
     }
+    sum_up(t);
     return true;
 }
 
@@ -503,6 +518,7 @@ void gw_binlog_table_settle(struct gw_binlog *b, struct gw_binlog_table *t, cons
     gw_buf_clear(difference);
     bool same = now && gw_collection_same_shape(t->collection, now, difference);
     bool aimed = aim_by_name(b, t, now);
+    sum_up(t);
     if (!now)
         gw_buf_adds(difference, "the table is gone");
     if (aimed && same) /* what is more is the server's own: columns of history, of a long unique key */

@@ -47,11 +47,21 @@ char *gw_binlog_put_i64(char *at, int64_t v)
 
 char *gw_binlog_put_padded(char *at, uint64_t v, unsigned digits)
 {
-    for (unsigned i = digits; i > 0; i--) {
-        at[i - 1] = (char)('0' + v % 10);
-        v /= 10;
+    unsigned i = digits;
+    uint32_t low = (uint32_t)v; /* nine digits at most, but for a year that is none */
+    for (; i >= 2; i -= 2) {
+        memcpy(at + i - 2, two_digits + low % 100 * 2, 2);
+        low /= 100;
     }
+    if (i == 1)
+        *at = (char)('0' + low % 10);
     return at + digits;
+}
+
+static char *put_two(char *at, unsigned v)
+{
+    memcpy(at, two_digits + (v < 100 ? v : 0) * 2, 2);
+    return at + 2;
 }
 
 static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
@@ -207,22 +217,25 @@ static bool put_decimal(const struct gw_binlog_column *c, struct gw_cursor *in, 
 
 /* ---- times ---- */
 
-static char *put_date(char *at, uint64_t year, uint64_t month, uint64_t day)
+static char *put_date(char *at, unsigned year, unsigned month, unsigned day)
 {
-    at = gw_binlog_put_padded(at, year, 4);
+    at = put_two(at, year / 100 % 100);
+    at = put_two(at, year % 100);
     *at++ = '-';
-    at = gw_binlog_put_padded(at, month, 2);
+    at = put_two(at, month);
     *at++ = '-';
-    return gw_binlog_put_padded(at, day, 2);
+    return put_two(at, day);
 }
 
-static char *put_clock(char *at, uint64_t hour, uint64_t minute, uint64_t second)
+static char *put_clock(char *at, unsigned hour, unsigned minute, unsigned second)
 {
-    at = gw_binlog_put_padded(at, hour, hour > 99 ? 3 : 2);
+    if (hour > 99)
+        *at++ = (char)('0' + hour / 100 % 10);
+    at = put_two(at, hour % 100);
     *at++ = ':';
-    at = gw_binlog_put_padded(at, minute, 2);
+    at = put_two(at, minute);
     *at++ = ':';
-    return gw_binlog_put_padded(at, second, 2);
+    return put_two(at, second);
 }
 
 static unsigned fraction_bytes(unsigned digits)
@@ -244,7 +257,7 @@ static bool put_old_date(struct gw_cursor *in, char *room, struct gw_value *out)
     const unsigned char *p = gw_take(in, 3);
     if (!p)
         return false;
-    uint64_t v = gw_le(p, 3);
+    unsigned v = (unsigned)gw_le(p, 3);
     text_to(out, room, put_date(room, v >> 9, v >> 5 & 15, v & 31));
     return true;
 }
@@ -258,7 +271,7 @@ static bool put_old_time(struct gw_cursor *in, char *room, struct gw_value *out)
     char *at = room;
     if (v < 0)
         *at++ = '-';
-    uint64_t size = (uint64_t)(v < 0 ? -v : v);
+    unsigned size = (unsigned)(v < 0 ? -v : v);
     text_to(out, room, put_clock(at, size / 10000, size / 100 % 100, size % 100));
     return true;
 }
@@ -269,9 +282,10 @@ static bool put_old_datetime(struct gw_cursor *in, char *room, struct gw_value *
     if (!p)
         return false;
     uint64_t v = gw_le64(p) % UINT64_C(100000000000000);
-    char *at = put_date(room, v / UINT64_C(10000000000), v / 100000000 % 100, v / 1000000 % 100);
+    unsigned date = (unsigned)(v / 1000000), clock = (unsigned)(v % 1000000);
+    char *at = put_date(room, date / 10000, date / 100 % 100, date % 100);
     *at++ = ' ';
-    text_to(out, room, put_clock(at, v / 10000 % 100, v / 100 % 100, v % 100));
+    text_to(out, room, put_clock(at, clock / 10000, clock / 100 % 100, clock % 100));
     return true;
 }
 
@@ -282,10 +296,10 @@ static bool put_datetime(const struct gw_binlog_column *c, struct gw_cursor *in,
         return false;
     uint64_t v =
         gw_be(p, 5) & UINT64_C(0x7fffffffff); /* year * 13 + month: 17 bits, day 5, hour 5, minute 6, second 6 */
-    uint64_t month = v >> 22;
-    char *at = put_date(room, month / 13 % 10000, month % 13, v >> 17 & 31);
+    unsigned month = (unsigned)(v >> 22), clock = (unsigned)(v & 0x3fffff);
+    char *at = put_date(room, month / 13, month % 13, clock >> 17);
     *at++ = ' ';
-    at = put_clock(at, v >> 12 & 31, v >> 6 & 63, v & 63);
+    at = put_clock(at, clock >> 12 & 31, clock >> 6 & 63, clock & 63);
     text_to(out, room, put_parts(at, gw_be(p + 5, fraction_bytes(c->digits)), c->digits));
     return true;
 }
@@ -301,14 +315,15 @@ static bool put_time(const struct gw_binlog_column *c, struct gw_cursor *in, cha
     char *at = room;
     if (v < 0)
         *at++ = '-';
-    uint64_t size = (uint64_t)(v < 0 ? -v : v), whole = size >> (8 * parts);
+    uint64_t size = (uint64_t)(v < 0 ? -v : v);
+    unsigned whole = (unsigned)(size >> (8 * parts));
     at = put_clock(at, whole >> 12 & 1023, whole >> 6 & 63, whole & 63);
     text_to(out, room, put_parts(at, size & ((UINT64_C(1) << (8 * parts)) - 1), c->digits));
     return true;
 }
 
 /* Days since 1970 to a date; the calendar's 400 years begin in March. */
-static void civil(uint32_t days, uint64_t *year, uint64_t *month, uint64_t *day)
+static void civil(uint32_t days, unsigned *year, unsigned *month, unsigned *day)
 {
     uint32_t z = days + 719468, era = z / 146097, of_era = z - era * 146097;
     uint32_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
@@ -326,7 +341,8 @@ static bool put_timestamp(const struct gw_binlog_column *c, struct gw_cursor *in
     if (!p)
         return false;
     uint32_t seconds = old ? gw_le32(p) : gw_get32(p);
-    uint64_t fraction = gw_be(p + 4, parts), year = 0, month = 0, day = 0;
+    uint64_t fraction = gw_be(p + 4, parts);
+    unsigned year = 0, month = 0, day = 0;
     if (seconds || fraction)
         civil(seconds / 86400, &year, &month, &day);
     char *at = put_date(room, year, month, day);
@@ -398,7 +414,7 @@ static void put_address(const struct gw_binlog_column *c, const unsigned char *b
 static bool text_of(const struct gw_binlog_column *c, const unsigned char *bytes, size_t len, struct gw_arena *arena,
                     struct gw_value *out, struct gw_error *err)
 {
-    if (gw_binlog_charset_is_utf8(c->charset))
+    if (c->utf8)
         *out = (struct gw_value){.kind = GW_VALUE_TEXT, .len = (uint32_t)len, .bytes = bytes};
     else if (!gw_binlog_charset_convert(c->charset, bytes, len, arena, out, err))
         return false;
