@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 #define WRITERS 4
-#define SNAPSHOTS 40
+#define SNAPSHOTS 150
 #define PER_WRITER 100000
 #define LONG_ENOUGH_US INT64_C(60000000)
 
@@ -39,6 +39,23 @@ static unsigned insert(struct writing *writing, MYSQL *my, bool kept)
     return id;
 }
 
+/* What a closed session had prepared can be ended by another once the server is through with the session. (Before, it
+ * says "done", logs it, and leaves the rows prepared for ever.) */
+static void reconnect(struct writing *writing, MYSQL **my)
+{
+    unsigned long old = mysql_thread_id(*my);
+    int64_t deadline_us = gw_mono_us() + LONG_ENOUGH_US;
+    mysql_close(*my);
+    *my = maria_connect(writing->w->database);
+    for (bool there = true; there; gw_sleep_us(200)) {
+        gw_autofree char *sql = gw_asprintf("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = %lu", old);
+        assert_true(gw_mono_us() < deadline_us && mysql_query(*my, sql) == 0);
+        MYSQL_RES *r = mysql_store_result(*my);
+        there = mysql_num_rows(r) > 0;
+        mysql_free_result(r);
+    }
+}
+
 static void write_xa(struct writing *writing, MYSQL **my, unsigned round, bool kept)
 {
     gw_autofree char *xid = gw_asprintf("'%s %u %u'", writing->w->database, writing->number, round);
@@ -46,10 +63,8 @@ static void write_xa(struct writing *writing, MYSQL **my, unsigned round, bool k
     insert(writing, *my, kept);
     insert(writing, *my, kept);
     maria_dof(*my, "XA END %s; XA PREPARE %s", xid, xid);
-    if (round % 2) { /* another session ends it */
-        mysql_close(*my);
-        *my = maria_connect(writing->w->database);
-    }
+    if (round % 2)
+        reconnect(writing, my);
     maria_dof(*my, "XA %s %s", kept ? "COMMIT" : "ROLLBACK", xid);
 }
 
@@ -115,8 +130,8 @@ static void take_snapshot(struct maria_world *w, struct gw_reader *reader, struc
         MUST(reading->next(reader, &block, &err));
         if (block.len == 0)
             break;
-        const unsigned char *at = block.bytes, *end = at + block.len, *bytes;
-        size_t len;
+        const unsigned char *at = block.bytes, *end = at + block.len, *bytes = NULL;
+        size_t len = 0;
         while (at < end) {
             char id[24] = {0};
             assert_true(gw_mysql_row_get(&at, end, &bytes, &len) && len < sizeof id);
@@ -179,7 +194,7 @@ static void read_log(struct maria_world *w, struct gw_position from, uint64_t *t
 static void check_against(const struct writing *writings, const struct snapshot *snapshots,
                           const uint64_t *transaction_of)
 {
-    size_t kept = 0, between = 0;
+    size_t kept = 0, between = 0, wrong = 0;
     for (unsigned n = 0; n < WRITERS; n++)
         for (unsigned i = 0; i < writings[n].used; i++) {
             size_t id = n * PER_WRITER + i;
@@ -187,16 +202,18 @@ static void check_against(const struct writing *writings, const struct snapshot 
             kept += writings[n].kept[i];
             for (unsigned s = 0; s < SNAPSHOTS; s++) {
                 bool saw = writings[n].kept[i] && gw_mark_saw(&snapshots[s].mark, transaction_of[id]);
-                if (saw != (snapshots[s].seen[id] != 0))
+                if (saw != (snapshots[s].seen[id] != 0)) {
                     print_error("id %zu of transaction %llx, mark %llx: %s\n", id,
                                 (unsigned long long)transaction_of[id], (unsigned long long)snapshots[s].mark.low,
                                 saw ? "not seen" : "seen");
-                assert_int_equal(saw, snapshots[s].seen[id] != 0);
+                    wrong++;
+                }
                 between += s > 0 && saw && !gw_mark_saw(&snapshots[s - 1].mark, transaction_of[id]);
             }
         }
     print_message("%zu rows, %zu first seen by a later snapshot\n", kept, between);
-    assert_true(kept > 100 && between > 20);
+    assert_int_equal(wrong, 0);
+    assert_true(kept > 50 && between > 20);
 }
 
 static void run(struct maria_world *w, const char *columns)
@@ -217,7 +234,7 @@ static void run(struct maria_world *w, const char *columns)
     }
     MUST(w->store->type->reader->open(w->store, &reader, &err));
     for (unsigned s = 0; s < SNAPSHOTS; s++) {
-        if (s % 10 == 9)
+        if (s % 40 == 39)
             maria_do(w->admin, "FLUSH BINARY LOGS");
         take_snapshot(w, reader, &snapshots[s]);
     }

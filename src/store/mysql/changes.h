@@ -3,11 +3,11 @@
  *   changes.c          opening it, signals, the log's end      changes_stream.c   events to changes
  *   changes_shape.c    tables that are not as planned          changes_group.c    whole transactions out of order (XA,
  *                                                              rolled back in part)
- *   changes_locate.c   which chunk holds a key
+ *   changes_locate.c   which chunk holds a key            changes_xa.c       XA COMMIT and snapshots
  *
  * A transaction's number is where its group of events begins (gw_binlog_order), which is also BEGIN's position; COMMIT's
  * position is behind its last event. The server writes a group as a whole when it commits, and a snapshot's position lies
- * between groups: a read with the mark M saw exactly the transactions with a number below M.
+ * between groups: a read with the mark M saw exactly the transactions with a number below M (but see changes_xa.c).
  *
  * The server keeps its binlog by time (binlog_expire_logs_seconds), whoever reads it: acknowledging changes nothing
  * there, and a reader that stays away too long finds its place gone.
@@ -31,6 +31,14 @@ bool gw_mysql_acknowledged_get(const struct gw_mysql_store *, struct gw_position
 /* Bytes of the binlog behind a place; -1 when its file is gone. */
 GW_MUST_CHECK bool gw_mysql_binlog_bytes(struct gw_mysql_conn *, const struct gw_binlog_place *from, int64_t *bytes,
                                          struct gw_error *);
+
+/* changes_xa.c: XA COMMITs since the server started, and whether one is running; for MariaDB. A snapshot's place in the
+ * binlog is exact if none is running before it and the count is the same behind it. Needs PROCESS to see them. */
+struct gw_mysql_xa_look {
+    uint64_t count;
+    bool running;
+};
+GW_MUST_CHECK bool gw_mysql_xa_commits(struct gw_mysql_conn *, struct gw_mysql_xa_look *out, struct gw_error *);
 
 /* changes_stream.c, changes_locate.c: members of the facet. */
 GW_MUST_CHECK bool gw_mysql_stream_open(struct gw_store *, const struct gw_schema *, const struct gw_position *from,

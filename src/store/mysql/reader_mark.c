@@ -3,9 +3,12 @@
 
 #include "base/mem.h"
 #include "store/mysql/binlog.h"
+#include "store/mysql/changes.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define XA_TRIES 200
 
 void gw_mysql_position_of(const char *file, uint64_t offset, struct gw_position *out)
 {
@@ -37,8 +40,7 @@ bool gw_mysql_log_end(struct gw_mysql_conn *conn, struct gw_position *out, struc
     return row || no_binlog(conn->store, err);
 }
 
-/* Two statements in one round trip. */
-static bool snapshot_position(struct gw_mysql_reader *r, struct gw_position *at, struct gw_error *err)
+static bool take_snapshot(struct gw_mysql_reader *r, struct gw_position *at, struct gw_error *err)
 {
     MYSQL_RES *rows;
     gw_autofree char *file = NULL;
@@ -60,6 +62,29 @@ static bool snapshot_position(struct gw_mysql_reader *r, struct gw_position *at,
         return no_binlog(r->store, err);
     gw_mysql_position_of(file, offset, at);
     return true;
+}
+
+/* A snapshot that an XA COMMIT may have been under way around is given up, and the next one tried. */
+static bool snapshot_position(struct gw_mysql_reader *r, struct gw_position *at, struct gw_error *err)
+{
+    for (int tries = 0; tries < XA_TRIES; tries++) {
+        struct gw_mysql_xa_look before, after;
+        if (!gw_mysql_xa_commits(r->conn, &before, err))
+            return false;
+        if (!before.running) {
+            if (!take_snapshot(r, at, err) || !gw_mysql_xa_commits(r->conn, &after, err))
+                return false;
+            if (after.count == before.count)
+                return true;
+            if (!gw_mysql_reader_leave(r, err))
+                return false;
+        }
+        if (gw_cancel_wait(r->store->cancel, tries % 8))
+            return gw_cancel_fail(r->store->cancel, err);
+    }
+    gw_fail(err, GW_ERR_RETRY, "no moment without an XA COMMIT in %d tries: a snapshot would not fit the binlog",
+            XA_TRIES);
+    return gw_error_place(err, "%s %s", gw_side_name(r->store->base.side), r->store->base.identity.address);
 }
 
 static bool locked_position(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_position *at,
