@@ -1,6 +1,7 @@
 /* Rows through the plan. */
 #include "base/mem.h"
 #include "map/case.h"
+#include "map/decimal.h"
 #include "map/internal.h"
 
 #include <string.h>
@@ -352,9 +353,14 @@ static enum outcome join(struct row *row, const struct gw_map_step *step, struct
 static enum outcome from_row(struct row *row, const struct gw_map_step *step, struct gw_datum *out)
 {
     struct gw_datum value;
-    if (!row_is_whole(row))
+    const struct gw_datum *source = step->source >= 0 ? &row->in[step->source] : NULL;
+    if (!may_call(row, step))
         return fail_partial(row, step);
-    if (!call_lua(row, step, step->source >= 0 ? &row->in[step->source] : NULL, &value))
+    if (source && is_missing(source)) {
+        *out = *source;
+        return DONE;
+    }
+    if (!call_lua(row, step, source, &value))
         return FAILED;
     return fit(row, step, &value, out);
 }
@@ -407,6 +413,17 @@ static enum outcome take_step(struct row *row, const struct gw_map_step *step, s
 
 /* ---- the filter ---- */
 
+/* The same value; of decimals whatever their scale. */
+static bool is_one(const struct gw_datum *a, const struct gw_datum *b)
+{
+    struct gw_decimal x;
+    struct gw_decimal y;
+    if (a->kind == GW_KIND_DECIMAL && b->kind == GW_KIND_DECIMAL &&
+        gw_decimal_parse((const char *)a->bytes, a->len, &x) && gw_decimal_parse((const char *)b->bytes, b->len, &y))
+        return gw_decimal_compare(&x, &y) == 0;
+    return gw_datum_equal(a, b);
+}
+
 static bool passes(struct row *row, const struct gw_map_table *table, bool *moves)
 {
     *moves = true;
@@ -426,7 +443,7 @@ static bool passes(struct row *row, const struct gw_map_table *table, bool *move
         return fail_partial(row, NULL) == DONE;
     bool found = false;
     for (size_t i = 0; !found && i < table->filter_count; i++)
-        found = gw_datum_equal(value, &table->filter_values[i]);
+        found = is_one(value, &table->filter_values[i]);
     *moves = found != table->filter_not;
     return true;
 }

@@ -372,6 +372,15 @@ static void rows_are_left_out_by_where(void **state)
     in[0] = integer(9);
     assert_int_equal(world_row(&w, false, in, out), GW_MAP_LEAVE_OUT);
     world_forget(&w);
+    world_end(&w);
+    world_table(&w, "people", "id bigint!; name text; email text; price decimal; state text");
+    world_compile(&w, "      people: { where: { column: price, in: [1.5] } }\n");
+    in[3] = as(GW_KIND_DECIMAL, "1.50");
+    assert_int_equal(world_row(&w, false, in, out), GW_MAP_KEEP);
+    in[3] = as(GW_KIND_DECIMAL, "1.51");
+    assert_int_equal(world_row(&w, false, in, out), GW_MAP_LEAVE_OUT);
+    world_forget(&w);
+    in[0] = integer(9);
     world_compile(&w, "      people: { where: { lua: \"return row.id % 2 == 0\" } }\n");
     assert_int_equal(world_row(&w, false, in, out), GW_MAP_LEAVE_OUT);
     in[0] = integer(10);
@@ -382,6 +391,29 @@ static void rows_are_left_out_by_where(void **state)
     enum gw_map_verdict verdict;
     assert_false(gw_map_row_update(w.run[0], 0, in, out, &verdict, NULL, &err));
     assert_int_equal(err.kind, GW_ERR_CONFLICT);
+    world_end(&w);
+}
+
+static void lua_that_needs_no_row_takes_parts_of_rows(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct gw_datum out[6];
+    struct gw_datum back[5];
+    enum gw_map_verdict verdict;
+    struct gw_error err = {0};
+    struct gw_datum in[5] = {integer(1), words("Ann"), bare(GW_KIND_UNCHANGED), words("DE"), words("x")};
+    world_table(&w, "people", PEOPLE);
+    world_compile(&w, "      people:\n        columns:\n"
+                      "          email: { lua: \"return value:lower()\", back: { lua: \"return value:upper()\" } }\n"
+                      "        add: { source: { lua: \"return 'old'\", type: text } }\n");
+    assert_false(gw_map_needs_whole_rows(w.map, 0, false));
+    assert_false(gw_map_needs_whole_rows(w.map, 0, true));
+    MUST(gw_map_row_update(w.run[0], 0, in, out, &verdict, NULL, &err));
+    is_same(&out[2], bare(GW_KIND_UNCHANGED));
+    is_same(&out[5], words("old"));
+    MUST(gw_map_row_update(w.run[1], 0, out, back, &verdict, NULL, &err));
+    is_same(&back[2], bare(GW_KIND_UNCHANGED));
     world_end(&w);
 }
 
@@ -634,6 +666,7 @@ int main(void)
         cmocka_unit_test(split_and_joined_again_is_the_same),
         cmocka_unit_test(columns_are_added),
         cmocka_unit_test(rows_are_left_out_by_where),
+        cmocka_unit_test(lua_that_needs_no_row_takes_parts_of_rows),
         cmocka_unit_test(keys_are_mapped_alone),
         cmocka_unit_test(policies_settle_what_does_not_fit),
         cmocka_unit_test(counting_does_not_fail),
