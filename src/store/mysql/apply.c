@@ -148,6 +148,15 @@ static void take_keys(struct gw_mysql_writer *w, const struct gw_collection *c, 
     }
 }
 
+static void add_key_columns(struct gw_buf *sql, const struct gw_collection *c, const struct gw_mysql_target *t)
+{
+    for (size_t i = 0; i < c->key_count; i++) {
+        gw_mysql_add_ident(sql, c->columns[c->key[i]].name);
+        gw_buf_adds(sql, t->forms[c->key[i]].kind == GW_MYSQL_FLOAT ? "*1e0" : "");
+        gw_buf_adds(sql, i + 1 < c->key_count ? "," : "");
+    }
+}
+
 bool gw_mysql_apply_list_keys(struct gw_writer *writer, const struct gw_collection *c, bool first, size_t most,
                               const struct gw_row **keys, size_t *count, struct gw_error *err)
 {
@@ -160,16 +169,41 @@ bool gw_mysql_apply_list_keys(struct gw_writer *writer, const struct gw_collecti
     if (first ? !gather_keys(w, c, err) : !gw_mysql_text_run(w, NULL, err))
         return fail_apply(w);
     gw_buf_adds(&sql, "SELECT godwit_number,");
-    for (size_t i = 0; i < c->key_count; i++) {
-        gw_mysql_add_ident(&sql, c->columns[c->key[i]].name);
-        gw_buf_adds(&sql, gw_mysql_target_of(w, c)->forms[c->key[i]].kind == GW_MYSQL_FLOAT ? "*1e0" : "");
-        gw_buf_adds(&sql, i + 1 < c->key_count ? "," : "");
-    }
+    add_key_columns(&sql, c, gw_mysql_target_of(w, c));
     gw_buf_addf(&sql, " FROM godwit_keys WHERE godwit_number > %" PRIu64 " ORDER BY godwit_number LIMIT %zu", w->listed,
                 most);
     if (!gw_mysql_query(w->conn, gw_buf_text(&sql), &w->keys, err))
         return fail_apply(w);
     take_keys(w, c, gw_mysql_target_of(w, c));
+    *keys = w->key_rows;
+    *count = (size_t)mysql_num_rows(w->keys);
+    return true;
+}
+
+bool gw_mysql_apply_find(struct gw_writer *writer, const struct gw_collection *c, const struct gw_row *like,
+                         const struct gw_row **keys, size_t *count, struct gw_error *err)
+{
+    struct gw_mysql_writer *w = gw_mysql_writer_of(writer);
+    struct gw_buf *text = &w->text.sql;
+    uint64_t listed = w->listed; /* list_keys may be under way */
+    *count = 0;
+    if (!need_transaction(w, err) || c->key_kind == GW_KEY_NONE)
+        return w->in_transaction && gw_fail(err, GW_ERR_BUG, "%s has no key to find", gw_collection_label(c));
+    mysql_free_result(w->keys);
+    w->keys = NULL;
+    if (!gw_mysql_text_run(w, NULL, err))
+        return fail_apply(w);
+    gw_buf_adds(text, "SELECT 0,");
+    add_key_columns(text, c, gw_mysql_target_of(w, c));
+    gw_buf_adds(text, " FROM ");
+    gw_mysql_add_table(text, c);
+    gw_buf_adds(text, " WHERE ");
+    bool fine = gw_mysql_add_like(w, c, like, err) && gw_mysql_query(w->conn, gw_buf_text(text), &w->keys, err);
+    gw_buf_clear(text);
+    if (!fine)
+        return fail_apply(w);
+    take_keys(w, c, gw_mysql_target_of(w, c));
+    w->listed = listed;
     *keys = w->key_rows;
     *count = (size_t)mysql_num_rows(w->keys);
     return true;

@@ -122,6 +122,21 @@ static bool add_where(const struct part_sql *p, const struct gw_row *key, struct
     return !first || gw_fail(err, GW_ERR_BUG, "a change of %s has no old row", gw_collection_label(p->c));
 }
 
+bool gw_mysql_add_like(struct gw_mysql_writer *w, const struct gw_collection *c, const struct gw_row *like,
+                       struct gw_error *err)
+{
+    struct part_sql p = {.w = w, .c = c, .t = gw_mysql_target_of(w, c)};
+    bool first = true;
+    for (size_t i = 0; i < c->column_count; i++) {
+        if (!is_given(c, i, like))
+            continue;
+        gw_buf_adds(sql_of(&p), first ? "" : " AND ");
+        add_column_is(&p, i, &like->values[i]);
+        first = false;
+    }
+    return !first || gw_fail(err, GW_ERR_BUG, "rows of %s are looked for by no value", gw_collection_label(c));
+}
+
 /* ---- INSERT ---------------------------------------------------------------------------------------------------- */
 
 static void add_insert_head(const struct part_sql *p)

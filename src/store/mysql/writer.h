@@ -130,6 +130,8 @@ GW_MUST_CHECK bool gw_mysql_apply_delete_range(struct gw_writer *, const struct 
                                                const struct gw_range *, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_list_keys(struct gw_writer *, const struct gw_collection *, bool first, size_t most,
                                             const struct gw_row **keys, size_t *count, struct gw_error *);
+GW_MUST_CHECK bool gw_mysql_apply_find(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
+                                       const struct gw_row **keys, size_t *count, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_note_signal(struct gw_writer *, const char *token, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_savepoint(struct gw_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_rollback_to(struct gw_writer *, struct gw_error *);
@@ -138,6 +140,9 @@ GW_MUST_CHECK bool gw_mysql_apply_commit_ahead(struct gw_writer *, bool durable,
 GW_MUST_CHECK bool gw_mysql_apply_await(struct gw_writer *, struct gw_error *);
 /* apply_part.c: a part as statements in writer->text; runs or sends the text when it is large. */
 GW_MUST_CHECK bool gw_mysql_part_add(struct gw_mysql_writer *, const struct gw_part *, bool due, uint64_t *touched,
+                                     struct gw_error *);
+/* Adds "a=1 AND b IS NULL" of the values that `like` gives. */
+GW_MUST_CHECK bool gw_mysql_add_like(struct gw_mysql_writer *, const struct gw_collection *, const struct gw_row *like,
                                      struct gw_error *);
 
 #endif
