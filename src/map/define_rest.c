@@ -200,6 +200,8 @@ static char *fresh_name(const struct rest *r, const char *wanted, const char *ki
                      : r->c->options->name_characters ? r->c->options->name_characters
                                                       : 63;
     gw_autofree char *base = NULL;
+    if (wanted && r->c->same_engine)
+        return gw_strdup(wanted);
     if (wanted && strlen(wanted) <= limit && !is_taken(r, wanted))
         return gw_strdup(wanted);
     base = wanted ? gw_asprintf("%s_%s", r->green->name, wanted) : gw_asprintf("%s_%s", r->green->name, kind);
@@ -291,9 +293,8 @@ static void take_index(struct rest *r, const struct gw_index_definition *blue)
         loss->blocks = blue->kind == GW_INDEX_PRIMARY;
         return;
     }
-    char *name = blue->kind == GW_INDEX_PRIMARY && !r->c->same_engine          ? fresh_name(r, NULL, "pkey")
-                 : r->c->same_engine && blue->name && !is_taken(r, blue->name) ? gw_strdup(blue->name)
-                                                                               : fresh_name(r, blue->name, "idx");
+    bool own = blue->kind != GW_INDEX_PRIMARY || r->c->same_engine;
+    char *name = fresh_name(r, own ? blue->name : NULL, blue->kind == GW_INDEX_PRIMARY ? "pkey" : "idx");
     if (blue->kind != GW_INDEX_PRIMARY && blue->name && strcmp(name, blue->name) != 0)
         lose(r, -1, GW_LOSS_NAME, "index %s is called %s on green", shown, name);
     struct gw_index_definition *green = gw_table_add_index(r->green, blue->kind);
