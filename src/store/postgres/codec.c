@@ -166,6 +166,108 @@ static bool begin(struct pg_codec *c, bool *known, struct gw_error *err)
     return true;
 }
 
+/* ---- the plainest values -------------------------------------------------------------------------------------------- */
+
+/* A row is mostly made of these: they are read and written here, without a call, if nothing about them is unusual. */
+
+static inline uint32_t load32(const char *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return __builtin_bswap32(value);
+}
+
+static inline uint64_t load64(const char *at)
+{
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return __builtin_bswap64(value);
+}
+
+static inline bool take_plain(const struct gw_pg_coding *coding, const char *at, uint32_t len, struct gw_datum *out)
+{
+    out->kind = coding->type.kind;
+    out->len = 0;
+    switch (coding->code) {
+    case GW_PG_CODE_INT:
+        if (len != coding->width || len < 4)
+            return false;
+        out->i64 = len == 8 ? (int64_t)load64(at) : (int32_t)load32(at);
+        return true;
+    case GW_PG_CODE_TIMESTAMP:
+    case GW_PG_CODE_FLOAT8:
+        if (len != 8)
+            return false;
+        out->u64 = load64(at);
+        return coding->code == GW_PG_CODE_FLOAT8 || out->i64 != INT64_MIN;
+    case GW_PG_CODE_BOOL:
+        if (len != 1)
+            return false;
+        out->boolean = *at != 0;
+        return true;
+    case GW_PG_CODE_TEXT:
+        out->len = len;
+        out->bytes = (const unsigned char *)at;
+        return !coding->type.fixed;
+    default:
+        return false;
+    }
+}
+
+static inline char *store32(char *at, uint32_t value)
+{
+    value = __builtin_bswap32(value);
+    memcpy(at, &value, sizeof value);
+    return at + sizeof value;
+}
+
+static inline char *store64(char *at, uint64_t value)
+{
+    value = __builtin_bswap64(value);
+    memcpy(at, &value, sizeof value);
+    return at + sizeof value;
+}
+
+#define PLAIN_BYTES 12 /* a length and 8 bytes */
+#define PLAIN_LEAST_US INT64_C(-211813488000000000)
+#define PLAIN_MOST_US INT64_C(9223371331199999999)
+
+static inline bool pack_plain(const struct gw_pg_coding *coding, const struct gw_datum *datum, struct gw_buf *out)
+{
+    if (datum->kind != coding->type.kind)
+        return false;
+    if (out->capacity - out->len <= PLAIN_BYTES)
+        gw_buf_reserve(out, PLAIN_BYTES);
+    char *at = out->data + out->len;
+    switch (coding->code) {
+    case GW_PG_CODE_INT:
+        if (coding->width == 8)
+            at = store64(store32(at, 8), datum->u64);
+        else if (coding->width == 4 && datum->i64 == (int32_t)datum->i64)
+            at = store32(store32(at, 4), (uint32_t)datum->i64);
+        else
+            return false;
+        break;
+    case GW_PG_CODE_TIMESTAMP:
+        if (datum->len || coding->type.scale != 6 || datum->i64 < PLAIN_LEAST_US || datum->i64 > PLAIN_MOST_US)
+            return false;
+        at = store64(store32(at, 8), datum->u64);
+        break;
+    case GW_PG_CODE_FLOAT8:
+        at = store64(store32(at, 8), datum->u64);
+        break;
+    case GW_PG_CODE_BOOL:
+        at = store32(at, 1);
+        *at++ = datum->boolean ? 1 : 0;
+        break;
+    default:
+        return false;
+    }
+    out->len = (size_t)(at - out->data);
+    *at = 0;
+    return true;
+}
+
 /* ---- rows of the binary form ---------------------------------------------------------------------------------------- */
 
 /* Is all of the row there? */
@@ -175,7 +277,7 @@ static bool whole_tuple(const struct pg_codec *c)
     for (size_t i = 0; i < c->written; i++) {
         if (c->end - at < 4)
             return false;
-        uint32_t len = gw_get32(at);
+        uint32_t len = load32(at);
         at += 4;
         if (len == UINT32_MAX)
             continue;
@@ -194,13 +296,14 @@ static bool take_tuple(struct pg_codec *c, struct gw_datum *out, struct gw_error
             out[i] = gw_datum_null();
             continue;
         }
-        uint32_t len = gw_get32(at);
+        uint32_t len = load32(at);
         at += 4;
         if (len == UINT32_MAX) {
-            out[i] = gw_datum_null();
+            out[i] = (struct gw_datum){.kind = GW_KIND_NULL};
             continue;
         }
-        if (!gw_pg_read_binary(&c->columns[i], (const unsigned char *)at, len, &c->arena, &out[i], err))
+        if (!take_plain(&c->columns[i], at, len, &out[i]) &&
+            !gw_pg_read_binary(&c->columns[i], (const unsigned char *)at, len, &c->arena, &out[i], err))
             return false;
         at += len;
     }
@@ -427,6 +530,8 @@ static bool pack_binary(struct pg_codec *c, const struct gw_pg_coding *coding, c
 {
     struct gw_datum fitting;
     size_t at = out->len;
+    if (pack_plain(coding, datum, out))
+        return true;
     gw_buf_put32(out, UINT32_MAX);
     if (datum->kind == GW_KIND_NULL)
         return true;

@@ -32,9 +32,10 @@ static bool special(unsigned sign, struct gw_datum *out)
 }
 
 /* The digit of weight w, 0 where there is none. */
-static unsigned digit_at(const unsigned char *digits, int count, int index)
+static inline unsigned digit_at(const unsigned char *digits, int count, int index)
 {
-    return index >= 0 && index < count ? gw_get16(digits + (size_t)index * 2) : 0;
+    const unsigned char *at = digits + (size_t)index * 2;
+    return index >= 0 && index < count ? (unsigned)at[0] << 8 | at[1] : 0;
 }
 
 static char *put_whole(char *at, const unsigned char *digits, int count, int weight)
@@ -68,7 +69,7 @@ bool gw_pg_numeric_read(const struct gw_pg_coding *coding, const unsigned char *
     if (len != HEADER_BYTES + (uint32_t)count * 2 || scale > MOST_SCALE || (sign != 0 && sign != NEGATIVE))
         return gw_pg_refuse(coding, "a malformed numeric", err);
     for (int i = 0; i < count; i++)
-        if (gw_get16(digits + (size_t)i * 2) > 9999)
+        if (digit_at(digits, count, i) > 9999)
             return gw_pg_refuse(coding, "a malformed numeric", err);
     size_t room = (weight < 0 ? 1 : ((size_t)weight + 1) * 4) + (size_t)scale + 8;
     char *text = gw_arena_alloc(arena, room), *at = text;
