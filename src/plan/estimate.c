@@ -100,6 +100,7 @@ static bool passes(const struct gw_error *err)
 struct rates {
     int64_t read, write, index;
     int64_t round_trip_us[2];
+    int64_t plain_ns[2], captured_ns[2]; /* a row written, by side; 0 where the log is read, or not measured */
 };
 
 static bool measure(const struct gw_plan_options *options, const struct gw_schema *schema, struct rates *rates,
@@ -132,6 +133,13 @@ static bool measure(const struct gw_plan_options *options, const struct gw_schem
         if (store->type->inspect->probe &&
             !store->type->inspect->probe(store, ROUND_TRIPS, 1 << 20, &rates->round_trip_us[side], &ignored, err))
             return false;
+        if (store->type->inspect->probe_capture &&
+            !store->type->inspect->probe_capture(store, &rates->plain_ns[side], &rates->captured_ns[side], err)) {
+            if (!passes(err))
+                return false;
+            gw_buf_addf(basis, "what a captured write costs on %s was not measured (%s); ",
+                        gw_side_name((enum gw_side)side), err->message);
+        }
     }
     return true;
 }
@@ -160,6 +168,12 @@ bool gw_plan_estimate(const struct gw_plan_options *options, const struct gw_sch
                         number_or_null(time_us(sizes->bytes, rates.read) / options->settings->verify.jobs));
     json_object_set_new(estimate, "round_trip_blue_us", number_or_null(rates.round_trip_us[GW_BLUE]));
     json_object_set_new(estimate, "round_trip_green_us", number_or_null(rates.round_trip_us[GW_GREEN]));
+    for (int side = 0; side < 2; side++) {
+        gw_autofree char *name = gw_asprintf("captured_write_%s_ns", gw_side_name((enum gw_side)side));
+        gw_autofree char *plain = gw_asprintf("plain_write_%s_ns", gw_side_name((enum gw_side)side));
+        json_object_set_new(estimate, name, number_or_null(rates.captured_ns[side]));
+        json_object_set_new(estimate, plain, number_or_null(rates.plain_ns[side]));
+    }
     json_object_set_new(estimate, "green_disk_bytes", json_integer(sizes->bytes + sizes->index_bytes));
     json_object_set_new(estimate, "blue_log_limit_bytes", json_integer(options->settings->follow.wal_limit_bytes));
     json_object_set_new(estimate, "local_disk_bytes", json_integer(options->settings->follow.spool_limit_bytes));

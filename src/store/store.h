@@ -165,6 +165,9 @@ struct gw_inspect_facet {
      * it. May be NULL. */
     GW_MUST_CHECK bool (*probe_write)(struct gw_store *, int64_t sample_bytes, int64_t *bytes_per_second,
                                       int64_t *index_bytes_per_second, struct gw_error *);
+    /* What a row written by the application takes the server in ns, without capture by triggers and with it, measured
+     * and undone; both 0 where the log is read. May be NULL. */
+    GW_MUST_CHECK bool (*probe_capture)(struct gw_store *, int64_t *plain_ns, int64_t *captured_ns, struct gw_error *);
 };
 
 /* ---- reader: chunks -------------------------------------------------------------------------------------------- */

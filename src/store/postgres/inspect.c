@@ -25,6 +25,8 @@ static void take_word(struct gw_pg_section *section, const char *word, size_t le
     *value++ = 0;
     if (strcmp(text, "on") == 0)
         snprintf(section->on, sizeof section->on, "%.7s", value);
+    else if (strcmp(text, "capture") == 0)
+        snprintf(section->capture, sizeof section->capture, "%.7s", value);
     else if (strcmp(text, "look") == 0)
         snprintf(section->look, sizeof section->look, "%.39s", value);
     else if (strcmp(text, "needs") == 0)
@@ -70,6 +72,7 @@ bool gw_pg_section_fits(const struct gw_pg_section *section, const struct gw_pg_
 {
     int major = store->base.identity.version / 10000;
     return (!section->on[0] || strcmp(section->on, gw_side_name(store->base.side)) == 0) &&
+           (!section->capture[0] || strcmp(section->capture, gw_pg_captures(store) ? "trigger" : "log") == 0) &&
            (!section->since || major >= section->since) && (!section->until || major <= section->until);
 }
 
@@ -218,12 +221,14 @@ bool gw_pg_inspect_begin(struct gw_pg_store *store, PGconn *conn, struct gw_erro
     gw_autobuf struct gw_buf sql = {0};
     gw_buf_adds(&sql, "SELECT set_config('godwit.slot', ");
     gw_pg_add_literal(&sql, store->slot);
-    gw_buf_addf(&sql,
-                ", false), set_config('godwit.replica', '%s', false), set_config('godwit.flavour', (%s), false),"
-                " set_config('godwit.stage_is_new',"
-                " CASE WHEN EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-                " WHERE n.nspname = 'godwit' AND c.relname = 'owner') THEN 'false' ELSE 'true' END, false)",
-                store->base.identity.capabilities & GW_CAN_REPLICA_ROLE ? "true" : "false", flavour_sql);
+    gw_buf_addf(
+        &sql,
+        ", false), set_config('godwit.capture', '%s', false), set_config('godwit.replica', '%s', false), set_config('godwit.flavour', (%s), false),"
+        " set_config('godwit.stage_is_new',"
+        " CASE WHEN EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'godwit' AND c.relname = 'owner') THEN 'false' ELSE 'true' END, false)",
+        gw_pg_captures(store) ? "trigger" : "log",
+        store->base.identity.capabilities & GW_CAN_REPLICA_ROLE ? "true" : "false", flavour_sql);
     return gw_pg_exec(store, conn, gw_buf_text(&sql), err);
 }
 
@@ -381,7 +386,8 @@ static bool probe_write(struct gw_store *base, int64_t sample_bytes, int64_t *by
 static bool grants(struct gw_store *store, struct gw_buf *sql, struct gw_error *err)
 {
     struct gw_pg_store *pg = gw_pg_store_of(store);
-    struct gw_store_options options = {.url = pg->url, .migration = pg->migration, .side = store->side};
+    struct gw_store_options options = {
+        .url = pg->url, .migration = pg->migration, .side = store->side, .capture = pg->asked_capture};
     return gw_pg_inspect_grants_for(&(struct gw_grants_ask){.options = &options, .store = store}, sql, err);
 }
 
@@ -395,4 +401,5 @@ const struct gw_inspect_facet gw_pg_inspect = {
     .break_glass = gw_pg_inspect_break_glass,
     .probe = probe,
     .probe_write = probe_write,
+    .probe_capture = gw_pg_inspect_probe_capture,
 };

@@ -11,16 +11,17 @@
 #ifndef GW_STORE_POSTGRES_INSPECT_H
 #define GW_STORE_POSTGRES_INSPECT_H
 
-#include "store/postgres/conn.h"
+#include "store/postgres/capture.h"
 
 #include <jansson.h>
 
 /* A line "--: id key=value ..." and the statement behind it. */
 struct gw_pg_section {
     char id[40];
-    char on[8];     /* "blue", "green", "" both */
-    char look[40];  /* pair: the ask whose answer is $1 */
-    char needs[40]; /* inventory: a relation or function that must be there */
+    char on[8];      /* "blue", "green", "" both */
+    char look[40];   /* pair: the ask whose answer is $1 */
+    char capture[8]; /* "log", "trigger", "" either */
+    char needs[40];  /* inventory: a relation or function that must be there */
     bool ask;
     int since, until; /* major versions; 0: none */
     const char *sql;  /* borrowed from the text that is walked */
@@ -57,6 +58,9 @@ GW_MUST_CHECK bool gw_pg_inspect_inventory(struct gw_store *, const struct gw_fi
                                            struct gw_error *);
 GW_MUST_CHECK bool gw_pg_inspect_break_glass(const struct gw_store_options *, struct gw_store *, struct gw_buf *out,
                                              struct gw_error *);
+/* capture_probe.c */
+GW_MUST_CHECK bool gw_pg_inspect_probe_capture(struct gw_store *, int64_t *plain_ns, int64_t *captured_ns,
+                                               struct gw_error *);
 GW_MUST_CHECK bool gw_pg_inspect_footprint(struct gw_store *, const struct gw_schema *, json_t **out,
                                            struct gw_error *);
 

@@ -101,6 +101,23 @@ static void check_replica_role(struct gw_pg_store *store, struct gw_findings *fi
         store->session_user);
 }
 
+/* ---- capture ------------------------------------------------------------------------------------------------------ */
+
+/* By triggers, and why: what is asked for is as good as what cannot be otherwise, but it is said which it is. */
+static void check_capture(struct gw_pg_store *store, struct gw_findings *findings)
+{
+    if (!gw_pg_captures(store))
+        return;
+    bool asked = store->asked_capture == GW_CAPTURE_TRIGGER;
+    gw_findings_add(
+        findings, asked ? GW_FINDING_INFO : GW_FINDING_WARNING, store->base.side, "capture",
+        asked ? "nothing to do"
+              : "nothing to do; or wal_level = logical and REPLICATION for godwit's role, and it reads the log",
+        "changes of %s are captured by triggers, not read from its log (%s): each row that is written is written once more"
+        " (godwit plan measures what that costs), and a session that writes one waits for nobody",
+        gw_side_name(store->base.side), gw_buf_text(&store->why_captured));
+}
+
 /* ---- the home ----------------------------------------------------------------------------------------------------- */
 
 static bool check_home(struct gw_pg_store *store, PGconn *conn, struct gw_findings *findings, struct gw_error *err)
@@ -150,7 +167,7 @@ static void end_tables(struct gw_buf *names, size_t count)
         gw_buf_addf(names, " and %zu more", count - NAMES_SHOWN);
 }
 
-static void check_keys(const struct gw_schema *schema, enum gw_side side, struct gw_findings *findings)
+static void check_keys(const struct gw_schema *schema, enum gw_side side, bool captured, struct gw_findings *findings)
 {
     gw_autobuf struct gw_buf keyless = {0}, text = {0}, silent = {0}, fix = {0};
     size_t keyless_count = 0, text_count = 0, silent_count = 0;
@@ -175,10 +192,11 @@ static void check_keys(const struct gw_schema *schema, enum gw_side side, struct
     if (keyless_count)
         gw_findings_add(
             findings, GW_FINDING_WARNING, side, "keyless", gw_buf_text(&fix),
-            "tables without a key: %s. godwit sets REPLICA IDENTITY FULL on such a table while it works (UPDATE"
-            " and DELETE write more WAL) and copies it under one snapshot, not in chunks",
-            gw_buf_text(&keyless));
-    if (silent_count)
+            "tables without a key: %s. %s and copies it under one snapshot, not in chunks", gw_buf_text(&keyless),
+            captured
+                ? "godwit writes down the whole old row of each UPDATE and DELETE on such a table"
+                : "godwit sets REPLICA IDENTITY FULL on such a table while it works (UPDATE and DELETE write more WAL)");
+    if (silent_count && !captured)
         gw_findings_add(findings, GW_FINDING_INFO, side, "identity-nothing", "nothing to do",
                         "tables with REPLICA IDENTITY NOTHING: %s. godwit changes that while it works and puts it back",
                         gw_buf_text(&silent));
@@ -200,7 +218,7 @@ static bool check_tables(struct gw_pg_store *store, const struct gw_filter *filt
         gw_findings_add(findings, GW_FINDING_BLOCKS, GW_BLUE, "nothing-to-move",
                         "look at the include and exclude patterns, and at the database's name in blue's address",
                         "no table of blue is let through by the include and exclude patterns");
-    check_keys(&schema, GW_BLUE, findings);
+    check_keys(&schema, GW_BLUE, gw_pg_captures(store), findings);
     gw_schema_release(&schema);
     return true;
 }
@@ -233,9 +251,10 @@ bool gw_pg_inspect_check(struct gw_store *base, const struct gw_filter *filter, 
     check_version(store, findings);
     check_tls(store, conn, findings);
     check_replica_role(store, findings);
-    bool fine = check_replication(store, findings, err) && gw_pg_inspect_begin(store, conn, err) &&
-                check_home(store, conn, findings, err) && run_sections(store, conn, filter, findings, err) &&
-                check_tables(store, filter, findings, err);
+    check_capture(store, findings);
+    bool fine = (gw_pg_captures(store) || check_replication(store, findings, err)) &&
+                gw_pg_inspect_begin(store, conn, err) && check_home(store, conn, findings, err) &&
+                run_sections(store, conn, filter, findings, err) && check_tables(store, filter, findings, err);
     gw_pg_return(store, conn, !fine);
     return fine;
 }

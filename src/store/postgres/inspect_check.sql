@@ -5,10 +5,10 @@
 --   space, name  the object it is about; rows of one section that say the same are gathered: {} in `what` becomes the
 --             list of their names. With a space the include and exclude patterns decide.
 --   what, fix    words for a person; the statement that mends it
--- Section lines: "--: id [on=blue|green] [since=16] [until=15]". godwit.* settings are set before (see inspect.c).
+-- Section lines: "--: id [on=blue|green] [capture=log|trigger] [since=16] [until=15]". godwit.* settings are set before (see inspect.c).
 -- A column that is missing from a section is NULL.
 
---: wal-level
+--: wal-level capture=log
 SELECT 'blocks' AS severity, true AS way_back,
        format('wal_level is %s, so the change log holds no rows: nothing can follow this side%s', setting,
               CASE WHEN pending_restart THEN ' (a new value waits for a restart)' ELSE '' END) AS what,
@@ -17,7 +17,7 @@ SELECT 'blocks' AS severity, true AS way_back,
             ELSE 'ALTER SYSTEM SET wal_level = logical; -- then restart the server' END AS fix
 FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'
 
---: replication-slots
+--: replication-slots capture=log
 SELECT 'blocks' AS severity, true AS way_back,
        format('all %s replication slots are taken (max_replication_slots): godwit needs one on this side', s.setting)
            AS what,
@@ -30,7 +30,7 @@ WHERE s.name = 'max_replication_slots' AND s.setting::int - u.used < 1
   AND NOT EXISTS (SELECT FROM pg_replication_slots
                   WHERE slot_name = current_setting('godwit.slot') AND database = current_database())
 
---: slot-taken
+--: slot-taken capture=log
 SELECT 'blocks' AS severity, true AS way_back, slot_name AS name,
        format('there is a replication slot {} already, of %s: godwit needs the name for its own',
               coalesce('database ' || database, 'the whole server')) AS what,
@@ -39,7 +39,7 @@ SELECT 'blocks' AS severity, true AS way_back, slot_name AS name,
 FROM pg_replication_slots
 WHERE slot_name = current_setting('godwit.slot') AND database IS DISTINCT FROM current_database()
 
---: wal-senders
+--: wal-senders capture=log
 SELECT 'blocks' AS severity, true AS way_back,
        format('%s of %s WAL senders are taken (max_wal_senders): godwit needs one to read the change log and one more'
               ' while it opens it', u.used, s.setting) AS what,
@@ -74,7 +74,7 @@ FROM (SELECT current_setting('max_locks_per_transaction')::bigint
               WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') AS tables) t
 WHERE t.tables * 2 > t.room
 
---: wal-retention
+--: wal-retention capture=log
 SELECT 'warning' AS severity,
        CASE WHEN setting::bigint = -1
             THEN 'max_slot_wal_keep_size is -1: while godwit is not running, its slot keeps WAL until the disk is full'
@@ -87,7 +87,7 @@ SELECT 'warning' AS severity,
            AS fix
 FROM pg_settings WHERE name = 'max_slot_wal_keep_size' AND setting::bigint < 1024
 
---: wal-disk
+--: wal-disk capture=log
 SELECT 'info' AS severity,
        format('%s of WAL is on disk now, and grows by what is written while godwit is behind. SQL cannot tell how much'
               ' disk is free', pg_size_pretty(sum(size))) AS what,
@@ -95,7 +95,7 @@ SELECT 'info' AS severity,
               'DATA_DIRECTORY') || '/pg_wal') AS fix
 FROM pg_ls_waldir() HAVING count(*) > 0
 
---: idle-slots
+--: idle-slots capture=log
 SELECT CASE WHEN coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) > 1e9 THEN 'warning' ELSE 'info' END
            AS severity, slot_name AS name,
        'replication slots that nobody reads keep WAL on the disk that ours needs too: {}' AS what,
@@ -110,19 +110,15 @@ SELECT 'warning' AS severity,
        'run the script of `godwit check --grants` and put its role into the migration file' AS fix
 FROM pg_roles WHERE rolname = session_user AND rolsuper
 
---: role-replication
+--: role-replication capture=log
 SELECT 'blocks' AS severity, true AS way_back,
        CASE current_setting('godwit.flavour')
        WHEN 'rds' THEN format('%I is no member of rds_replication, so it may not read the change log', rolname)
-       WHEN 'owner-only' THEN
-           format('%I may not read the change log: it has no REPLICATION, and it is the role that owns the application''s'
-                  ' tables, as providers give it that have no superuser for their users (Heroku Postgres, for one).'
-                  ' Such a side cannot be moved yet: this version reads the change log, and only that', rolname)
        ELSE format('%I has no REPLICATION, so it may not read the change log', rolname) END AS what,
        CASE current_setting('godwit.flavour')
        WHEN 'rds' THEN format('GRANT rds_replication TO %I;', rolname)
-       WHEN 'owner-only' THEN 'ask the provider for a role with REPLICATION; where there is none: not yet'
-       ELSE format('ALTER ROLE %I REPLICATION; -- by a superuser', rolname) END AS fix
+       WHEN 'owner-only' THEN 'capture: trigger -- in the migration file, under the store'
+       ELSE format('ALTER ROLE %I REPLICATION; -- by a superuser; or capture: trigger', rolname) END AS fix
 FROM pg_roles WHERE rolname = session_user AND NOT rolsuper AND NOT rolreplication
   AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication'
                   AND pg_has_role(session_user, r.oid, 'USAGE'))
@@ -143,6 +139,17 @@ WHERE current_setting('godwit.replica') = 'false' AND c.relkind IN ('r', 'p') AN
                   AND t.tgname NOT IN ('godwit_fence', '!godwit_capture', '!godwit_truncate')))
 ORDER BY 3, 4
 
+--: capture-order on=blue capture=trigger
+SELECT 'info' AS severity, n.nspname AS space, c.relname AS name,
+       'tables with AFTER ROW triggers. What such a trigger changes in another row of the statement that fired it is'
+       ' captured before that row itself, so the two would be applied in the wrong order; godwit verify would find it: {}'
+           AS what,
+       'nothing to do, unless one of them changes rows of its own table' AS fix
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT t.tgisinternal AND t.tgtype & 67 = 1 AND t.tgenabled <> 'D' AND n.nspname <> 'godwit'
+  AND t.tgname NOT IN ('!godwit_capture') AND c.relkind = 'r'
+ORDER BY 2, 3
+
 --: role-create
 SELECT 'blocks' AS severity,
        format('%I may not create in the database: the schema godwit and the publication cannot be made', session_user)
@@ -151,9 +158,9 @@ SELECT 'blocks' AS severity,
 WHERE NOT has_database_privilege(session_user, current_database(), 'CREATE')
 
 --: role-monitor
-SELECT 'blocks' AS severity,
-       format('%I is no member of pg_monitor: it cannot see who is connected, for whom it waits, nor which sessions go'
-              ' around the gate', session_user) AS what,
+SELECT CASE current_setting('godwit.capture') WHEN 'trigger' THEN 'warning' ELSE 'blocks' END AS severity,
+       format('%I is no member of pg_monitor: it cannot see what the sessions of other roles do, nor where they come from;'
+              ' that they are there it sees', session_user) AS what,
        format('GRANT pg_monitor TO %I;', session_user) AS fix
 WHERE NOT pg_has_role(session_user, 'pg_monitor', 'USAGE')
 

@@ -56,6 +56,32 @@ static void add_log(struct footprint *f, const struct gw_schema *schema)
     add(f, false, slot, gw_buf_text(&sql), no_slot);
 }
 
+static void add_capture_trigger(struct footprint *f, const char *trigger, const char *table, const char *sql)
+{
+    gw_autofree char *what = gw_asprintf("trigger %s on %s", trigger, table);
+    gw_autofree char *undo = gw_asprintf("DROP TRIGGER IF EXISTS \"%s\" ON %s;", trigger, table);
+    add(f, false, what, sql, undo);
+}
+
+/* Of each table the trigger function, too: it names the key. */
+static void add_capture(struct footprint *f, const struct gw_schema *schema)
+{
+    add(f, false, "what captures changes in the schema godwit: tables, sequences, functions", gw_sql_capture,
+        "DROP SCHEMA godwit CASCADE;");
+    for (size_t i = 0; i < schema->count; i++) {
+        const struct gw_collection *c = &schema->collections[i];
+        gw_autobuf struct gw_buf sql = {0}, table = {0}, function = {0};
+        gw_pg_add_table(&table, c);
+        gw_buf_addf(&function, "godwit.capture_%u", c->engine_id);
+        gw_pg_capture_function_sql(c, gw_buf_text(&function), &sql);
+        gw_buf_adds(&sql, ";\n");
+        gw_pg_capture_trigger_sql(f->store, gw_buf_text(&table), gw_buf_text(&function), &sql);
+        gw_buf_addc(&sql, ';');
+        add_capture_trigger(f, GW_PG_CAPTURE_TRIGGER, gw_buf_text(&table), gw_buf_text(&sql));
+        add_capture_trigger(f, GW_PG_CAPTURE_TRUNCATE, gw_buf_text(&table), "-- with the one before");
+    }
+}
+
 /* ---- tables that are changed ---------------------------------------------------------------------------------------- */
 
 /* The clause in force, and whether it is by an index that is not the primary key's. */
@@ -236,7 +262,11 @@ static void add_break_glass_fence(struct gw_buf *out)
         "END $godwit$;\n"
         "SELECT format('DROP TRIGGER godwit_fence ON %I.%I', n.nspname, c.relname)\n"
         "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace\n"
-        "WHERE t.tgname = 'godwit_fence' ORDER BY 1 \\gexec\n");
+        "WHERE t.tgname = 'godwit_fence' ORDER BY 1 \\gexec\n"
+        "\n-- And the triggers that capture changes, where the log is not read.\n"
+        "SELECT format('DROP TRIGGER %I ON %I.%I', t.tgname, n.nspname, c.relname)\n"
+        "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace\n"
+        "WHERE t.tgname IN ('" GW_PG_CAPTURE_TRIGGER "', '" GW_PG_CAPTURE_TRUNCATE "') ORDER BY 1 \\gexec\n");
 }
 
 static void add_break_glass_loose(struct gw_buf *out)
@@ -262,8 +292,9 @@ static void add_break_glass_home(struct gw_buf *out)
         out,
         "\n-- 5. Replica identities as they were, and the schema they are written down in: both or none.\n"
         "DO $godwit$ DECLARE was record; is_left boolean := false; BEGIN\n"
-        "    IF EXISTS (SELECT FROM pg_trigger WHERE tgname = 'godwit_fence') THEN\n"
-        "        RAISE EXCEPTION 'a trigger godwit_fence is left: a lock was not to be had, run this script again';\n"
+        "    IF EXISTS (SELECT FROM pg_trigger WHERE tgname IN ('godwit_fence', '" GW_PG_CAPTURE_TRIGGER "',\n"
+        "            '" GW_PG_CAPTURE_TRUNCATE "')) THEN\n"
+        "        RAISE EXCEPTION 'a trigger of godwit is left: a lock was not to be had, run this script again';\n"
         "    END IF;\n"
         "    IF to_regclass('godwit.loose') IS NOT NULL THEN\n"
         "        EXECUTE 'SELECT EXISTS (SELECT FROM godwit.loose WHERE off AND was_here)' INTO is_left;\n"
@@ -292,7 +323,7 @@ static void add_break_glass_proof(const struct glass *g)
     gw_buf_adds(g->out, "\nUNION ALL SELECT 'publication ' || pubname FROM pg_publication WHERE ");
     add_our_name(g, "pubname");
     gw_buf_adds(g->out,
-                "\nUNION ALL SELECT 'trigger on ' || tgrelid::regclass FROM pg_trigger WHERE tgname = 'godwit_fence'\n"
+                "\nUNION ALL SELECT 'trigger on ' || tgrelid::regclass FROM pg_trigger WHERE tgname ~ '^!?godwit'\n"
                 "UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'godwit';\n");
 }
 
@@ -335,10 +366,13 @@ bool gw_pg_inspect_footprint(struct gw_store *base, const struct gw_schema *sche
     bool fine = gw_pg_borrow(f.store, &conn, err);
     if (fine) {
         add_home(&f);
-        add_log(&f, schema);
+        if (gw_pg_captures(f.store))
+            add_capture(&f, schema);
+        else
+            add_log(&f, schema);
         if (base->side == GW_BLUE)
-            fine = add_identities(&f, conn, schema, err) && add_triggers(&f, conn, schema, err) &&
-                   add_loose(&f, conn, schema, err);
+            fine = (gw_pg_captures(f.store) || add_identities(&f, conn, schema, err)) &&
+                   add_triggers(&f, conn, schema, err) && add_loose(&f, conn, schema, err);
         else
             add_green(&f);
         add_sessions(&f);

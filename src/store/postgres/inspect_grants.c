@@ -3,7 +3,7 @@
  * change. What could be asked (owners, roles of the other side, version) stands in it in plain statements; what could not
  * be asked, the script finds out when it runs.
  *
- *   LOGIN REPLICATION            reads the change log                     (RDS: membership in rds_replication)
+ *   LOGIN REPLICATION            reads the change log (RDS: membership in rds_replication); not where triggers capture
  *   member of the owners         publication, replica identity, triggers of the fence; on green: makes what they own
  *   CREATE ON DATABASE           the schema godwit, the publication
  *   pg_monitor                   who is connected, for whom we wait, what the slot retains
@@ -27,7 +27,8 @@ struct script {
     char *role_ident;      /* owned; quoted */
     char *role_literal;    /* owned */
     enum gw_pg_flavour flavour;
-    int version; /* 0: not known */
+    bool captured; /* by triggers: the log is not read */
+    int version;   /* 0: not known */
     struct gw_buf *out;
 };
 
@@ -81,6 +82,8 @@ static bool script_open(const struct gw_grants_ask *ask, struct script *s, struc
     gw_pg_add_literal(&literal, s->role);
     s->role_ident = gw_buf_detach(&ident);
     s->role_literal = gw_buf_detach(&literal);
+    s->captured =
+        ask->options->capture == GW_CAPTURE_TRIGGER || (s->store && s->store->asked_capture == GW_CAPTURE_TRIGGER);
     return (!s->store ||
             (gw_pg_borrow(s->store, &s->conn, err) && gw_pg_flavour(s->store, s->conn, &s->flavour, err))) &&
            (!s->other || gw_pg_borrow(s->other, &s->other_conn, err));
@@ -99,9 +102,10 @@ static void add_header(struct script *s)
     if (s->flavour == GW_PG_OWNER_ONLY)
         gw_buf_addf(
             s->out,
-            "--\n-- NOT YET: %s owns the application's tables and can neither replicate nor grant, as providers give\n"
-            "-- it that have no superuser for their users (Heroku Postgres, for one). godwit reads the change log, and\n"
-            "-- that needs REPLICATION. Where nobody can run this script, this version cannot move the database.\n",
+            "--\n-- %s owns the application's tables and can neither replicate nor grant, as providers give it that have\n"
+            "-- no superuser for their users (Heroku Postgres, for one). That will do: godwit captures changes by triggers\n"
+            "-- there, and this script only asks for what the role needs besides owning the tables. The application must\n"
+            "-- log in as another role, because the fence lets this one pass.\n",
             s->role_ident);
     if (!s->store)
         gw_buf_adds(s->out,
@@ -146,14 +150,24 @@ static void add_common(struct script *s)
     gw_autobuf struct gw_buf database = {0};
     gw_pg_add_ident(&database, s->database);
     gw_buf_addf(s->out,
-                "\n-- It makes a schema of its own and a publication.\n"
-                "GRANT CONNECT, CREATE%s ON DATABASE %s TO %s;\n"
-                "\n-- It sees who is connected, and for whom it waits.\n"
-                "GRANT pg_monitor TO %s;\n"
-                "\n-- It ends a session that stands in the way of a switch, when you say so.\n"
-                "GRANT pg_signal_backend TO %s;\n",
-                s->side == GW_GREEN ? ", TEMPORARY" : "", gw_buf_text(&database), s->role_ident, s->role_ident,
-                s->role_ident);
+                "\n-- It makes a schema of its own%s.\n"
+                "GRANT CONNECT, CREATE%s ON DATABASE %s TO %s;\n",
+                s->captured ? "" : " and a publication", s->side == GW_GREEN ? ", TEMPORARY" : "",
+                gw_buf_text(&database), s->role_ident);
+    if (s->flavour == GW_PG_OWNER_ONLY)
+        gw_buf_addf(
+            s->out,
+            "\n-- Of use where somebody can grant it, and not needed: to see what the sessions of others do, and to\n"
+            "-- end one that stands in the way of a switch.\n"
+            "-- GRANT pg_monitor, pg_signal_backend TO %s;\n",
+            s->role_ident);
+    else
+        gw_buf_addf(s->out,
+                    "\n-- It sees who is connected, and for whom it waits.\n"
+                    "GRANT pg_monitor TO %s;\n"
+                    "\n-- It ends a session that stands in the way of a switch, when you say so.\n"
+                    "GRANT pg_signal_backend TO %s;\n",
+                    s->role_ident, s->role_ident);
 }
 
 /* ---- applying as replica -------------------------------------------------------------------------------------------- */
@@ -362,11 +376,15 @@ bool gw_pg_inspect_grants_for(const struct gw_grants_ask *ask, struct gw_buf *sq
     struct script script = {.out = sql};
     bool fine = script_open(ask, &script, err);
     if (fine) {
+        script.captured = script.captured || script.flavour == GW_PG_OWNER_ONLY;
         add_header(&script);
-        add_role(&script);
-        add_replication(&script);
+        if (script.flavour != GW_PG_OWNER_ONLY)
+            add_role(&script);
+        if (!script.captured)
+            add_replication(&script);
         add_common(&script);
-        add_replica_role(&script);
+        if (script.flavour != GW_PG_OWNER_ONLY)
+            add_replica_role(&script);
         fine = script.side == GW_GREEN ? add_green(&script, err) : add_owners(&script, err);
         if (fine && script.side == GW_GREEN && script.store)
             fine = add_owners(&script, err);
