@@ -205,7 +205,7 @@ def test_rds_like_fixes_name_the_parameter_group(new_server, migration):
     assert "rds.logical_replication" in found["blue", "wal-level"]["fix"]
 
 
-def test_a_heroku_like_side_is_told_not_yet_and_why(new_server, migration):
+def test_a_heroku_like_side_is_captured_by_triggers(new_server, migration):
     blue, green = (new_server(None, name, with_roles=False) for name in ("blue", "green"))
     blue.psql(f"CREATE ROLE u1234 LOGIN PASSWORD '{roles.PASSWORDS['godwit']}'")
     roles.create_roles(green)
@@ -214,12 +214,17 @@ def test_a_heroku_like_side_is_told_not_yet_and_why(new_server, migration):
     move = migration(side.dsn("u1234"), roles.Database(green))
     with open(move.env["PGPASSFILE"], "a", encoding="ascii") as passfile:
         passfile.write(f"*:*:*:u1234:{roles.PASSWORDS['godwit']}\n")
+    found, _ = findings(move, expect=None)
+    assert "u1234 has no REPLICATION" in found["blue", "capture"]["what"]
+    assert found["blue", "role-monitor"]["severity"] == "warning"
+    assert not [f for (where, _), f in found.items() if where == "blue" and f["severity"] == "blocks"]
+    script = take_script(move, "blue")
+    assert "captures changes by triggers" in script and "REPLICATION" not in script
+    move.store["capture"] = "log"
+    move.write()
     found, _ = findings(move, expect=runner.NO)
-    finding = found["blue", "role-replication"]
-    assert finding["severity"] == "blocks"
-    assert "Heroku" in finding["what"] and "cannot be moved yet" in finding["what"]
-    assert "not yet" in finding["fix"]
-    assert "-- NOT YET:" in take_script(move, "blue")
+    assert found["blue", "role-replication"]["severity"] == "blocks"
+    assert "capture: trigger" in found["blue", "role-replication"]["fix"]
 
 
 # --- findings ---
