@@ -119,7 +119,7 @@ def test_what_the_scripts_give_is_enough_for_the_load(new_server, migration):
 def test_each_right_of_the_script_is_missed_when_it_is_taken_away(own_pair, migration):
     blue, green = own_pair
     blue.owner_sql(SCHEMA)
-    move = migration(blue, green)
+    move = migration(blue, green, capture="log")
     findings(move, expect=runner.OK)
     name = f'"{blue.name}"'
     blue.sql(f"ALTER DATABASE {name} OWNER TO postgres")  # who owns it may create in it anyway
@@ -200,7 +200,7 @@ def test_rds_like_fixes_name_the_parameter_group(new_server, migration):
     for server in (blue, green):
         server.psql(RDS)
         roles.create_roles(server)
-    move = migration(roles.Database(blue), roles.Database(green))
+    move = migration(roles.Database(blue), roles.Database(green), capture="log")
     found, _ = findings(move, expect=runner.NO)
     assert "rds.logical_replication" in found["blue", "wal-level"]["fix"]
 
@@ -401,7 +401,7 @@ def test_check_finds_settings_that_stop_a_move_and_a_restart_mends_them(own_pair
     green.server.set(wal_level="replica", max_replication_slots=1, max_wal_senders=1)
     green.server.restart()
     green.server.psql("SELECT pg_create_physical_replication_slot('theirs', true)")
-    move = migration(blue, green)
+    move = migration(blue, green, capture="log")
     found, report = findings(move, expect=runner.NO)
     for name in ("wal-level", "replication-slots", "wal-senders"):
         assert found["green", name]["severity"] == "blocks", report

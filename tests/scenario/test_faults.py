@@ -203,7 +203,7 @@ def test_a_wal_level_that_cannot_be_followed(new_server, migration):
     blue = roles.Database(new_server(name="blue", wal_level="replica"))
     green = roles.Database(new_server(name="green"))
     fill(blue, 20)
-    refused = migration(blue, green).run("copy", expect=NO)
+    refused = migration(blue, green, capture="log").run("copy", expect=NO)
     assert "wal_level" in said(refused), refused
 
 

@@ -168,13 +168,13 @@ def test_a_plan_is_not_safe_when_a_stage_has_no_way_back(own_pair, migration):
     fill(blue)
     green.server.set(wal_level="replica")
     green.server.restart()
-    plan = migration(blue, green).run("plan", "--json", expect=runner.NO).json
+    plan = migration(blue, green, capture="log").run("plan", "--json", expect=runner.NO).json
     assert plan["safe"] is False
     back = {row["stage"]: row for row in plan["way_back"]}
     assert not back["retain"]["possible"] and "wal_level" in back["retain"]["why"]
     assert back["retain"]["loses_rows"] is None
     assert any("stage retain would have no way back" in reason for reason in plan["reasons"])
-    text = migration(blue, green).run("plan", expect=runner.NO).stdout
+    text = migration(blue, green, capture="log").run("plan", expect=runner.NO).stdout
     assert "NOT safe" in text and "retain  NONE" in text
 
 
