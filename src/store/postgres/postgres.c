@@ -159,8 +159,8 @@ const struct gw_store_type gw_store_postgres = {
     .schemes = schemes,
     .default_space = "public",
     .name_bytes = 63,
-    .capabilities = GW_CAN_LOG_CASCADES | GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM | GW_CAN_FENCE |
-                    GW_CAN_REPLICA_ROLE | GW_CAN_BINARY_STREAM,
+    .capabilities = GW_CAN_LOG_CASCADES | GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM |
+                    GW_CAN_FENCE | GW_CAN_REPLICA_ROLE | GW_CAN_BINARY_STREAM,
     .open = pg_open,
     .close = pg_close,
     .catalog = &gw_pg_catalog,
