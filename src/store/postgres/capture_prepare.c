@@ -2,6 +2,7 @@
 #include "store/postgres/capture.h"
 
 #include "base/crash.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "sql_embedded.h"
 #include "store/postgres/ddl.h"
@@ -32,10 +33,13 @@ bool gw_pg_capture_decide(struct gw_pg_store *store, PGconn *conn, enum gw_captu
         return false;
     const char *there = PQntuples(r) > 0 ? PQgetvalue(r, 0, 0) : "",
                *cannot = PQntuples(r) > 0 ? PQgetvalue(r, 0, 1) : "";
+    enum gw_capture begun = strcmp(there, "trigger") == 0 ? GW_CAPTURE_TRIGGER : GW_CAPTURE_LOG;
     gw_buf_clear(why);
-    *out = asked;
-    if (asked == GW_CAPTURE_AUTO)
-        *out = strcmp(there, "trigger") == 0 || (!*there && *cannot) ? GW_CAPTURE_TRIGGER : GW_CAPTURE_LOG;
+    *out = *there ? begun : asked != GW_CAPTURE_AUTO ? asked : *cannot ? GW_CAPTURE_TRIGGER : GW_CAPTURE_LOG;
+    if (asked != GW_CAPTURE_AUTO && asked != *out)
+        gw_warn(
+            "%s: changes go on being captured by %s, as it was begun: abort the migration before capture is changed",
+            gw_side_name(store->base.side), *out == GW_CAPTURE_TRIGGER ? "triggers" : "the log");
     if (*out == GW_CAPTURE_TRIGGER)
         gw_buf_adds(why, asked == GW_CAPTURE_TRIGGER ? "capture: trigger" : *cannot ? cannot : "it was begun so");
     PQclear(r);
