@@ -33,6 +33,7 @@ static const char *const names[GW_LOSS_COUNT] = {
     [GW_LOSS_KIND] = "kind",
     [GW_LOSS_LOOKUP] = "lookup",
     [GW_LOSS_LOOSE] = "loose",
+    [GW_LOSS_LUA] = "lua",
     [GW_LOSS_COLLATION] = "collation",
     [GW_LOSS_CASE] = "case",
     [GW_LOSS_ACCENTS] = "accents",

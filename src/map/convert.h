@@ -36,6 +36,7 @@ enum gw_map_loss_id {
     GW_LOSS_KIND,       /* no way from the one kind to the other */
     GW_LOSS_LOOKUP,     /* not in the lookup, or cannot be told apart on the way back */
     GW_LOSS_LOOSE,      /* another kind of value than the column says */
+    GW_LOSS_LUA,        /* its function ended with an error */
     /* of definitions, never of a value */
     GW_LOSS_COLLATION,
     GW_LOSS_CASE,

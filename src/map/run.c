@@ -207,6 +207,20 @@ static bool call_lua(struct row *row, const struct gw_map_step *step, const stru
     return gw_lua_call(row->run->lua, step->lua, row->in, value, &row->run->arena, out, row->err);
 }
 
+/* A function that ends with an error is settled like a value that does not fit. */
+static enum outcome settle_lua(struct row *row, const struct gw_map_step *step, struct gw_datum *out)
+{
+    count_hit(row, step->column, GW_LOSS_LUA);
+    *out = gw_datum_null();
+    if (row->run->only_count || step->policy == GW_MAP_NULL)
+        return DONE;
+    if (step->policy != GW_MAP_QUARANTINE || row->keys_only)
+        return FAILED;
+    if (row->why)
+        gw_buf_addf(row->why, "%s%s", row->why->len ? "; " : "", row->err->message);
+    return ASIDE;
+}
+
 static bool row_is_whole(const struct row *row)
 {
     const struct gw_map *map = row->run->map;
@@ -256,7 +270,7 @@ static enum outcome change(struct row *row, const struct gw_map_step *step, stru
         if (!may_call(row, step))
             return fail_partial(row, step);
         if (!call_lua(row, step, &value, &value))
-            return FAILED;
+            return settle_lua(row, step, out);
     }
     return fit(row, step, &value, out);
 }
@@ -361,7 +375,7 @@ static enum outcome from_row(struct row *row, const struct gw_map_step *step, st
         return DONE;
     }
     if (!call_lua(row, step, source, &value))
-        return FAILED;
+        return settle_lua(row, step, out);
     return fit(row, step, &value, out);
 }
 

@@ -42,6 +42,14 @@ static bool can_be_undone(const struct gw_column_rule *rule, const struct gw_map
            (!rule->lookup || (lookup && lookup->inverse));
 }
 
+static void name_lua(struct planner *p, int column, const struct gw_column_rule *rule)
+{
+    struct gw_map_loss *loss =
+        lose(p, column, GW_LOSS_LUA, "rows for which the Lua of %s ends with an error", rule->name);
+    loss->policy = rule->policy;
+    loss->counts_rows = true;
+}
+
 /* ---- to green ---- */
 
 static bool change_step(struct planner *p, struct gw_map_step *step, const struct gw_column_rule *rule,
@@ -52,6 +60,8 @@ static bool change_step(struct planner *p, struct gw_map_step *step, const struc
     if (rule->lookup && !gw_map_lookup_make(p->c, rule, from, wanted, step->to, &step->lookup, err))
         return false;
     step->fits_lookup = step->lookup && step->lookup->inverse && rule->otherwise == OTHERWISE_KEEP;
+    if (rule->lua)
+        name_lua(p, step->column, rule);
     return !rule->lua || gw_map_function(p->c, p->collection, false, rule->name, rule->lua, &step->lua, err);
 }
 
@@ -163,6 +173,7 @@ static bool forward_added(struct planner *p, size_t green, const struct gw_colum
     }
     if (!rule->column) {
         step->kind = STEP_LUA;
+        name_lua(p, -1, rule);
         return gw_map_function(p->c, p->collection, false, rule->name, rule->lua, &step->lua, err);
     }
     const struct gw_type *from = &p->blue->columns[step->source].type;

@@ -417,6 +417,34 @@ static void lua_that_needs_no_row_takes_parts_of_rows(void **state)
     world_end(&w);
 }
 
+static void an_error_of_lua_is_settled_by_policy(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct gw_datum out[6];
+    enum gw_map_verdict verdict;
+    struct gw_error err = {0};
+    gw_autobuf struct gw_buf why = {0};
+    struct gw_datum in[5] = {integer(1), words("Ann"), words("e"), words("DE"), words("x")};
+    world_table(&w, "people", PEOPLE);
+    world_compile(&w, "      people:\n        columns:\n"
+                      "          email: { lua: \"error('no address')\", on_loss: quarantine, back: { keep: true } }\n"
+                      "          state: { lua: \"return value.x.y\", on_loss: null, back: { keep: true } }\n");
+    assert_true(world_loss(&w, "lua", 2)->counts_rows);
+    MUST(gw_map_row(w.run[0], 0, in, out, &verdict, &why, &err));
+    assert_int_equal(verdict, GW_MAP_SET_ASIDE);
+    assert_contains(gw_buf_text(&why), "people.email:1: no address");
+    is_same(&out[4], bare(GW_KIND_NULL));
+    assert_int_equal(gw_map_run_hits(w.run[0], 0, 4, "lua"), 1);
+    world_forget(&w);
+    world_compile(&w, "      people: { columns: { email: { lua: \"error('no')\", back: { keep: true } } } }\n");
+    assert_false(gw_map_row(w.run[0], 0, in, out, &verdict, &why, &err));
+    gw_map_run_only_count(w.run[0]);
+    MUST(gw_map_row(w.run[0], 0, in, out, &verdict, &why, &err));
+    assert_int_equal(gw_map_run_hits(w.run[0], 0, 2, "lua"), 2);
+    world_end(&w);
+}
+
 static void keys_are_mapped_alone(void **state)
 {
     (void)state;
@@ -667,6 +695,7 @@ int main(void)
         cmocka_unit_test(columns_are_added),
         cmocka_unit_test(rows_are_left_out_by_where),
         cmocka_unit_test(lua_that_needs_no_row_takes_parts_of_rows),
+        cmocka_unit_test(an_error_of_lua_is_settled_by_policy),
         cmocka_unit_test(keys_are_mapped_alone),
         cmocka_unit_test(policies_settle_what_does_not_fit),
         cmocka_unit_test(counting_does_not_fail),
