@@ -161,9 +161,9 @@ static void take_table(struct scanner *s, struct gw_binlog_statement *out)
     next(s);
 }
 
-static int hex(char c)
+static unsigned hex(char c)
 {
-    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
+    return isdigit((unsigned char)c) ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10) & 15;
 }
 
 /* X'6162' as the log writes it, or 'ab'. */
@@ -172,7 +172,8 @@ static bool take_part(struct scanner *s, unsigned char *out, uint8_t *len)
     bool as_hex = is(s, "x");
     if (as_hex)
         next(s);
-    if (s->kind != TEXT || s->len > 128 || (!as_hex && s->len > 64))
+    if (s->kind != TEXT || s->len > 128 || (!as_hex && s->len > 64) ||
+        (as_hex && strspn(s->text, "0123456789abcdefABCDEF") != s->len))
         return false;
     size_t bytes = as_hex ? s->len / 2 : s->len;
     for (size_t i = 0; i < bytes; i++)
