@@ -38,8 +38,8 @@ struct writer {
     const char *name;
     const char *urls[2];
     const char *collections; /* lines in the place of that setting, or NULL */
-    char group[64];   /* the mapping the last setting was in */
-    int commented_at; /* indentation of the commented mapping we are in, -1: none */
+    char group[64];          /* the mapping the last setting was in */
+    int commented_at;        /* indentation of the commented mapping we are in, -1: none */
 };
 
 /* One line; inside a commented mapping the '#' stands where that mapping begins, so that removing it is enough. */
