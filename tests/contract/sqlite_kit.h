@@ -145,7 +145,8 @@ static void sqlite_commit(void *tx)
 
 static void sqlite_rollback(void *tx)
 {
-    sqlite_do(tx, "ROLLBACK");
+    if (!sqlite3_get_autocommit(tx)) /* the fence has done it */
+        sqlite_do(tx, "ROLLBACK");
     sqlite3_close(tx);
 }
 

@@ -2,6 +2,9 @@
  * The fence: BEFORE triggers on every table that read a flag row. SQLite has one writer at a time, so whoever raises the
  * flag has waited out every other writer; a transaction that began to read before sees SQLITE_BUSY_SNAPSHOT at its first
  * write, one that had not read yet sees the flag. Our own connections run no triggers.
+ *
+ * RAISE(ROLLBACK) and not ABORT: else a client that leaves its transaction open after the error would keep the write lock,
+ * and nothing could be applied here. Nothing is lost by it, for behind the fence no transaction has written anything.
  */
 #include "store/sqlite/capture.h"
 
@@ -21,7 +24,7 @@ static void add_trigger(struct gw_buf *sql, const struct gw_collection *collecti
     gw_lite_add_ident(sql, gw_buf_text(&name));
     gw_buf_addf(sql, " BEFORE %s ON ", verbs[verb]);
     gw_lite_add_ident(sql, collection->name);
-    gw_buf_adds(sql, " WHEN (SELECT raised FROM godwit_fence) BEGIN SELECT RAISE(ABORT, '" FENCE_TEXT "'); END;");
+    gw_buf_adds(sql, " WHEN (SELECT raised FROM godwit_fence) BEGIN SELECT RAISE(ROLLBACK, '" FENCE_TEXT "'); END;");
 }
 
 static bool fence_install(struct gw_store *base, const struct gw_schema *schema, struct gw_error *err)

@@ -128,7 +128,8 @@ static void add_triggers(json_t *objects, const char *side, const struct gw_coll
     add_object(objects, side, true, capture,
                "CREATE TRIGGER godwit_log_<n>_ai AFTER INSERT ON ... (and bi, bu, au, ad)",
                "DROP TRIGGER godwit_log_<n>_ai; ...");
-    add_object(objects, side, true, fence, "CREATE TRIGGER godwit_fence_i_... BEFORE INSERT ON ... RAISE(ABORT, ...)",
+    add_object(objects, side, true, fence,
+               "CREATE TRIGGER godwit_fence_i_... BEFORE INSERT ON ... RAISE(ROLLBACK, ...)",
                "DROP TRIGGER godwit_fence_i_...; ...");
 }
 
