@@ -3,10 +3,10 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "store/postgres/scan_copy.h"
 #include "store/postgres/scan_form.h"
 #include "store/postgres/scan_print.h"
-#include "base/sha256.h"
 
 /* ---- COPY BINARY ------------------------------------------------------------------------------------------------- */
 
