@@ -62,14 +62,14 @@ static void take_value(struct rest *r, int column, const struct gw_column_defini
 {
     struct gw_arena arena = {0};
     struct gw_convert convert = {.to = &green->type, .policy = GW_MAP_FAIL, .arena = &arena};
-    struct gw_datum value;
+    struct gw_datum value = {0};
     if (!gw_map_convert(&convert, &blue->default_value, &value)) {
         lose(r, column, GW_LOSS_DEFAULT, "the default of %s does not fit its type on green (%s): left out", blue->name,
              gw_map_loss_name(convert.loss));
     } else {
         green->default_kind = GW_DEFAULT_VALUE;
         green->default_value = value;
-        if (gw_kind_has_bytes(value.kind) || value.len) {
+        if (gw_kind_has_bytes(value.kind)) {
             green->default_bytes = gw_memdup(value.len ? (const void *)value.bytes : "", value.len + !value.len);
             green->default_value.bytes = (const unsigned char *)green->default_bytes;
         }
