@@ -1,6 +1,8 @@
 /* SQLite's traps of capture: what the triggers must write down, and what the stream makes of it. */
 #include "lite_world.h"
 
+#include <sys/wait.h>
+
 /* Rows that REPLACE removes fire no DELETE trigger: every way in which a row can be in another's way. */
 static const char many_keys[] =
     "CREATE TABLE plain (id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INT, c TEXT COLLATE NOCASE, UNIQUE (b, c));"
@@ -459,6 +461,58 @@ static void what_is_acknowledged_is_trimmed_and_the_newest_row_stays(void **stat
     assert_int_equal(err.kind, GW_ERR_LOST_POSITION);
 }
 
+/* ---- files ----------------------------------------------------------------------------------------------------- */
+
+/* POSIX drops all locks of a process on a file with the first descriptor of it that is closed. */
+static void asking_what_a_file_is_keeps_the_locks_of_this_process(void **state)
+{
+    struct lite_world *w = *state;
+    struct gw_error err = {0};
+    char bare[220], url[240], command[600];
+    const struct gw_store_type *type = NULL;
+    lite_do(w->app[0], "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    snprintf(bare, sizeof bare, "%s/no-extension", w->folder);
+    assert_int_equal(link(w->path[0], bare), 0);
+    lite_do(w->app[0], "BEGIN IMMEDIATE; INSERT INTO t VALUES (1)");
+    for (int i = 0; i < 3; i++) {
+        MUST(gw_store_type_for(bare, &type, &err)); /* by its first bytes */
+        assert_string_equal(type->name, "sqlite");
+    }
+    snprintf(url, sizeof url, "sqlite://%s", w->path[0]);
+    MUST(gw_store_type_for(url, &type, &err));
+    assert_false(gw_store_type_for("/etc/hostname", &type, &err)); /* a file, and none of ours */
+    assert_int_equal(err.kind, GW_ERR_USER);
+    snprintf(
+        command, sizeof command,
+        "import sqlite3\nc = sqlite3.connect('%s', timeout=0.05)\n"
+        "try:\n    c.execute('INSERT INTO t VALUES (2)')\nexcept sqlite3.OperationalError:\n    raise SystemExit(7)",
+        w->path[0]);
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/usr/bin/python3", "python3", "-c", command, (char *)NULL);
+        _exit(99);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WEXITSTATUS(status) == 99)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 7); /* locked still */
+    lite_do(w->app[0], "COMMIT");
+}
+
+static void a_path_that_is_not_there_is_not_made(void **state)
+{
+    struct lite_world *w = *state;
+    struct gw_error err = {0};
+    struct gw_store *store = NULL;
+    char path[220];
+    snprintf(path, sizeof path, "%s/mistyped.db", w->folder);
+    assert_false(gw_store_open(&(struct gw_store_options){.url = path, .migration = "unit"}, &store, &err));
+    assert_int_equal(err.kind, GW_ERR_REFUSED);
+    assert_contains(err.hint, "journal_mode=WAL");
+    assert_false(gw_file_exists(path));
+}
+
 int main(void)
 {
 #define LITE_TEST(name) cmocka_unit_test_setup_teardown(name, lite_setup, lite_teardown)
@@ -471,6 +525,8 @@ int main(void)
         LITE_TEST(a_table_made_anew_is_told_because_its_triggers_are_gone),
         LITE_TEST(rows_taken_out_of_the_log_are_missed),
         LITE_TEST(what_is_acknowledged_is_trimmed_and_the_newest_row_stays),
+        LITE_TEST(asking_what_a_file_is_keeps_the_locks_of_this_process),
+        LITE_TEST(a_path_that_is_not_there_is_not_made),
     };
     return cmocka_run_group_tests_name("lite_capture", tests, NULL, NULL);
 }
