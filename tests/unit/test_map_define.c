@@ -333,7 +333,7 @@ static void the_written_map_is_the_map(void **state)
     world_end(&w);
 }
 
-/* Seven identity columns take well under 100 ns; the bound is loose, for a busy machine. */
+/* Seven identity columns take well under 100 ns; the bound is for a busy machine and sanitizers. */
 static void identity_rows_are_fast(void **state)
 {
     (void)state;
@@ -360,7 +360,7 @@ static void identity_rows_are_fast(void **state)
         best = took < best ? took : best;
     }
     print_message("%.1f ns a row\n", (double)best * 1000 / ROWS);
-    assert_true(best * 1000 / ROWS < 3000);
+    assert_true(best * 1000 / ROWS < 20000);
     world_end(&w);
 }
 
