@@ -93,3 +93,26 @@ def test_a_trigger_that_was_off_for_a_moment_is_a_lost_position(managed_pair, mi
     refused = m.run("follow", "--until", "caught-up", expect=(runner.NO, 4))
     assert "items" in refused.stderr and "not captured" in refused.stderr
     m.run("abort", "--yes")
+
+
+def test_killed_anywhere_nothing_is_lost_or_doubled(pair, migration):
+    blue, green = pair
+    blue.owner_sql("CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE loose (a text, n int);"
+                   "INSERT INTO t SELECT i, 0 FROM generate_series(1, 300) i")
+    m = migration(blue, green, capture="trigger")
+    assert m.run("copy", env={"GODWIT_CRASH_AT": "postgres.capture.table:2"}, expect=-9)
+    blue.sql("UPDATE t SET v = 1 WHERE id % 3 = 0", user="app")
+    m.run("copy")
+    for number, point in enumerate(("capture.batch", "capture.row:40", "follow.receive.before_append",
+                                    "follow.receive.before_acknowledge", "follow.apply.after_commit")):
+        blue.sql("INSERT INTO t SELECT i, 0 FROM generate_series(%s, %s) i; INSERT INTO loose VALUES ('twin', 1), ('twin', 1);"
+                 " UPDATE t SET id = id + 5000 WHERE id %% 50 = %s; DELETE FROM loose WHERE ctid IN (SELECT min(ctid) FROM loose)",
+                 (1000 + number * 100, 1050 + number * 100, number), user="app")
+        died = m.popen("follow", "--until", "caught-up", env={"GODWIT_CRASH_AT": point}).wait(60)
+        assert died.rc == -9, f"{point}: {died}"
+    m.run("follow", "--until", "caught-up")
+    compare.assert_equal(blue, green)
+    m.run("verify")
+    m.run("abort", "--yes", env={"GODWIT_CRASH_AT": "postgres.capture.drop"}, expect=-9)
+    m.run("abort", "--yes")
+    assert not blue.value("SELECT count(*) FROM pg_trigger WHERE tgname ~ 'godwit'")
