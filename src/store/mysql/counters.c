@@ -87,7 +87,7 @@ static bool list_sequences(struct gw_mysql_conn *conn, struct counter_list *list
         return true;
     bool fine = gw_mysql_query(conn,
                                "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
-                               " AND TABLE_TYPE = 'SEQUENCE' ORDER BY 1",
+                               " AND TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME NOT LIKE 'godwit|_%' ESCAPE '|' ORDER BY 1",
                                &r, err);
     if (!fine)
         return false;

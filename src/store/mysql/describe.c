@@ -218,7 +218,8 @@ static bool set_objects(struct gw_mysql_conn *conn, struct gw_definition *out, s
                         " UNION ALL SELECT LOWER(ROUTINE_TYPE), ROUTINE_NAME, ROUTINE_DEFINITION FROM"
                         " information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()"
                         " UNION ALL SELECT 'sequence', TABLE_NAME, NULL FROM information_schema.TABLES"
-                        " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'SEQUENCE'",
+                        " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'SEQUENCE'"
+                        " AND TABLE_NAME NOT LIKE 'godwit|_%' ESCAPE '|'",
                         &r, err))
         return false;
     while ((row = mysql_fetch_row(r)))

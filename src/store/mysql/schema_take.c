@@ -227,7 +227,7 @@ bool gw_mysql_definitions_take(struct gw_mysql_conn *conn, const struct gw_filte
         (!conn->store->is_mariadb ||
          take_objects(conn, "SEQUENCE",
                       "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
-                      " AND TABLE_TYPE = 'SEQUENCE' ORDER BY 1",
+                      " AND TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME NOT LIKE 'godwit|_%' ESCAPE '|' ORDER BY 1",
                       json_object_get(all, "sequences"), err));
     if (!fine) {
         json_decref(all);
