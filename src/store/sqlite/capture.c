@@ -171,16 +171,41 @@ static void begin_note(const struct made *m)
     gw_buf_adds(m->out, " WHERE ");
 }
 
+/* " AND NOT (t is the row that is updated)" */
+static void add_not_itself(const struct made *m, bool update)
+{
+    if (!update)
+        return;
+    gw_buf_adds(m->out, " AND NOT (");
+    add_is(m, "t", "OLD");
+    gw_buf_adds(m->out, ")");
+}
+
+/* Nearly no statement has anything in its way: then nothing but these lookups is done. */
+static bool add_guard(struct gw_lite_conn *conn, const struct made *m, bool update, struct gw_error *err)
+{
+    const char * or = " WHEN ";
+    if (!m->nested) {
+        gw_buf_addf(m->out, "%sEXISTS (SELECT 1 FROM " NOTED " WHERE tab = %d)", or, m->tab);
+        or = " OR ";
+    }
+    for (size_t i = 0; i < m->table->unique_count + (m->table->rowid != NULL); i++) {
+        gw_buf_addf(m->out, "%sEXISTS (SELECT 1 FROM ", or);
+        add_table_as(m, "t");
+        gw_buf_adds(m->out, " WHERE ");
+        if (i == m->table->unique_count)
+            gw_buf_addf(m->out, "t.%s = NEW.%s", m->table->rowid, m->table->rowid);
+        else if (!add_matches(conn, m, &m->table->uniques[i], err))
+            return false;
+        add_not_itself(m, update);
+        gw_buf_adds(m->out, ")");
+        or = " OR ";
+    }
+    return true;
+}
+
 static bool add_notes(struct gw_lite_conn *conn, const struct made *m, bool update, struct gw_error *err)
 {
-    gw_autobuf struct gw_buf not_itself = {0};
-    if (update) {
-        struct made negation = *m;
-        negation.out = &not_itself;
-        gw_buf_adds(&not_itself, " AND NOT (");
-        add_is(&negation, "t", "OLD");
-        gw_buf_adds(&not_itself, ")");
-    }
     if (!m->nested) { /* what is still there of a statement that replaced nothing */
         gw_buf_addf(m->out, "DELETE FROM " NOTED " WHERE tab = %d AND EXISTS (SELECT 1 FROM ", m->tab);
         add_table_as(m, "t");
@@ -188,15 +213,14 @@ static bool add_notes(struct gw_lite_conn *conn, const struct made *m, bool upda
         add_is(m, "t", NOTED);
         gw_buf_adds(m->out, "); ");
     }
-    if (m->table->rowid) {
+    for (size_t i = 0; i < m->table->unique_count + (m->table->rowid != NULL); i++) {
         begin_note(m);
-        gw_buf_addf(m->out, "t.%s = NEW.%s%s; ", m->table->rowid, m->table->rowid, gw_buf_text(&not_itself));
-    }
-    for (size_t i = 0; i < m->table->unique_count; i++) {
-        begin_note(m);
-        if (!add_matches(conn, m, &m->table->uniques[i], err))
+        if (i == m->table->unique_count)
+            gw_buf_addf(m->out, "t.%s = NEW.%s", m->table->rowid, m->table->rowid);
+        else if (!add_matches(conn, m, &m->table->uniques[i], err))
             return false;
-        gw_buf_addf(m->out, "%s; ", gw_buf_text(&not_itself));
+        add_not_itself(m, update);
+        gw_buf_adds(m->out, "; ");
     }
     return true;
 }
@@ -261,6 +285,8 @@ static void add_log(const struct made *m, enum gw_lite_log_kind kind, size_t val
 static bool make_insert(struct gw_lite_conn *conn, const struct made *m, struct gw_error *err)
 {
     begin_trigger(m, "bi", "BEFORE INSERT");
+    if (!add_guard(conn, m, false, err))
+        return false;
     gw_buf_adds(m->out, " BEGIN ");
     if (!add_notes(conn, m, false, err))
         return false;
@@ -322,6 +348,8 @@ static void add_same_places(const struct made *m)
 static bool make_update(struct gw_lite_conn *conn, const struct made *m, struct gw_error *err)
 {
     begin_trigger(m, "bu", "BEFORE UPDATE");
+    if (!add_guard(conn, m, true, err))
+        return false;
     gw_buf_adds(m->out, " BEGIN ");
     if (!add_notes(conn, m, true, err))
         return false;
