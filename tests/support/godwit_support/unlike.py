@@ -5,6 +5,7 @@ import collections
 import datetime
 import decimal
 import json
+import re
 import struct
 
 from . import library
@@ -31,7 +32,13 @@ def moment(value):
     return value.isoformat(" ", "microseconds")
 
 
+ISO_SPAN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?")
+
+
 def span(value):
+    if isinstance(value, str) and value.startswith("P"):
+        days, hours, minutes, seconds = (float(part or 0) for part in ISO_SPAN.fullmatch(value).groups())
+        value = datetime.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if isinstance(value, str):
         hours, minutes, seconds = value.split(":")
         value = datetime.timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds))
