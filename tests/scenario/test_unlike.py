@@ -183,7 +183,7 @@ def test_mariadb_to_mariadb_through_haproxy_loses_nothing(migration, new_haproxy
     blue, green = new_mariadb_database(name="blue"), new_mariadb_database(name="green")
     prepare(blue, green)
     proxy = new_haproxy(blue, green)
-    m = migration(blue, green, gate={"type": "haproxy", "socket": proxy.sockets()})
+    m = migration(blue, green, gate={"type": "haproxy", "socket": proxy.sockets(), "backend": "app"})
     runner = m.popen("run")
     wait_until(lambda: caught_up(m), 120, "the runner to follow and verify")
     client = drivers.MysqlDriver(lambda: blue.server.connect("app", "app", autocommit=False, port=proxy.port))

@@ -105,7 +105,8 @@ def template():
             base = processes.make_base_dir("godwit-mariadb-")
             processes.give_to_server_user(base)
             data = os.path.join(base, "data")
-            processes.run_as_server_user(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
+            # Temporary tables have names that two servers give alike: each has a folder of its own for them.
+            processes.run_as_server_user(["mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--tmpdir={base}", "--skip-test-db",
                                           "--auth-root-authentication-method=normal", "--skip-name-resolve",
                                           *(f"--{name}={value}" for name, value in FILES.items())])
             _template = data
@@ -152,7 +153,7 @@ class MariaDB:
 
     def write_settings(self):
         own = {"datadir": self.data, "socket": self.socket, "port": self.port, "bind_address": "127.0.0.1",
-               "pid_file": self.base / "pid", "skip_name_resolve": 1, **self.settings}
+               "pid_file": self.base / "pid", "tmpdir": self.base, "skip_name_resolve": 1, **self.settings}
         # None takes a setting away: log_bin=None is a server without a binlog.
         lines = [f"{name} = {value}" for name, value in own.items() if value is not None]
         self.config.write_text("[mariadbd]\n" + "\n".join(lines) + "\n")
