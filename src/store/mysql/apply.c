@@ -1,9 +1,8 @@
 /*
  * Batches in: the position row first, compare-and-set, then the parts, in one transaction.
  *
- * Rows of a follower go and change with their parent as they do on the source: InnoDB's cascades are in no binlog. So
- * deletes and updates of a table that others refer to with CASCADE or SET NULL run with foreign_key_checks on; all else
- * runs without, in whatever order the batch has it.
+ * foreign_key_checks is off: a log with cascades in it (PostgreSQL's) would find its rows gone, and one without them
+ * (the binlog) has been completed by the follower. The batch may have them in any order.
  */
 #include "store/mysql/writer.h"
 
@@ -239,9 +238,7 @@ bool gw_mysql_apply_rollback_to(struct gw_writer *writer, struct gw_error *err)
     gw_mysql_pipe_abandon(w);
     gw_buf_clear(&w->text.sql);
     w->text.count = 0;
-    w->checks_on = false;
-    return gw_mysql_exec(w->conn, "ROLLBACK TO SAVEPOINT godwit; SET SESSION foreign_key_checks = 0", err) ||
-           fail_apply(w);
+    return gw_mysql_exec(w->conn, "ROLLBACK TO SAVEPOINT godwit", err) || fail_apply(w);
 }
 
 bool gw_mysql_apply_commit(struct gw_writer *writer, bool durable, struct gw_error *err)

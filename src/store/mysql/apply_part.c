@@ -357,11 +357,6 @@ bool gw_mysql_part_add(struct gw_mysql_writer *w, const struct gw_part *part, bo
                          .t = gw_mysql_target_of(w, part->collection),
                          .due = due,
                          .touched = touched};
-    bool checks = p.t->cascades && part->kind != GW_CHANGE_INSERT;
-    if (checks != w->checks_on)
-        gw_mysql_text_add(&w->text,
-                          checks ? "SET SESSION foreign_key_checks = 1" : "SET SESSION foreign_key_checks = 0");
-    w->checks_on = checks;
     switch (part->kind) {
     case GW_CHANGE_INSERT:
         return add_inserts(&p, err);

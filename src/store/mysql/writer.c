@@ -8,32 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tables whose rows take others with them. */
-static bool learn_cascades(struct gw_mysql_writer *w, struct gw_error *err)
-{
-    MYSQL_RES *r;
-    MYSQL_ROW row;
-    if (!gw_mysql_query(w->conn,
-                        "SELECT DISTINCT REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS"
-                        " WHERE UNIQUE_CONSTRAINT_SCHEMA = DATABASE() AND (DELETE_RULE IN ('CASCADE', 'SET NULL')"
-                        " OR UPDATE_RULE IN ('CASCADE', 'SET NULL'))",
-                        &r, err))
-        return false;
-    w->cascading = gw_calloc((size_t)mysql_num_rows(r) + 1, sizeof *w->cascading);
-    while ((row = mysql_fetch_row(r)))
-        w->cascading[w->cascading_count++] = gw_strdup(row[0]);
-    mysql_free_result(r);
-    return true;
-}
-
-static bool cascades(const struct gw_mysql_writer *w, const char *name)
-{
-    for (size_t i = 0; i < w->cascading_count; i++)
-        if (strcasecmp(w->cascading[i], name) == 0)
-            return true;
-    return false;
-}
-
 static uint64_t shape_of(const struct gw_collection *c)
 {
     uint64_t hash = gw_hash64(c->name, strlen(c->name), c->column_count);
@@ -53,7 +27,6 @@ const struct gw_mysql_target *gw_mysql_target_of(struct gw_mysql_writer *w, cons
     t->shape = shape;
     t->column_count = c->column_count;
     t->forms = gw_mysql_forms_of(c);
-    t->cascades = cascades(w, c->name);
     t->integer_key = c->key_kind != GW_KEY_NONE;
     for (size_t i = 0; i < c->key_count; i++)
         t->integer_key = t->integer_key && gw_mysql_is_integer(&t->forms[c->key[i]]);
@@ -74,9 +47,6 @@ static void writer_close(struct gw_writer *writer)
         free(w->targets[i]);
     }
     free(w->targets);
-    for (size_t i = 0; i < w->cascading_count; i++)
-        free(w->cascading[i]);
-    free(w->cascading);
     mysql_free_result(w->keys);
     free(w->key_rows);
     free(w->key_values);
@@ -94,7 +64,7 @@ static bool writer_open(struct gw_store *base, const char *stream, struct gw_wri
     w->store = gw_mysql_store_of(base);
     snprintf(w->stream, sizeof w->stream, "%s", stream);
     if (!gw_mysql_connect(w->store, "apply", &w->conn, err) ||
-        !gw_mysql_exec(w->conn, "SET SESSION foreign_key_checks = 0", err) || !learn_cascades(w, err) ||
+        !gw_mysql_exec(w->conn, "SET SESSION foreign_key_checks = 0", err) ||
         !gw_mysql_position_read(w->conn, stream, &position, err)) {
         writer_close((struct gw_writer *)w);
         return false;
@@ -117,10 +87,10 @@ void gw_mysql_writer_rollback(struct gw_mysql_writer *w)
     struct gw_position position;
     gw_mysql_pipe_abandon(w);
     clear_text(w);
-    w->in_chunk = w->in_transaction = w->saved = w->checks_on = false;
+    w->in_chunk = w->in_transaction = w->saved = false;
     gw_buf_clear(&w->load);
     /* What was committed ahead may be there or not: the row says. */
-    if (w->conn->broken || !gw_mysql_exec(w->conn, "ROLLBACK; SET SESSION foreign_key_checks = 0", &ignored) ||
+    if (w->conn->broken || !gw_mysql_exec(w->conn, "ROLLBACK", &ignored) ||
         !gw_mysql_position_read(w->conn, w->stream, &position, &ignored)) {
         w->failed = true;
         return;

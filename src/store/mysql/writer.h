@@ -2,9 +2,8 @@
  * A writer's session on the target: loads chunks (load.c) and applies batches of changes (apply.c), one connection, one
  * thread at a time. struct gw_writer * of the contract is this.
  *
- * Foreign keys are not checked by the session, but for statements that must cascade as they did on the source: InnoDB's
- * cascades reach no binlog, so deletes and updates of a table that cascades run with them (see apply.c). Unique keys are
- * always checked. Every transaction writes a row of the home first (chunk when loading, position when applying).
+ * Foreign keys are neither checked nor do they cascade in this session: what they did on the source is in its log, or the
+ * follower makes it good by looking for the rows. Unique keys are always checked. Every transaction writes a row of the home first (chunk when loading, position when applying).
  *
  * Durable: innodb_flush_log_at_trx_commit and sync_binlog are the server's, a session cannot change them. A commit is
  * durable where they are 1, else not: `check` says so.
@@ -45,7 +44,6 @@ struct gw_mysql_target { /* what the writer knows of a collection's table here *
     uint64_t shape;
     size_t column_count;
     struct gw_mysql_form *forms;
-    bool cascades; /* rows of other tables go or change with its rows */
     bool integer_key;
 };
 
@@ -71,11 +69,8 @@ struct gw_mysql_writer {
     uint64_t order_ahead[GW_COMMITS_AHEAD]; /* of the commits that are owed, oldest first */
     size_t ahead_count;
     bool saved;
-    bool checks_on; /* foreign_key_checks as the text leaves it */
     struct gw_mysql_target **targets;
     size_t target_count, target_capacity;
-    char **cascading; /* names of tables whose deletes or updates cascade; owned */
-    size_t cascading_count;
     uint64_t listed; /* list_keys: the last number handed out */
     MYSQL_RES *keys;
     struct gw_row *key_rows;
