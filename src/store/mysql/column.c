@@ -4,6 +4,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,9 +217,42 @@ size_t gw_mysql_float_text(float value, char out[32])
     return (size_t)len;
 }
 
+/* Few digits behind the point, as most numbers have: a quotient of whole numbers below 2^53 is rounded once, so that
+ * its digits give the number again. 0: it is none of those. */
+static size_t short_decimal(double value, char out[32])
+{
+    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    double size = fabs(value);
+    if (!(size >= 0.001 && size < 1e9))
+        return 0;
+    for (int places = 0; places <= 6; places++) {
+        double whole = size * powers[places];
+        uint64_t digits = (uint64_t)whole;
+        if (whole != (double)digits || (double)digits / powers[places] != size)
+            continue;
+        for (; places > 0 && digits % 10 == 0; places--) /* the product above may have missed it */
+            digits /= 10;
+        char *p = out + 31;
+        size_t len = 0;
+        for (int i = 0; i < places || digits > 0 || i == places; i++, digits /= 10) {
+            if (places > 0 && i == places)
+                p[-(ptrdiff_t)++len] = '.';
+            p[-(ptrdiff_t)++len] = (char)('0' + digits % 10);
+        }
+        if (value < 0)
+            p[-(ptrdiff_t)++len] = '-';
+        memmove(out, p - len, len);
+        out[len] = 0;
+        return len;
+    }
+    return 0;
+}
+
 size_t gw_mysql_double_text(double value, char out[32])
 {
-    int len = 0;
+    int len = (int)short_decimal(value, out);
+    if (len > 0)
+        return (size_t)len;
     for (int digits = 15; digits <= 17; digits++) {
         len = snprintf(out, 32, "%.*g", digits, value);
         if (strtod(out, NULL) == value)
