@@ -17,7 +17,7 @@ CREATE TABLE mixed (id bigint NOT NULL PRIMARY KEY, customer int NOT NULL, at da
     name varchar(40) NOT NULL, flag tinyint(1) NOT NULL, doc {text} NOT NULL, note varchar(80) NOT NULL);
 """
 MARIADB_SQL = TABLE_SQL.format(text="text") + """
-INSERT INTO mixed SELECT seq, seq * 7919 % 100000, '2024-01-01' + INTERVAL seq MINUTE, (seq % 10000) / 8, md5(seq), seq % 3 = 0,
+INSERT INTO mixed SELECT seq, seq * 7919 % 100000, '2024-01-01' + INTERVAL seq MINUTE, (seq % 10000) / 4, md5(seq), seq % 3 = 0,
     concat('{{"n": ', seq, ', "tags": ["a", ', seq % 10, '], "who": "', md5(seq % 50), '"}}'), repeat(char(97 + seq % 26), seq % 60)
     FROM seq_1_to_{rows};
 ALTER TABLE mixed ADD INDEX mixed_customer (customer), ADD INDEX mixed_at (at);
@@ -25,7 +25,7 @@ ANALYZE TABLE mixed
 """
 SQLITE_SQL = TABLE_SQL.format(text="text").replace("id bigint NOT NULL", "id integer NOT NULL") + """
 WITH RECURSIVE numbers(seq) AS (VALUES (1) UNION ALL SELECT seq + 1 FROM numbers WHERE seq < {rows})
-INSERT INTO mixed SELECT seq, seq * 7919 % 100000, datetime('2024-01-01', seq || ' minutes'), (seq % 10000) / 8.0,
+INSERT INTO mixed SELECT seq, seq * 7919 % 100000, datetime('2024-01-01', seq || ' minutes'), (seq % 10000) / 4.0,
     lower(hex(randomblob(16))), seq % 3 = 0,
     '{{"n": ' || seq || ', "tags": ["a", ' || seq % 10 || '], "who": "' || lower(hex(randomblob(16))) || '"}}',
     substr('abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz', 1, seq % 60) FROM numbers;
