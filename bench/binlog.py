@@ -1,8 +1,8 @@
 """A backlog of 100,000 sysbench oltp_write_only transactions (4 row changes each): MariaDB's own replica, with one thread and
 with two in parallel, and godwit, onto the same kind of server; and godwit onto PostgreSQL.
 
-All of them follow the same blue and stand still while the load runs; then one after the other catches up, alone. The order
-changes from run to run. The disk is kept out of it (innodb_flush_log_at_trx_commit = 2): with a sync for each transaction a
+All of them follow the same blue (PostgreSQL's in a second round) and stand still while the load runs; then one after the
+other catches up, alone. The order changes from run to run. The disk is kept out of it (innodb_flush_log_at_trx_commit = 2): with a sync for each transaction a
 replica takes ten times as long. The replicas keep no binlog of what they apply; godwit's target does, for the way back.
 """
 import shutil
@@ -82,29 +82,39 @@ class Godwit:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def contest(blue, followers, runs, transactions):
+    """({name: seconds}, [MiB]): everybody catches up with each load, by turns."""
+    took, memory = {one.name: [] for one in followers}, []
+    for number in range(runs):
+        load(blue, transactions)
+        wanted = checksum(blue)
+        for at in range(len(followers)):
+            follower = followers[(at + number) % len(followers)]
+            seconds, mib = follower.catch_up()
+            took[follower.name].append(seconds)
+            memory += [mib] if mib else []
+            assert checksum(follower.side) == wanted, f"{follower.name} is not where blue is"
+            print(f"   {follower.name} {seconds:.2f} s", flush=True)
+    return took, memory
+
+
 def race(runs, scale):
     transactions = max(2000, int(100_000 * scale))
     with rig.servers() as (_, postgres), \
             maria.servers("mblue", "mreplica1", "mreplica2", "mgreen", **RELAXED) as (source, one, two, other):
         blue = mariadb.Database(source, name="app")
         sysbench(blue, "prepare")
-        followers = [Replica(blue, one, 0), Replica(blue, two, 2), Godwit(blue, mariadb.Database(other, name="app"), "maria"),
-                     Godwit(blue, roles.Database(postgres), "postgres")]
-        took, memory = {one.name: [] for one in followers}, []
-        try:
-            for number in range(runs):
-                load(blue, transactions)
-                wanted = checksum(blue)
-                for at in range(len(followers)):
-                    follower = followers[(at + number) % len(followers)]
-                    seconds, mib = follower.catch_up()
-                    took[follower.name].append(seconds)
-                    memory += [mib] if mib else []
-                    assert checksum(follower.side) == wanted, f"{follower.name} is not where blue is"
-                    print(f"   {follower.name} {seconds:.2f} s", flush=True)
-        finally:
-            for follower in followers[2:]:
-                follower.close()
+        took, memory = {}, []
+        # A side belongs to one migration at a time.
+        for name, green, peers in (("maria", lambda: mariadb.Database(other, name="app"), ((one, 0), (two, 2))),
+                                   ("postgres", lambda: roles.Database(postgres), ())):
+            godwit = Godwit(blue, green(), name)
+            try:
+                found = contest(blue, [*(Replica(blue, *peer) for peer in peers), godwit], runs, transactions)
+            finally:
+                godwit.close()
+            took.update(found[0])
+            memory += found[1]
         peer = f"replica of MariaDB {source.version().split('-')[0]}"
     changes = transactions * CHANGES
     rates = ", ".join(f"{changes / seconds:,.0f}" for seconds in took["postgres"])
