@@ -188,6 +188,18 @@ static bool planned_definition(struct gw_journey *journey, struct gw_definition 
     return true;
 }
 
+/* plan and check say them all; whoever did not ask is told the first. */
+static bool refuse_blocking(const struct gw_map_losses *losses, struct gw_error *err)
+{
+    for (size_t i = 0; i < losses->count; i++) {
+        if (!losses->items[i].blocks)
+            continue;
+        gw_fail(err, GW_ERR_USER, "%s", losses->items[i].what);
+        return gw_error_hint(err, "godwit plan shows all that blocks, and the rules that settle it");
+    }
+    return true;
+}
+
 static bool compile(struct gw_journey *journey, struct gw_error *err)
 {
     struct gw_definition now = {0}, planned = {0};
@@ -195,8 +207,13 @@ static bool compile(struct gw_journey *journey, struct gw_error *err)
     struct gw_store *blue = journey->sides[GW_BLUE];
     bool ok = gw_lens_describe(blue, &journey->store->filter, &now, err) &&
               planned_definition(journey, &now, &planned, err) &&
-              gw_lens_compile(&planned, blue, journey->sides[GW_GREEN], journey->rules, &journey->map, &losses, err);
-    gw_map_losses_release(&losses); /* plan and check have said them */
+              gw_lens_compile(&planned, blue, journey->sides[GW_GREEN], journey->rules, &journey->map, &losses, err) &&
+              refuse_blocking(&losses, err);
+    if (!ok) {
+        gw_map_free(journey->map);
+        journey->map = NULL;
+    }
+    gw_map_losses_release(&losses);
     gw_definition_release(&now);
     gw_definition_release(&planned);
     return ok;
