@@ -118,8 +118,10 @@ static void take_counting(struct rest *r, int column, const struct gw_column_def
 {
     if (!blue->counts)
         return;
-    bool integer = green->type.kind == GW_KIND_INT64 || green->type.kind == GW_KIND_UINT64;
-    green->counts = integer || r->c->same_engine || green->type.loose;
+    /* A whole decimal counts, too: where there is no unsigned integer of 64 bits, that is what holds one. */
+    bool whole = green->type.kind == GW_KIND_INT64 || green->type.kind == GW_KIND_UINT64 ||
+                 (green->type.kind == GW_KIND_DECIMAL && green->type.scale == 0);
+    green->counts = whole || r->c->same_engine || green->type.loose;
     green->always_counts = green->counts && blue->always_counts;
     if (!green->counts)
         lose(r, column, GW_LOSS_DEFAULT, "%s counts on blue and not on green: %s cannot", blue->name,

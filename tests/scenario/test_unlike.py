@@ -59,8 +59,6 @@ def rules(blue, green):
     collections = {table: {"columns": {name: {"drop": True} for name in dropped}}}
     if library.engine_of(blue) == "mysql":
         collections["loan"] = {"columns": {"played": {"type": "interval"}}}  # of more than a day
-    if postgres:
-        collections["public.loan"] = {"columns": {"played": {"type": "time(3)"}}}
     return {"collections": collections}
 
 
