@@ -165,6 +165,9 @@ static bool set_type(struct definer *d, struct gw_column_definition *green, cons
     bool as_it_is =
         d->c->same_engine && blue && (!rule || (!rule->has_type && !rule->lookup && !rule->mask && !rule->hash));
     result_type(rule, from, wanted);
+    /* Asked for as a document to work with, not as a text to be kept to the letter. */
+    if (!d->c->same_engine && wanted->kind == GW_KIND_JSON)
+        wanted->no_nul = true;
     if (as_it_is && blue->sql_type) {
         gw_type_copy(&green->type, from);
         green->sql_type = gw_strdup(blue->sql_type);

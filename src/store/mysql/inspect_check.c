@@ -216,31 +216,6 @@ static bool check_tables(const struct look *look, bool *keyless, struct gw_error
     return true;
 }
 
-/* Green takes rows away whose parent it does not have (schema_keys.c): there must be none on blue. */
-static bool check_orphans(const struct look *look, struct gw_error *err)
-{
-    MYSQL_RES *r;
-    MYSQL_ROW row;
-    bool fine = true;
-    if (look->side != GW_BLUE)
-        return true;
-    if (!gw_mysql_query(look->conn, gw_sql_mysql_orphans, &r, err))
-        return false;
-    while (fine && (row = mysql_fetch_row(r))) {
-        gw_autobuf struct gw_buf text = {0};
-        bool found = false;
-        fine = gw_mysql_query_text(look->conn, row[2], &text, &found, err);
-        if (fine && found)
-            gw_findings_add(
-                look->findings, GW_FINDING_BLOCKS, look->side, "orphans", "delete those rows, or drop the foreign key",
-                "table %s has rows whose parent is not there, against its foreign key %s: on green they would "
-                "go with it",
-                row[0], row[1]);
-    }
-    mysql_free_result(r);
-    return fine;
-}
-
 bool gw_mysql_check(struct gw_store *base, const struct gw_filter *filter, struct gw_findings *findings,
                     struct gw_error *err)
 {
@@ -250,8 +225,7 @@ bool gw_mysql_check(struct gw_store *base, const struct gw_filter *filter, struc
     if (!gw_mysql_borrow(look.store, &look.conn, err))
         return false;
     check_settings(&look);
-    bool fine = check_rights(&look, err) && check_tables(&look, &keyless, err) && check_binlog_filters(&look, err) &&
-                check_orphans(&look, err);
+    bool fine = check_rights(&look, err) && check_tables(&look, &keyless, err) && check_binlog_filters(&look, err);
     if (fine)
         check_log(&look, keyless);
     gw_mysql_return(look.conn, !fine);

@@ -14,13 +14,5 @@ SELECT 1, 'no-key', 'blue', CONCAT('table ', t.TABLE_NAME, ' has no primary or u
    AND NOT EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = t.TABLE_SCHEMA
                       AND s.TABLE_NAME = t.TABLE_NAME AND s.NON_UNIQUE = 0 AND s.NULLABLE <> 'YES')
 UNION ALL
-SELECT 2, 'cascade-update', 'blue',
-       CONCAT('foreign key ', r.CONSTRAINT_NAME, ' of ', r.TABLE_NAME, ' changes rows when a key of ', r.REFERENCED_TABLE_NAME,
-              ' changes: such a change is in no log, so green would not have it'),
-       CONCAT('make it ON UPDATE RESTRICT for the time of the migration: ALTER TABLE `', r.TABLE_NAME, '` DROP FOREIGN KEY `',
-              r.CONSTRAINT_NAME, '`, ADD CONSTRAINT ...')
-  FROM information_schema.REFERENTIAL_CONSTRAINTS r WHERE r.CONSTRAINT_SCHEMA = DATABASE()
-   AND r.UPDATE_RULE IN ('CASCADE', 'SET NULL')
-UNION ALL
 SELECT 0, 'event', 'blue', CONCAT('event ', EVENT_NAME, ' runs on the owner only: on green it is made at the switch'), ''
   FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() AND STATUS = 'ENABLED'

@@ -77,78 +77,6 @@ bool gw_mysql_add_indexes(struct gw_mysql_conn *conn, const json_t *table, const
 
 /* ---- foreign keys ----------------------------------------------------------------------------------------------- */
 
-/* What stands behind a word in parentheses, "(`a`,`b`)"; owned, NULL when it is not there. */
-static char *list_behind(const char *sql, const char *word, const char **rest)
-{
-    const char *at = strstr(sql, word);
-    const char *open = at ? strchr(at + strlen(word), '(') : NULL;
-    const char *close = open ? strchr(open, ')') : NULL;
-    if (!close)
-        return NULL;
-    *rest = close + 1;
-    return gw_strndup(open + 1, (size_t)(close - open) - 1);
-}
-
-/* `a`,`b` and `x`,`y` to c.`a` = p.`x` AND c.`b` = p.`y`, and c.`a` IS NOT NULL AND ... */
-static void add_join(const char *children, const char *parents, struct gw_buf *join, struct gw_buf *given,
-                     struct gw_buf *nulls)
-{
-    while (*children && *parents) {
-        size_t c = strcspn(children, ","), p = strcspn(parents, ",");
-        const char *and = join->len ? " AND " : "";
-        gw_buf_addf(join, "%sc.%.*s = p.%.*s", and, (int)c, children + strspn(children, " "), (int)p,
-                    parents + strspn(parents, " "));
-        gw_buf_addf(given, "%sc.%.*s IS NOT NULL", and, (int)c, children + strspn(children, " "));
-        gw_buf_addf(nulls, "%sc.%.*s = NULL", nulls->len ? ", " : "", (int)c, children + strspn(children, " "));
-        children += c + (children[c] == ',');
-        parents += p + (parents[p] == ',');
-    }
-}
-
-/*
- * Rows whose parent was deleted on the source while this side had no foreign key yet: the delete came in the log, its
- * cascade did not. A key that cascades has no such rows on the source, so they are taken away as it does; in a
- * transaction of ours, marked by the position row.
- */
-static bool remove_orphans(struct gw_mysql_conn *conn, const char *table, const char *sql, struct gw_error *err)
-{
-    bool deletes = strstr(sql, " ON DELETE CASCADE") != NULL;
-    const char *rest = sql;
-    uint64_t rows = 0;
-    if (!deletes && !strstr(sql, " ON DELETE SET NULL"))
-        return true;
-    gw_autofree char *children = list_behind(sql, " FOREIGN KEY ", &rest);
-    const char *references = strstr(rest, "REFERENCES ");
-    const char *parent = references ? references + 11 : "";
-    gw_autofree char *parent_name = gw_strndup(parent, strcspn(parent, "("));
-    gw_autofree char *parents = list_behind(rest, "REFERENCES ", &rest);
-    gw_autobuf struct gw_buf join = {0};
-    gw_autobuf struct gw_buf given = {0};
-    gw_autobuf struct gw_buf nulls = {0};
-    gw_autobuf struct gw_buf name = {0};
-    gw_autobuf struct gw_buf statement = {0};
-    if (!children || !parents)
-        return gw_fail(err, GW_ERR_BUG, "cannot read the foreign key %s", sql);
-    add_join(children, parents, &join, &given, &nulls);
-    gw_mysql_add_ident(&name, table);
-    gw_buf_addf(&statement, "%s %s c LEFT JOIN %s p ON %s ", deletes ? "DELETE c FROM" : "UPDATE", gw_buf_text(&name),
-                parent_name, gw_buf_text(&join));
-    if (!deletes)
-        gw_buf_addf(&statement, "SET %s ", gw_buf_text(&nulls));
-    /* The first column of a key that is referred to is there where the row is. */
-    gw_buf_addf(&statement, "WHERE %s AND p.%.*s IS NULL", gw_buf_text(&given), (int)strcspn(parents, ","), parents);
-    if (!gw_mysql_exec(conn, "START TRANSACTION; UPDATE godwit_position SET applied_at = UTC_TIMESTAMP(6)", err))
-        return false;
-    conn->in_transaction = true;
-    if (!gw_mysql_exec_counted(conn, &statement, &rows, err) || !gw_mysql_exec(conn, "COMMIT", err))
-        return gw_error_place(err, "%s", table);
-    conn->in_transaction = false;
-    if (rows > 0)
-        gw_info("%s: %llu rows whose parent was deleted meanwhile %s", table, (unsigned long long)rows,
-                deletes ? "went with it" : "let go of it");
-    return true;
-}
-
 bool gw_mysql_add_foreign_keys(struct gw_mysql_conn *conn, const json_t *table, struct gw_error *err)
 {
     const char *name = text_of(table, "name");
@@ -166,7 +94,7 @@ bool gw_mysql_add_foreign_keys(struct gw_mysql_conn *conn, const json_t *table, 
         if (there)
             continue;
         gw_buf_addf(&what, "ADD %s", text_of(key, "sql"));
-        if (!remove_orphans(conn, name, text_of(key, "sql"), err) || !alter(conn, name, &what, err))
+        if (!alter(conn, name, &what, err))
             return false;
     }
     return true;

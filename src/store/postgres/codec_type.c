@@ -495,8 +495,8 @@ static void name_for(const struct gw_type *wanted, struct gw_buf *sql)
     case GW_KIND_UUID:
         gw_buf_adds(sql, "uuid");
         break;
-    case GW_KIND_JSON: /* what an application works with here; it keeps the meaning, not the text */
-        gw_buf_adds(sql, "jsonb");
+    case GW_KIND_JSON: /* json keeps every text as it is; jsonb is for what may not hold NUL: its own, and documents */
+        gw_buf_adds(sql, wanted->no_nul ? "jsonb" : "json");
         break;
     case GW_KIND_BITS:
         bits_for(wanted, sql);
