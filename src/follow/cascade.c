@@ -1,5 +1,6 @@
 #include "follow/cascade.h"
 
+#include "base/crash.h"
 #include "base/mem.h"
 
 #define CASCADE_DEPTH 16 /* a chain of foreign keys longer than this is a circle */
@@ -94,9 +95,11 @@ static bool renew_child(struct follow_applier *a, const struct follow_op *op, co
         return false;
     }
     struct gw_part part = {.kind = GW_CHANGE_INSERT, .collection = child, .count = 1, .rows = &row};
+    GW_CRASH_POINT("follow.cascade.after_read");
     bool ok = delete_child(a, child, key, err) && source->type->changes->horizon(source, &horizon, err) &&
               (!found || a->f->options.target->type->writer->apply(a->writer, &part, &touched, err)) &&
               follow_join_refetched(&a->join, child->id, key, &mark, op->order, horizon.order, err);
+    GW_CRASH_POINT("follow.cascade.after_child");
     gw_mark_release(&mark);
     a->counts.refetched += ok;
     *gone = !found;

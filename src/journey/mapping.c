@@ -1,6 +1,7 @@
 #include "journey/mapping.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/json.h"
@@ -98,6 +99,7 @@ bool gw_mapping_keep_green(struct gw_journey *journey, struct gw_error *err)
     bool ok = green->type->catalog->list(green, &no_filter, &there, err) && align_green(journey, &there, &aligned, err);
     if (ok) {
         gw_autojson json_t *kept = gw_mapping_schema_json(&aligned);
+        GW_CRASH_POINT("mapping.before_keep");
         ok = gw_state_put(journey->state, "schema.green", kept, err);
     }
     if (ok) {

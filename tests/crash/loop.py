@@ -16,13 +16,13 @@ import tempfile
 import threading
 import time
 
-import psycopg2
-
 from godwit_support import compare, roles, writers
 from godwit_support.pgbouncer import ADMIN, ADMIN_PASSWORD, PgBouncer
 from godwit_support.proxy import Proxy
 from godwit_support.runner import Migration
 from godwit_support.waiting import pace, wait_until
+
+import probe
 
 TABLES = ("public.items", 'public."Odd Näme"')
 ROWS = 600
@@ -32,19 +32,23 @@ COMMAND_S = 90
 # In which commands a point can come up, and in which order it does within a load, so that one load meets many of them.
 # A point that is not named here is tried everywhere.
 LOAD_ORDER = (
-    ("postgres.prepare.before_slot", "postgres.prepare.after_slot", "load.after_prepare"),
-    ("follow.receive.", "spool.flush.", "spool.sync."),
+    ("postgres.prepare.before_slot", "postgres.prepare.after_slot", "postgres.capture.table", "mysql.prepare.",
+     "lite.prepare.", "load.after_prepare"),
+    ("follow.receive.", "spool.flush.", "spool.sync.", "capture.", "lite.stream."),
+    ("lite.schema.", "build.after_table", "mysql.build.", "lite.build.", "mapping."),
     ("schema.", "copy.split.", "reader.", "copy.chunk.", "load.after_checkpoint", "load.before_commit",
      "load.after_commit"),
-    ("copy.collection.", "copy.key."),
-    ("follow.apply.", "postgres.apply."),
+    ("copy.collection.", "copy.key.", "build.after_key"),
+    ("follow.apply.", "follow.cascade.", "postgres.apply.", "apply.", "lite.writer."),
+    ("build.after_constraint",),
     ("load.before_step", "load.after_step", "postgres.fence.install", "load.before_green_log"),
 )
 LOAD = tuple(prefix for group in LOAD_ORDER for prefix in group)
-FOLLOW = ("follow.", "spool.", "postgres.apply.")
-SWITCH = ("switch.", "gate.", "watchdog.", "postgres.owner.", "postgres.fence.before_commit", "follow.apply.",
-          "follow.receive.", "lease.")
-END = ("end.", "postgres.drop.", "postgres.uninstall.", "journal.")
+FOLLOW = ("follow.", "spool.", "postgres.apply.", "apply.", "lite.writer.", "lite.stream.", "capture.")
+SWITCH = ("switch.", "gate.", "watchdog.", "postgres.owner.", "mysql.owner.", "lite.owner.", "postgres.fence.before_commit",
+          "mysql.fence.", "lite.fence.", "follow.apply.", "follow.receive.", "lease.")
+END = ("end.", "postgres.drop.", "postgres.uninstall.", "postgres.capture.drop", "mysql.drop.", "mysql.uninstall.",
+       "lite.drop.", "lite.uninstall.", "journal.")
 STAGES = {"load": LOAD, "follow": FOLLOW, "switch": SWITCH, "end": END}
 
 # Points that this loop's migrations do not come to, each with the test that visits it.
@@ -53,7 +57,6 @@ ELSEWHERE = {
     "spool.roll.": "tests/unit/test_spool_crash.c",
     "spool.cut.": "tests/unit/test_spool_crash.c",
     "spool.trim.": "tests/unit/test_spool_crash.c",
-    "gate.point.before_hook": "tests/scenario/test_gate.py",
     "gate.point.before_ready": "tests/scenario/test_haproxy.py",
     "gate.point.both_ready": "tests/scenario/test_haproxy.py",
     "follow.careful.": "tests/unit/test_follow.c",
@@ -62,10 +65,13 @@ ELSEWHERE = {
     "schema.validate.": "tests/scenario/test_rule9.py",
     "schema.restore.": "tests/scenario/test_rule9.py",
 }
+# What belongs to other pairs than the first one, PostgreSQL to PostgreSQL: see pairs.py.
+NEVER = ("lite.", "mysql.", "apply.", "build.", "mapping.", "follow.cascade.", "capture.", "postgres.capture.",
+         "gate.point.before_hook")
 # The watchdog inherits the holder's environment: at these points it would die, too. That is visited as well, but first
 # the holder alone is killed, by holding it there.
-SHARED_WITH_WATCHDOG = ("gate.unpark.", "gate.point.", "switch.recover.", "watchdog.", "postgres.owner.",
-                        "postgres.fence.before_commit")
+SHARED_WITH_WATCHDOG = ("gate.unpark.", "gate.point.", "switch.recover.", "watchdog.", "postgres.owner.", "mysql.owner.",
+                        "lite.owner.", "postgres.fence.before_commit", "mysql.fence.", "lite.fence.before_commit")
 
 
 def crash_points(program):
@@ -89,47 +95,24 @@ def group_of(point):
 class TwoSides(threading.Thread):
     """Asks all the time whether both sides take writes at once: a write on one is held open while the other is tried."""
 
-    PROBE = "UPDATE public.counters SET n = n WHERE false"
-
     def __init__(self, blue, green):
         super().__init__(daemon=True, name="two-sides")
         self.sides = (blue, green)
+        self.probers = (probe.of(blue), probe.of(green))
         self.both = 0
         self.probes = 0
         self._stop_asked = threading.Event()
-        self._connections = [None, None]
 
     def run(self):
-        while not self._stop_asked.wait(0.01):
-            first = self.probes % 2
-            if self.write(first):
-                if self.write(1 - first):
-                    self.both += 1
-            for connection in self._connections:
-                if connection is not None and not connection.closed:
-                    try:
-                        connection.rollback()
-                    except psycopg2.Error:
-                        pass
+        while not self._stop_asked.wait(max(prober.every_s for prober in self.probers)):
+            first, second = self.probers[self.probes % 2], self.probers[1 - self.probes % 2]
+            if first.write() and second.write():
+                self.both += 1
+            for prober in self.probers:
+                prober.undo()
             self.probes += 1
-        for connection in self._connections:
-            if connection is not None:
-                connection.close()
-
-    def write(self, side):
-        """True: a write went through on that side, and its transaction is still open."""
-        try:
-            connection = self._connections[side]
-            if connection is None or connection.closed:
-                connection = self._connections[side] = self.sides[side].connect("app", autocommit=False,
-                                                                                application_name="two-sides",
-                                                                                connect_timeout=2)
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout = '300ms'")
-                cursor.execute(self.PROBE)
-            return True
-        except psycopg2.Error:
-            return False
+        for prober in self.probers:
+            prober.close()
 
     def stop(self):
         self._stop_asked.set()
@@ -137,30 +120,20 @@ class TwoSides(threading.Thread):
         assert not self.is_alive()
 
 
-NO_ANSWER = "no answer: "
-
-
 def writable(database):
-    """What the application is told when it writes there: True, or the refusal. NO_ANSWER... when the server is away."""
-    connection = None
+    """What the application is told when it writes there: True, or the refusal; probe.NO_ANSWER... when the server is away."""
+    prober = probe.of(database)
     try:
-        connection = database.connect("app")
-        with connection.cursor() as cursor:
-            cursor.execute(TwoSides.PROBE)
-        return True
-    except psycopg2.Error as refused:
-        away = connection is None or connection.closed
-        return (NO_ANSWER if away else "") + str(refused).strip()
+        return True if prober.write() else prober.refusal
     finally:
-        if connection is not None:
-            connection.close()
+        prober.close()
 
 
 def answer_of(database):
     """writable(), asked again while the server is away."""
     def asked():
         answer = writable(database)
-        return None if str(answer).startswith(NO_ANSWER) else answer
+        return None if str(answer).startswith(probe.NO_ANSWER) else answer
     return wait_until(asked, 20, f"{database.name} to answer")
 
 
@@ -270,30 +243,35 @@ class Round:
     def __init__(self, servers, directory, chooser, report, rng, faults=None, say=lambda line: None):
         self.report, self.chooser, self.rng, self.say = report, chooser, rng, say
         self.faults = faults  # None, or Faults
-        self.blue, self.green = roles.Database(servers[0]), roles.Database(servers[1])
         self.number = report.rounds
         self.directory = pathlib.Path(directory) / f"round{self.number}"
         self.directory.mkdir(mode=0o700)
+        self.seed = rng.randrange(1 << 30)
+        # With small batches a transaction is applied in several parts.
+        self.store = {"copy": {"jobs": 2, "chunk_rows": 100}, "follow": {"batch_rows": rng.choice((3, 10000))}}
+        self.sides = None
+        self.owner = "blue"
+        self.log = collections.deque(maxlen=40)
+        self.prepare(servers)
+
+    def prepare(self, servers):
+        """Sets blue, green, m (the migration) and live (the writers)."""
+        self.blue, self.green = roles.Database(servers[0]), roles.Database(servers[1])
         writers.create_tables(self.blue, tables=TABLES, rows=ROWS)
         self.blue.owner_sql("CREATE TABLE public.bag (a int, b text); INSERT INTO public.bag SELECT i % 5, NULL FROM"
                             " generate_series(1, 40) i; CREATE TABLE public.none (id int PRIMARY KEY)")
         self.bouncer = PgBouncer(self.blue).start()
-        url = faults.url if faults else lambda side: side.dsn("godwit")
-        # With small batches a transaction is applied in several parts.
-        self.m = Migration(self.directory, url(self.blue), url(self.green), copy={"jobs": 2, "chunk_rows": 100},
-                           follow={"batch_rows": rng.choice((3, 10000))},
+        url = self.faults.url if self.faults else lambda side: side.dsn("godwit")
+        self.m = Migration(self.directory, url(self.blue), url(self.green), **self.store,
                            gate={"type": "pgbouncer", "database": "app", "ini": str(self.bouncer.ini()),
                                  "admin": f"postgresql://{ADMIN}:{ADMIN_PASSWORD}@127.0.0.1:{self.bouncer.port}/pgbouncer",
                                  "lease": "2s"})
-        if faults:
+        if self.faults:
             self.m.store["gate"].update(blue=f"127.0.0.1:{servers[0].port}/{self.blue.name}",
                                         green=f"127.0.0.1:{servers[1].port}/{self.green.name}")
             self.m.write()
         dsn = f"host=127.0.0.1 port={self.bouncer.port} dbname=app user=app password={roles.PASSWORDS['app']}"
-        self.live = writers.Writers(dsn, tables=TABLES, rows=ROWS, count=3, rate=120, seed=rng.randrange(1 << 30))
-        self.sides = None
-        self.owner = "blue"
-        self.log = collections.deque(maxlen=40)
+        self.live = writers.Writers(dsn, tables=TABLES, rows=ROWS, count=3, rate=120, seed=self.seed)
 
     # --- one command, killed and resumed until it is through ---
 
@@ -386,9 +364,12 @@ class Round:
                 self.sides = TwoSides(self.blue, self.green)
                 self.sides.start()
                 try:
+                    self.day()
                     self.follow()
                     for target in self.chooser.flips():
+                        self.day()
                         self.flip(target)
+                    self.day()
                 finally:
                     if self.faults:
                         self.faults.disarm()
@@ -423,6 +404,9 @@ class Round:
     def load(self):
         args = ("follow", "--until", "caught-up")
         self.drive("load", args, lambda: self.status()["stage"] == "follow", self.chooser.per_load)
+
+    def day(self):
+        """More of the application's work on the owner, while nothing of godwit runs."""
 
     def follow(self):
         ended = []
@@ -472,9 +456,9 @@ class Round:
     def reconcile(self):
         self.drive("none", ("follow", "--until", "caught-up"), self.twice(), 0)
         self.m.run("verify", timeout=COMMAND_S)
-        differences = compare.compare(self.blue, self.green)
+        differences, rows = self.compare()
         self.report.differences += len(differences)
-        self.report.rows_compared += compare.row_count(self.blue)
+        self.report.rows_compared += rows
         for side in (self.blue, self.green):
             wrong = self.live.lost_or_wrong(side)
             self.report.lost += len(wrong)
@@ -482,6 +466,10 @@ class Round:
                 raise Failed(f"acknowledged commits contradicted by {side.name}: {wrong}\n" + "\n".join(self.log))
         if differences:
             raise Failed("\n".join(map(str, differences)) + "\n" + "\n".join(self.log))
+
+    def compare(self):
+        """(differences, rows looked at)"""
+        return compare.compare(self.blue, self.green), compare.row_count(self.blue)
 
     @staticmethod
     def twice():
@@ -499,7 +487,7 @@ class Round:
             args, last = ("abort", "--yes"), "aborted"
         self.drive("end", args, lambda: self.status()["stage"] == last, self.chooser.per_end)
         for side in (self.blue, self.green):
-            left = leftovers(side)
+            left = self.leftovers(side)
             if left:
                 raise Failed(f"left behind on {side.name}: {left}\n" + "\n".join(self.log))
             answer = answer_of(side)
@@ -508,23 +496,18 @@ class Round:
 
     def close(self):
         self.m.close()
-        self.bouncer.remove()
+        self.remove_gate()
         self.blue.drop()
         self.green.drop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def remove_gate(self):
+        self.bouncer.remove()
 
-def leftovers(side):
-    """Everything on that side that carries godwit's name, by the catalogs."""
-    found = side.sql("""
-        SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
-        UNION ALL SELECT 'publication ' || pubname FROM pg_publication
-        UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE tgname ~ 'godwit'
-        UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname ~ 'godwit'
-        UNION ALL SELECT 'replica identity of ' || oid::regclass FROM pg_class
-            WHERE relkind = 'r' AND relreplident <> 'd' AND relnamespace = 'public'::regnamespace
-    """)
-    return [line for (line,) in found]
+    @staticmethod
+    def leftovers(side):
+        """Everything on that side that carries godwit's name, by the catalogs."""
+        return probe.leftovers(side)
 
 
 class Chooser:
@@ -533,8 +516,10 @@ class Chooser:
     per_load, per_follow, per_switch, per_end = 14, 4, 3, 2
     moments_s = (0.05, 0.2, 0.5, 1.0)  # a random moment comes at so much on average
 
-    def __init__(self, points, rng, random_moments=0.15):
+    def __init__(self, points, rng, random_moments=0.15, never=NEVER):
+        """`never`: beginnings of points that these migrations do not come to."""
         self.rng = rng
+        points = [point for point in points if not point.startswith((*never, *ELSEWHERE))]
         self.random_moments = random_moments
         self.wanted = collections.OrderedDict()
         order = list(points)
@@ -544,8 +529,6 @@ class Chooser:
         self.misses = collections.Counter()
         self.to_visit = set()
         for point in order:
-            if point.startswith(tuple(ELSEWHERE)):
-                continue
             self.to_visit.update(self.ways(point))
 
     @staticmethod
@@ -568,9 +551,7 @@ class Chooser:
     def plan(self, stage, kills):
         if kills == 0:
             return
-        candidates = [way for point in self.points
-                      if not point.startswith(tuple(ELSEWHERE)) and stage in stages_of(point)
-                      for way in self.ways(point)]
+        candidates = [way for point in self.points if stage in stages_of(point) for way in self.ways(point)]
         self.rng.shuffle(candidates)
         candidates.sort(key=lambda way: (way not in self.to_visit, self.misses[(stage, way)], self.count[way]))
         if stage == "load":
@@ -594,11 +575,14 @@ class Chooser:
 
 
 class Loop:
-    def __init__(self, servers, points, seed, faults=None, say=lambda line: None, random_moments=0.1):
-        self.servers, self.faults, self.say = tuple(servers), faults, say
+    """`round_of`, `never`: the kind of pair, see pairs.py."""
+
+    def __init__(self, servers, points, seed, faults=None, say=lambda line: None, random_moments=0.1, round_of=Round,
+                 never=NEVER):
+        self.servers, self.faults, self.say, self.round_of = tuple(servers), faults, say, round_of
         self.rng = random.Random(seed)
         self.report = Report()
-        self.chooser = Chooser(points, self.rng, random_moments)
+        self.chooser = Chooser(points, self.rng, random_moments, never)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="godwit-crash-", dir="/tmp"))
 
     def run(self, enough):
@@ -606,7 +590,7 @@ class Loop:
         try:
             while not enough(self.report, self.chooser):
                 self.say(f"  round {self.report.rounds}: {self.report.summary()}")
-                Round(self.servers, self.directory, self.chooser, self.report, self.rng, self.faults, self.say).run()
+                self.round_of(self.servers, self.directory, self.chooser, self.report, self.rng, self.faults, self.say).run()
             return self.report
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)

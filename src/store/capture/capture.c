@@ -250,6 +250,7 @@ static bool trim_if_due(struct gw_capture_stream *s, struct gw_error *err)
         return true;
     if (!s->source->trim(s->own, s->acknowledged, err))
         return false;
+    GW_CRASH_POINT("capture.after_trim");
     s->trimmed = s->acknowledged;
     s->trimmed_us = gw_mono_us();
     return true;

@@ -5,6 +5,7 @@
  * A key cannot hold a text without end: such a column is made a VARCHAR or VARBINARY as long as the key allows, which is
  * said in `left`; a value that does not fit is an error, never cut.
  */
+#include "base/crash.h"
 #include "base/mem.h"
 #include "store/mysql/column.h"
 #include "store/mysql/home.h"
@@ -227,7 +228,10 @@ static bool build_table(struct build *b, const struct gw_table_definition *table
         gw_buf_adds(&sql, " COMMENT ");
         gw_mysql_add_literal(&sql, table->comment);
     }
-    return gw_mysql_exec_buf(b->conn, &sql, err) || gw_error_place(err, "%s", table->name);
+    if (!gw_mysql_exec_buf(b->conn, &sql, err))
+        return gw_error_place(err, "%s", table->name);
+    GW_CRASH_POINT("mysql.build.after_table");
+    return true;
 }
 
 /* ---- indexes and foreign keys, in the form of schema_keys.c ------------------------------------------------------ */

@@ -12,6 +12,7 @@
  * What it does not stop: TRUNCATE and other DDL (the catalog's fingerprint tells), and who may drop a trigger (`holes`).
  * Sessions are told by the user name they logged in with. Cascades fire no triggers, but what they follow from does.
  */
+#include "base/crash.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "store/mysql/home.h"
@@ -133,6 +134,7 @@ static bool fence_install(struct gw_store *base, const struct gw_schema *schema,
             char name[64];
             gw_mysql_fence_trigger(schema->collections[i].name, event, name);
             fine = has_line(&there, name) || make_trigger(conn, &schema->collections[i], event, name, err);
+            GW_CRASH_POINT("mysql.fence.install");
         }
     gw_mysql_return(conn, !fine);
     return fine || place(base, err);
@@ -158,8 +160,9 @@ static bool raise_with(struct gw_mysql_conn *conn, const struct gw_schema *schem
 {
     struct gw_position behind = {0};
     bool fine = lock_all(conn, schema, timeout_ms, err) && set_flag(conn, true, err) &&
-                (!conn->store->binlog || gw_mysql_log_end(conn, &behind, err)) &&
-                gw_mysql_exec(conn, "UNLOCK TABLES", err);
+                (!conn->store->binlog || gw_mysql_log_end(conn, &behind, err));
+    GW_CRASH_POINT("mysql.fence.before_unlock");
+    fine = fine && gw_mysql_exec(conn, "UNLOCK TABLES", err);
     if (fine)
         *at = behind;
     return fine;
@@ -190,7 +193,10 @@ static bool lower_with(struct gw_mysql_conn *conn, enum gw_side side, struct gw_
                 gw_buf_text(&owner));
         return false;
     }
-    return set_flag(conn, false, err) && gw_mysql_exec(conn, "COMMIT", err);
+    if (!set_flag(conn, false, err))
+        return false;
+    GW_CRASH_POINT("mysql.fence.before_commit");
+    return gw_mysql_exec(conn, "COMMIT", err);
 }
 
 static bool fence_lower(struct gw_store *base, struct gw_error *err)

@@ -216,8 +216,11 @@ static bool drop_on(struct gw_lite_conn *conn, struct gw_error *err)
     }
     gw_lite_finalize(&statement);
     gw_buf_adds(&drop, "DROP TABLE IF EXISTS main.godwit_log; DROP TABLE IF EXISTS main.godwit_replaced;"
-                       "DROP TABLE IF EXISTS main.godwit_captured; DROP TABLE IF EXISTS main.godwit_capture; COMMIT");
-    return gw_lite_exec(conn, gw_buf_text(&drop), err) && gw_lite_sync(conn->store, err);
+                       "DROP TABLE IF EXISTS main.godwit_captured; DROP TABLE IF EXISTS main.godwit_capture");
+    if (!gw_lite_exec(conn, gw_buf_text(&drop), err))
+        return false;
+    GW_CRASH_POINT("lite.drop.before_commit");
+    return gw_lite_exec(conn, "COMMIT", err) && gw_lite_sync(conn->store, err);
 }
 
 bool gw_lite_drop_capture(struct gw_store *base, struct gw_error *err)

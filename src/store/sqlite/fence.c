@@ -85,8 +85,10 @@ static bool lower_on(struct gw_lite_conn *conn, struct gw_error *err)
                 gw_side_name(owner.owner));
         return gw_error_place(err, "%s %s", gw_side_name(side), conn->store->path);
     }
-    return gw_lite_exec(conn, "UPDATE main.godwit_fence SET raised = 0 WHERE raised; COMMIT", err) &&
-           gw_lite_sync(conn->store, err);
+    if (!gw_lite_exec(conn, "UPDATE main.godwit_fence SET raised = 0 WHERE raised", err))
+        return false;
+    GW_CRASH_POINT("lite.fence.before_lowered");
+    return gw_lite_exec(conn, "COMMIT", err) && gw_lite_sync(conn->store, err);
 }
 
 static bool fence_lower(struct gw_store *base, struct gw_error *err)

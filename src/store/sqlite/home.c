@@ -197,8 +197,10 @@ static bool uninstall_on(struct gw_lite_conn *conn, struct gw_error *err)
         gw_buf_adds(&drop, ";");
     }
     gw_lite_finalize(&statement);
-    return gw_lite_exec(conn, gw_buf_text(&drop), err) && gw_lite_exec(conn, "COMMIT", err) &&
-           gw_lite_sync(conn->store, err);
+    if (!gw_lite_exec(conn, gw_buf_text(&drop), err))
+        return false;
+    GW_CRASH_POINT("lite.uninstall.before_commit");
+    return gw_lite_exec(conn, "COMMIT", err) && gw_lite_sync(conn->store, err);
 }
 
 static bool home_uninstall(struct gw_store *base, struct gw_error *err)

@@ -5,6 +5,7 @@
  */
 #include "store/sqlite/schema.h"
 
+#include "base/crash.h"
 #include "base/mem.h"
 
 /* ---- pieces ---------------------------------------------------------------------------------------------------- */
@@ -256,6 +257,7 @@ bool gw_lite_build(struct gw_store *target, const struct gw_definition *definiti
         if (!only || strcmp(only->name, table->name) == 0)
             ok = build_phase(conn, definition, phase, table, left, err);
     }
+    GW_CRASH_POINT("lite.build.before_commit");
     ok = ok && gw_lite_exec(conn, "COMMIT", err) && gw_lite_sync(conn->store, err);
     gw_lite_return(conn);
     return ok;

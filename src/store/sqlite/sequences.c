@@ -1,6 +1,7 @@
 /* Counters: sqlite_sequence behind AUTOINCREMENT; a plain rowid takes the largest there is and one more. */
 #include "store/sqlite/schema.h"
 
+#include "base/crash.h"
 #include "base/mem.h"
 
 static bool read_counter(struct gw_lite_conn *conn, const char *table, int64_t *last, bool *found, struct gw_error *err)
@@ -159,6 +160,7 @@ static bool set_counters_on(struct gw_lite_conn *conn, const struct gw_schema *s
         if (!ok)
             return false;
     }
+    GW_CRASH_POINT("lite.sequences.before_commit");
     return gw_lite_exec(conn, "COMMIT", err) && gw_lite_sync(conn->store, err);
 }
 
