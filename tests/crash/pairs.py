@@ -4,6 +4,7 @@ Between engines a round moves the library of instruments (tests/support/schemas)
 type, foreign keys that cascade and tables without a key are in it; clients go through a hook gate.
 """
 import contextlib
+import sqlite3
 
 from godwit_support import library, mariadb, postgres, roles, sqlite, unlike, writers
 from godwit_support.doorway import Doorway
@@ -84,8 +85,12 @@ class Unlike(loop.Round):
 
 
 class Pair:
+    """`never`: beginnings of crash points that its rounds do not come to."""
+
     def __init__(self, name, title, engines, round_of, never):
         self.name, self.title, self.engines, self.round_of, self.never = name, title, engines, round_of, never
+        # Clients through PgBouncer, and networks and servers that fail, are there for PostgreSQL's two sides alone.
+        self.by_pgbouncer = self.may_fault = not issubclass(round_of, Unlike)
 
     @contextlib.contextmanager
     def servers(self):
@@ -116,6 +121,15 @@ def start_server(engine, name, made):
     return made[-1]
 
 
+def versions(servers):
+    """As a person names them, each once."""
+    named = []
+    for server in servers:
+        named.append(f"SQLite {sqlite3.sqlite_version} (the clients')" if server is None else
+                     f"PostgreSQL {server.version()}" if isinstance(server, postgres.Postgres) else server.version())
+    return list(dict.fromkeys(named))
+
+
 PAIRS = {pair.name: pair for pair in (
     Pair("postgres", "PostgreSQL to PostgreSQL", ("postgres", "postgres"), loop.Round, loop.NEVER),
     Pair("trigger", "PostgreSQL to PostgreSQL by triggers", ("postgres", "postgres"), ByTriggers,
@@ -131,3 +145,4 @@ PAIRS = {pair.name: pair for pair in (
          ("mysql.", "apply.", "capture.", "postgres.capture.", "build.", "follow.cascade.", *PGBOUNCER_ONLY,
           *SAME_ENGINE_ONLY)),
 )}
+FIRST = PAIRS["postgres"]

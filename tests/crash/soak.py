@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""./dev soak [KILLS [SEED]]: the crash loop until so many kills (10,000), with servers killed and networks cut now and
-then; writes docs/soak.md."""
+"""./dev soak [--pair KIND] [KILLS [SEED]]: the crash loop until so many kills (10,000). From PostgreSQL to PostgreSQL
+servers are killed and networks cut now and then. Writes docs/soak.md; for another kind of pair (pairs.py) docs/soak-KIND.md."""
+import argparse
 import collections
+import contextlib
 import datetime
 import os
 import pathlib
@@ -15,19 +17,20 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "tests/crash")]
 
 import loop  # noqa: E402
-from godwit_support import postgres, roles  # noqa: E402
+import pairs  # noqa: E402
+from godwit_support import mariadb, postgres  # noqa: E402
 from godwit_support.pgbouncer import find  # noqa: E402
 from godwit_support.runner import require_binary  # noqa: E402
 
-HEAD = """# Soak: killed and resumed
+HEAD = """# Soak: killed and resumed{title}
 
-`./dev soak [KILLS [SEED]]` moves database after database, as many at a time as there are processors, under a live
+`{command}` moves database after database, as many at a time as there are processors, under a live
 workload (load, follow, switch, rollback, switch again, finish or abort) and kills godwit with SIGKILL on the way: at each
-named crash point, with its watchdog and without it, and at random moments; now and then it kills a server, resets
-connections or lets the network fall silent. Each killed command is started again. A migration counts when it ended with
+named crash point, with its watchdog and without it, and at random moments{faults}. Each killed command is started again. A
+migration counts when it ended with
 
 - every commit that the application was told of on both sides, by a journal the clients keep,
-- `godwit verify` equal, and an independent comparison of all rows by psycopg2 without a difference,
+- `godwit verify` equal, and an independent comparison of all rows by the engines' own drivers without a difference,
 - never two sides that took writes at the same moment, by two sessions that try all the time,
 - nothing of godwit left on either side after `finish` or `abort`.
 
@@ -40,8 +43,14 @@ def table(rows):
     return "\n".join(f"| {row[0]:<{width}} | {row[1]} |" for row in rows)
 
 
-def write(report, faults, seconds, seed, versions, failures):
-    lines = [HEAD, "## Last run", "", "| what | number |", "| --- | --- |"]
+FAULTS = "; now and then it kills a server, resets\nconnections or lets the network fall silent"
+
+
+def write(pair, report, faults, seconds, seed, versions, failures):
+    first = pair is pairs.FIRST
+    head = HEAD.format(title="" if first else f", {pair.title}", faults=FAULTS if pair.may_fault else "",
+                       command="./dev soak" + ("" if first else f" --pair {pair.name}") + " [KILLS [SEED]]")
+    lines = [head, "## Last run", "", "| what | number |", "| --- | --- |"]
     facts = [("date", datetime.date.today().isoformat()), ("versions", versions), ("seed", seed),
              ("duration", f"{seconds / 3600:.2f} h"), ("kills", f"{report.killed:,}"), ("starts", f"{report.starts:,}"),
              ("migrations", f"{report.rounds:,}"),
@@ -59,23 +68,24 @@ def write(report, faults, seconds, seed, versions, failures):
     lines += ["", f"What these migrations do not come to is visited elsewhere: {elsewhere}."]
     for failure in failures:
         lines += ["", "## It failed", "", "```", failure, "```"]
-    (ROOT / "docs/soak.md").write_text("\n".join(lines) + "\n")
+    (ROOT / ("docs/soak.md" if first else f"docs/soak-{pair.name}.md")).write_text("\n".join(lines) + "\n")
 
 
 class Soak:
     """One migration after the other, on two servers of its own."""
 
-    def __init__(self, program, seed, enough, say):
-        self.servers, self.faults, self.failure = [], None, None
+    def __init__(self, program, pair, seed, enough, say):
+        self.faults, self.failure = None, None
         self.report = loop.Report()
         self.enough = enough
+        self.over = contextlib.ExitStack()
         try:
-            for name in ("blue", "green"):
-                self.servers.append(postgres.Postgres(name=name))
-                roles.create_roles(self.servers[-1].start())
-            self.faults = loop.Faults(self.servers, seed=seed, rarely=True)
+            self.servers = self.over.enter_context(pair.servers())
+            if pair.may_fault:
+                self.faults = loop.Faults(self.servers, seed=seed, rarely=True)
             self.crash = loop.Loop(self.servers, loop.crash_points(program), seed, faults=self.faults, random_moments=0.4,
-                                   say=lambda line: say(line) if line.startswith("  round") else None)
+                                   say=lambda line: say(line) if line.startswith("  round") else None,
+                                   round_of=pair.round_of, never=pair.never)
         except BaseException:
             self.close()
             raise
@@ -93,13 +103,17 @@ class Soak:
     def close(self):
         if self.faults:
             self.faults.close()
-        for server in self.servers:
-            server.remove()
+        self.over.close()
 
 
 def main():
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    parser = argparse.ArgumentParser(prog="./dev soak")
+    parser.add_argument("--pair", choices=sorted(pairs.PAIRS), default=pairs.FIRST.name, metavar="KIND",
+                        help="what is moved to what: " + ", ".join(sorted(pairs.PAIRS)))
+    parser.add_argument("kills", nargs="?", type=int, default=10000)
+    parser.add_argument("seed", nargs="?", type=int, default=int(time.time()))
+    asked = parser.parse_args()
+    kills, seed, pair = asked.kills, asked.seed, pairs.PAIRS[asked.pair]
     program = require_binary()
     began, soaks, over = time.monotonic(), [], threading.Event()
     bouncer = subprocess.run([find(), "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split("\n")[0]
@@ -113,7 +127,7 @@ def main():
 
     try:
         for index in range(max(1, os.cpu_count() or 1)):
-            soaks.append(Soak(program, seed + index, enough, say))
+            soaks.append(Soak(program, pair, seed + index, enough, say))
         for soak in soaks:
             soak.thread.start()
         for soak in soaks:
@@ -124,18 +138,20 @@ def main():
                     print("stopped by the operator: the migrations under way are brought to their end", flush=True)
                     over.set()
     finally:
-        versions = f"{version}, PostgreSQL {soaks[0].servers[0].version()}, {bouncer}" if soaks else version
+        servers = pairs.versions(soaks[0].servers) if soaks else []
+        versions = ", ".join((version, *servers, *([bouncer] if pair.by_pgbouncer else [])))
         for soak in soaks:
             soak.close()
         postgres.remove_templates()
+        mariadb.remove_templates()
     report, faults = loop.Report(), collections.Counter()
     for soak in soaks:
         report.add(soak.report)
-        faults.update(soak.faults.counts)
+        faults.update(soak.faults.counts if soak.faults else {})
     failures = [soak.failure for soak in soaks if soak.failure]
     for failure in failures:
         print(failure)
-    write(report, faults, time.monotonic() - began, seed, versions, failures)
+    write(pair, report, faults, time.monotonic() - began, seed, versions, failures)
     print(report.summary())
     return 1 if failures else 0
 

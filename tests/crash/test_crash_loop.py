@@ -11,8 +11,10 @@ from godwit_support.runner import require_binary
 from godwit_support.waiting import wait_until
 
 import loop
+import pairs
 
 SECONDS = float(os.environ.get("GODWIT_CRASH_SECONDS", "60"))
+PAIR_SECONDS = float(os.environ.get("GODWIT_CRASH_PAIR_SECONDS", "15"))
 SEED = int(os.environ.get("GODWIT_CRASH_SEED", "20240229"))
 
 
@@ -31,6 +33,32 @@ def test_killed_at_every_point_and_resumed_nothing_is_lost(servers, capsys):
     assert report.killed >= 20, report.summary()
     assert report.differences == report.lost == report.both_writable == 0
     assert report.probes > 100, "nobody looked whether two sides were writable"
+
+
+# What the loop above does not come to, and places that every migration has.
+PAIR_POINTS = ("lite.", "mysql.", "apply.", "build.", "mapping.", "follow.cascade.", "capture.", "postgres.capture.",
+               "copy.chunk.after_commit", "load.after_commit", "follow.apply.after_commit", "switch.between_flips",
+               "postgres.owner.", "gate.point.before_hook", "end.after_drop")
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["mariadb", "sqlite", "trigger"])
+def test_killed_between_unlike_sides_and_resumed_nothing_is_lost(kind, capsys):
+    """A migration at the least, killed at each place that this kind of pair alone has; ./dev soak --pair has the rest."""
+    pair = pairs.PAIRS[kind]
+    points = [point for point in loop.crash_points(require_binary()) if point.startswith(PAIR_POINTS)]
+    with pair.servers() as servers:
+        crash = loop.Loop(servers, points, SEED, random_moments=0, round_of=pair.round_of, never=pair.never)
+        until = time.monotonic() + PAIR_SECONDS
+        report = crash.run(lambda done, chooser: done.rounds > 0 and (not chooser.to_visit or time.monotonic() > until))
+    with capsys.disabled():
+        print(f"\ncrash loop, {pair.title}, seed {SEED}: {report.summary()}")
+        if crash.chooser.to_visit:
+            print(f"  not come to in this time: {', '.join(sorted(crash.chooser.to_visit))}")
+    assert report.killed >= 5, report.summary()
+    assert report.differences == report.lost == report.both_writable == 0
+    assert report.probes > 10, "nobody looked whether two sides were writable"
 
 
 def test_a_flip_that_the_watchdog_completes_under_a_frozen_switch_loses_nothing(pair, migration, new_pgbouncer):
