@@ -15,27 +15,10 @@ import probe
 
 ROWS, SIZE = 300, 120
 TABLES = {**library.COLUMNS, **writers.KINDS, "probes": (["id"], {"id": "int", "n": "int"})}
-RIGHTS_SQL = """
-ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
-ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT ALL ON SEQUENCES TO app;
-"""
 PGBOUNCER_ONLY = ("gate.park.holding", "gate.park.pausing", "gate.point.before_ini", "gate.point.before_reload",
                   "gate.point.done")
 # A dump and its entries are of PostgreSQL to PostgreSQL alone.
 SAME_ENGINE_ONLY = ("schema.", "reader.before_lock")
-
-
-def rules(blue, green):
-    """What another engine would have to compute is left behind by name; times of more than a day get a type that holds them."""
-    source = library.engine_of(blue)
-    if source == library.engine_of(green):
-        return {}
-    schema = "public." if source == "postgres" else ""
-    dropped = ("insured",) if source == "postgres" else ("insured", "label")
-    found = {f"{schema}instrument": {"columns": {name: {"drop": True} for name in dropped}}}
-    if source != "sqlite":
-        found[f"{schema}loan"] = {"columns": {"played": {"type": "interval" if source == "mysql" else "time(3)"}}}
-    return {"collections": found}
 
 
 class ByTriggers(loop.Round):
@@ -58,16 +41,14 @@ class Unlike(loop.Round):
         self.blue, self.green = (self.database(server) for server in servers)
         self.databases = {"blue": self.blue, "green": self.green}
         for side in self.databases.values():
-            if library.engine_of(side) == "postgres":
-                for role in ("godwit", "app_owner"):
-                    side.sql(RIGHTS_SQL.format(role=role))
+            unlike.let_in(side)
         library.create(self.blue)
         library.fill(self.blue, size=SIZE)
         self.blue.owner_sql(probe.PROBES_SQL)
         writers.create_tables(self.blue, ("items",), "counters", rows=ROWS)
         self.door = Doorway(self.directory / "door")
         self.m = Migration(self.directory, self.blue, self.green, gate={**self.door.gate(), "lease": "2s"},
-                           **rules(self.blue, self.green), **self.store)
+                           **unlike.rules(self.blue, self.green), **self.store)
         self.live = writers.Writers(self.databases, ("items",), "counters", count=3, rows=ROWS, rate=60, seed=self.seed,
                                     doorway=self.door)
         self.days = iter(range(1, 20))

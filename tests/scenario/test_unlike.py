@@ -8,37 +8,13 @@ from godwit_support.doorway import Doorway
 from godwit_support.waiting import wait_until
 
 ROWS, SIZE = 600, 400
-# What PostgreSQL's tables need before the application may use what godwit made there.
-RIGHTS_SQL = """
-ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
-ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT ALL ON SEQUENCES TO app;
-"""
 # The event that writes each second on its own makes no difference between the sides, but between two reads.
 QUIET = {name: (key, columns) for name, (key, columns) in {**library.COLUMNS, **writers.KINDS}.items() if name != "setting"}
 
 
-# What the plan asks for: nobody but a person knows whether another engine computes the same; a time may be a span of more
-# than a day; an unsigned bigint that counts by itself becomes a bigint, since a numeric cannot.
-COMPUTED = {"insured": {"drop": True}, "label": {"drop": True}}
-RULES = {
-    "mysql": {"instrument": {"columns": COMPUTED}, "member": {"columns": {"id": {"type": "bigint"}}},
-              "loan": {"columns": {"played": {"type": "interval"}, "member_id": {"type": "bigint"}}}},
-    "sqlite": {"instrument": {"columns": COMPUTED}},
-    "postgres": {"public.instrument": {"columns": {"insured": {"drop": True}}}},
-}
-
-
-def rules(blue, green):
-    """The store's `collections:`; nothing within one engine."""
-    engine = library.engine_of(blue)
-    return {} if engine == library.engine_of(green) else {"collections": RULES[engine]}
-
-
 def prepare(blue, green):
     for side in (blue, green):
-        if library.engine_of(side) == "postgres":
-            for role in ("godwit", "app_owner"):
-                side.sql(RIGHTS_SQL.format(role=role))
+        unlike.let_in(side)
     library.create(blue)
     library.fill(blue, size=SIZE)
     writers.create_tables(blue, ("items",), "counters", rows=ROWS)
@@ -69,7 +45,7 @@ class Move:
         self.blue, self.green = blue, green
         self.sides = {"blue": blue, "green": green}
         self.door = Doorway(tmp_path / "door")
-        self.m = migration(blue, green, gate=self.door.gate(), **rules(blue, green), **store_keys)
+        self.m = migration(blue, green, gate=self.door.gate(), **unlike.rules(blue, green), **store_keys)
         self.runner = self.live = None
         self.days = iter(range(1, 50))
 

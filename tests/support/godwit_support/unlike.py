@@ -13,6 +13,35 @@ from . import library
 Difference = collections.namedtuple("Difference", "table key blue green")
 
 
+# What PostgreSQL's tables need before the application may use what godwit made there.
+RIGHTS_SQL = """
+ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA public GRANT ALL ON SEQUENCES TO app;
+"""
+# What the plan asks for: nobody but a person knows whether another engine computes the same; a time may be a span of more
+# than a day; an unsigned bigint that counts by itself becomes a bigint, since a numeric cannot.
+COMPUTED = {"insured": {"drop": True}, "label": {"drop": True}}
+RULES = {
+    "mysql": {"instrument": {"columns": COMPUTED}, "member": {"columns": {"id": {"type": "bigint"}}},
+              "loan": {"columns": {"played": {"type": "interval"}, "member_id": {"type": "bigint"}}}},
+    "sqlite": {"instrument": {"columns": COMPUTED}},
+    "postgres": {"public.instrument": {"columns": {"insured": {"drop": True}}}},
+}
+
+
+def rules(blue, green):
+    """The store's `collections:`; nothing within one engine."""
+    engine = library.engine_of(blue)
+    return {} if engine == library.engine_of(green) else {"collections": RULES[engine]}
+
+
+def let_in(side):
+    """The application may use what godwit, or the tables' owner, makes on that side from now on."""
+    if library.engine_of(side) == "postgres":
+        for role in ("godwit", "app_owner"):
+            side.sql(RIGHTS_SQL.format(role=role))
+
+
 def numbers(value):
     """JSON says 1.0 and 1 of one number."""
     if isinstance(value, dict):
