@@ -41,12 +41,13 @@ LOAD_ORDER = (
     ("copy.collection.", "copy.key.", "build.after_key"),
     ("follow.apply.", "follow.cascade.", "postgres.apply.", "apply.", "lite.writer."),
     ("build.after_constraint",),
-    ("load.before_step", "load.after_step", "postgres.fence.install", "load.before_green_log"),
+    ("load.before_step", "load.after_step", "postgres.fence.install", "mysql.fence.install",
+     "load.before_green_log"),
 )
 LOAD = tuple(prefix for group in LOAD_ORDER for prefix in group)
 FOLLOW = ("follow.", "spool.", "postgres.apply.", "apply.", "lite.writer.", "lite.stream.", "capture.")
 SWITCH = ("switch.", "gate.", "watchdog.", "postgres.owner.", "mysql.owner.", "lite.owner.", "postgres.fence.before_commit",
-          "mysql.fence.", "lite.fence.", "follow.apply.", "follow.receive.", "lease.")
+          "mysql.fence.before_", "lite.fence.", "lite.sequences.", "follow.apply.", "follow.receive.", "lease.")
 END = ("end.", "postgres.drop.", "postgres.uninstall.", "postgres.capture.drop", "mysql.drop.", "mysql.uninstall.",
        "lite.drop.", "lite.uninstall.", "journal.")
 STAGES = {"load": LOAD, "follow": FOLLOW, "switch": SWITCH, "end": END}
@@ -71,7 +72,7 @@ NEVER = ("lite.", "mysql.", "apply.", "build.", "mapping.", "follow.cascade.", "
 # The watchdog inherits the holder's environment: at these points it would die, too. That is visited as well, but first
 # the holder alone is killed, by holding it there.
 SHARED_WITH_WATCHDOG = ("gate.unpark.", "gate.point.", "switch.recover.", "watchdog.", "postgres.owner.", "mysql.owner.",
-                        "lite.owner.", "postgres.fence.before_commit", "mysql.fence.", "lite.fence.before_commit")
+                        "lite.owner.", "postgres.fence.before_commit", "mysql.fence.before_", "lite.fence.before_")
 
 
 def crash_points(program):
