@@ -246,7 +246,9 @@ static json_t *indexes_of(struct build *b, const struct gw_table_definition *tab
         if (index->kind == GW_INDEX_PRIMARY || (unique_only && (index->kind != GW_INDEX_UNIQUE || index->where)))
             continue;
         if (index->where || index->kind == GW_INDEX_OTHER) {
-            gw_buf_addf(b->left, "index %s of %s: %s\n", name, table->name, index->sql ? index->sql : "");
+            gw_buf_addf(b->left, "index %s of %s, which is %s here%s%s\n", name, table->name,
+                        index->where ? "not to be had for a part of the rows" : "of a kind that is not known",
+                        index->sql ? ": " : "", index->sql ? index->sql : "");
             continue;
         }
         gw_buf_addf(&sql, "%sKEY ",

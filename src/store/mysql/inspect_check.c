@@ -129,8 +129,10 @@ static void check_log(const struct look *look, bool keyless)
     gw_autofree char *expire = variable(look, "global.binlog_expire_logs_seconds");
     const struct gw_error *why = &look->store->binlog_why;
     if (!look->store->binlog) {
-        gw_findings_add(look->findings, GW_FINDING_WARNING, look->side, "binlog", why->hint,
-                        "changes cannot be read from the binlog (%s): they are captured by triggers", why->message);
+        gw_findings_add(
+            look->findings, GW_FINDING_BLOCKS, look->side, "binlog", why->hint,
+            "changes cannot be read from the binlog (%s), and this engine's are not captured by triggers yet",
+            why->message);
         return;
     }
     if (keyless && strcasecmp(image, "FULL") != 0)

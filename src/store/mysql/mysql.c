@@ -100,8 +100,8 @@ static void learn_log(struct gw_mysql_store *store, struct gw_mysql_conn *conn)
 static bool decide_capture(struct gw_mysql_store *store, enum gw_capture wanted, struct gw_error *err)
 {
     struct gw_identity *id = &store->base.identity;
-    id->capture = wanted == GW_CAPTURE_TRIGGER || (wanted == GW_CAPTURE_AUTO && !store->binlog) ? GW_CAPTURE_TRIGGER
-                                                                                                : GW_CAPTURE_LOG;
+    id->capture =
+        GW_CAPTURE_LOG; /* whatever is wished for: there is no capture by triggers here yet, `check` says so */
     if (wanted == GW_CAPTURE_LOG && !store->binlog) {
         *err = store->binlog_why;
         return gw_error_place(err, "%s %s", gw_side_name(store->base.side), id->address);

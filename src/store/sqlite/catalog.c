@@ -80,6 +80,20 @@ void gw_lite_to_collection(const struct gw_lite_table *table, struct gw_collecti
     }
 }
 
+/* No row takes less than so many bytes of the file. */
+static int64_t rows_that_fit(struct gw_lite_conn *conn)
+{
+    enum { LEAST_ROW_BYTES = 4 };
+    int64_t bytes = 0;
+    struct gw_error ignored;
+    bool found = false;
+    if (!gw_lite_int(conn, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", &bytes, &found,
+                     &ignored) ||
+        !found)
+        return INT64_MAX;
+    return bytes / LEAST_ROW_BYTES;
+}
+
 /* From ANALYZE where it was run, else from the span of the rowids: both cost nothing. */
 static void estimate(struct gw_lite_conn *conn, const struct gw_lite_table *table, struct gw_collection *out)
 {
@@ -113,8 +127,8 @@ static void estimate(struct gw_lite_conn *conn, const struct gw_lite_table *tabl
         out->estimated_rows = found ? (int64_t)((uint64_t)most - (uint64_t)least) + 1 : 0;
     else
         out->estimated_rows = 0;
-    if (out->estimated_rows < 0)
-        out->estimated_rows = -1;
+    if (out->estimated_rows < 0 || out->estimated_rows > rows_that_fit(conn))
+        out->estimated_rows = -1; /* keys far apart: nothing is known */
 }
 
 /* The file's size goes by the rows there are estimated to be: nothing cheaper knows a table's pages. */
