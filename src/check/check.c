@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "gate/around.h"
-#include "store/lens/plan.h"
+#include "store/lens_plan.h"
 
 #include <stdlib.h>
 #include <string.h>

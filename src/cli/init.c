@@ -5,7 +5,7 @@
 #include "cli/commands.h"
 #include "io/json.h"
 #include "model/migration.h"
-#include "store/lens/plan.h"
+#include "store/lens_plan.h"
 #include "store/store.h"
 
 #include <ctype.h>

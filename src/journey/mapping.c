@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/json.h"
-#include "store/lens/plan.h"
+#include "store/lens_plan.h"
 
 #include <stdlib.h>
 #include <string.h>

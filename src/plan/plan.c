@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "plan/estimate.h"
-#include "store/lens/plan.h"
+#include "store/lens_plan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,7 +11,7 @@ static int world_setup(void **state)
     if (!mysql_kit_available())
         return 0;
     world = (struct pair){0};
-    snprintf(world.work_dir, sizeof world.work_dir, "/tmp/gw-mysql-XXXXXX");
+    snprintf(world.work_dir, sizeof world.work_dir, "/tmp/godwit-mysql-XXXXXX");
     assert_non_null(mkdtemp(world.work_dir));
     mysql_kit_open(&world);
     *state = &world;

@@ -31,9 +31,9 @@ TABLES = ("account", "entry", "latest", "scrap")
 
 # A client that goes where `target` says, journals each transaction before and after its commit, and steps over the fence.
 CLIENT = r"""
-import json, os, random, sqlite3, sys, time
+import json, os, random, sqlite3, sys, threading
 folder, writer, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-rng, n = random.Random(seed), 0
+rng, n, PACE = random.Random(seed), 0, threading.Event()
 journal = open(f"{folder}/journal-{writer}", "a", buffering=1)
 def target():
     with open(f"{folder}/target") as f:
@@ -71,10 +71,10 @@ while not os.path.exists(f"{folder}/stop"):
         journal.write(json.dumps(["done", n, path]) + "\n")
     except sqlite3.Error as e:
         journal.write(json.dumps(["failed", n, str(e)]) + "\n")
-        time.sleep(0.02)
+        PACE.wait(0.02)
     finally:
         db.close()
-    time.sleep(rng.random() / 100)
+    PACE.wait(rng.random() / 100)
 """
 
 

@@ -2,7 +2,7 @@
 #ifndef GW_STORE_LENS_INTERNAL_H
 #define GW_STORE_LENS_INTERNAL_H
 
-#include "store/lens/lens.h"
+#include "store/lens.h"
 
 struct lens {
     struct gw_store base; /* first */

@@ -1,4 +1,4 @@
-#include "store/lens/plan.h"
+#include "store/lens_plan.h"
 
 #include "base/mem.h"
 

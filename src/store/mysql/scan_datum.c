@@ -112,7 +112,7 @@ static bool uuid_datum(const struct gw_column *column, const struct gw_value *va
         unsigned char c = value->bytes[i];
         if (c == '-')
             continue;
-        unsigned digit = c <= '9' ? (unsigned)c - '0' : (c | 32u) - 'a' + 10u;
+        unsigned digit = c <= '9' ? c - (unsigned)'0' : (c | 32u) - (unsigned)'a' + 10u;
         if (digit > 15 || n == 32)
             return bad_value(column, value, err);
         bytes[n / 2] = (unsigned char)(bytes[n / 2] << 4 | digit);

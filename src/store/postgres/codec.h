@@ -87,7 +87,8 @@ GW_MUST_CHECK bool gw_pg_write_text(const struct gw_pg_coding *, const struct gw
  * in silence. `changed`: what a value of another kind becomes (an INT64 for a numeric), in the arena; else the datum. */
 GW_MUST_CHECK bool gw_pg_check_datum(const struct gw_pg_coding *, const struct gw_datum *, struct gw_arena *,
                                      struct gw_datum *changed, struct gw_error *);
-bool gw_pg_refuse(const struct gw_pg_coding *, const char *what, struct gw_error *); /* malformed bytes; false */
+/* Malformed bytes; false. */
+GW_MUST_CHECK bool gw_pg_refuse(const struct gw_pg_coding *, const char *what, struct gw_error *);
 
 /* ---- parts ---- */
 

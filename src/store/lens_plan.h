@@ -5,7 +5,7 @@
 #ifndef GW_STORE_LENS_PLAN_H
 #define GW_STORE_LENS_PLAN_H
 
-#include "store/lens/lens.h"
+#include "store/lens.h"
 
 /* Two engines, or rules that change rows. */
 bool gw_lens_needed(const struct gw_store *blue, const struct gw_store *green, struct gw_rules *rules);
