@@ -561,7 +561,9 @@ class Chooser:
         if self.random_moments:
             chosen = [way if self.rng.random() > self.random_moments else "at a random moment" for way in chosen]
         if stage == "load":
-            chosen.sort(key=lambda way: group_of(way.partition(" ")[0]) if way in candidates else self.rng.random() * 5)
+            # What a load did not come to before ends this one as well: tried last.
+            chosen.sort(key=lambda way: (self.misses[(stage, way)] > 0,
+                                         group_of(way.partition(" ")[0]) if way in candidates else self.rng.random() * 5))
         yield from chosen
 
     def visited(self, way):

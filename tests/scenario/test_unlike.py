@@ -25,19 +25,6 @@ def caught_up(m):
     return status["stage"] == "follow" and status["verdict"]["verdict"] == "equal"
 
 
-def rules(blue, green):
-    """What another engine would have to compute: left behind by name, or nothing moves."""
-    if library.engine_of(blue) == library.engine_of(green):
-        return {}
-    postgres = library.engine_of(blue) == "postgres"
-    dropped = ("insured",) if postgres else ("insured", "label")
-    table = "public.instrument" if postgres else "instrument"
-    collections = {table: {"columns": {name: {"drop": True} for name in dropped}}}
-    if library.engine_of(blue) == "mysql":
-        collections["loan"] = {"columns": {"played": {"type": "interval"}}}  # of more than a day
-    return {"collections": collections}
-
-
 class Move:
     """One migration with its gate and its writers, and what each scenario does with them."""
 

@@ -27,7 +27,8 @@ class Doorway:
         return {"type": "hook",
                 "park": f"touch {closed} && flock -x {lock} true",
                 "unpark": f"rm -f {closed}",
-                "point": f'printf %s "$GODWIT_TARGET" >{target}.new && mv {target}.new {target}',
+                # A watchdog may do it while an operator does: each has a file of its own.
+                "point": f'printf %s "$GODWIT_TARGET" >{target}.$$ && mv {target}.$$ {target}',
                 "probe": f"cat {target}; test ! -e {closed} || echo ' parked'"}
 
     @contextlib.contextmanager
