@@ -3,7 +3,7 @@ that is awkward in it, journals that prove nothing lost or doubled, a comparison
 """
 import pytest
 
-from godwit_support import compare, drivers, library, roles, unlike, writers
+from godwit_support import compare, drivers, library, roles, traps, unlike, writers
 from godwit_support.doorway import Doorway
 from godwit_support.waiting import wait_until
 
@@ -217,3 +217,21 @@ def test_copy_from_postgresql_to_mariadb_brings_every_row_and_type(move, new_mar
     one.m.run("verify", timeout=120)
     one.m.run("abort", "--yes")
     nothing_left(one.green)
+
+
+def test_a_time_that_the_application_writes_in_its_own_way_is_no_difference(migration, new_sqlite, new_database):
+    """A column of times that takes any text: 05.250 and 05.25, and a moment of UTC without a zone, are what the other side
+    has as a time; another moment is another one."""
+    blue, green = new_database(), new_sqlite()
+    blue.owner_sql("CREATE TABLE ring (id int PRIMARY KEY, at timestamp, moment timestamptz, day date)")
+    blue.owner_sql("INSERT INTO ring VALUES (1, '2024-02-29 12:00:05.25', '2024-02-29 12:00:05+00', '2024-02-29')")
+    m = migration(blue, green)
+    m.run("copy", timeout=120)
+    m.run("verify", timeout=120)
+    m.run("switch", *traps.FLIP, timeout=120)
+    green.sql("INSERT INTO ring VALUES (2, '2024-03-01 08:00:05.250', '2024-03-01 08:00:05', '2024-03-01')")
+    m.run("follow", "--until", "caught-up", timeout=120)
+    m.run("verify", timeout=120)
+    with blue.connect("godwit") as connection:  # as nobody but the follower may
+        connection.cursor().execute("UPDATE ring SET at = at + interval '1 ms' WHERE id = 2")
+    m.run("verify", expect=1, timeout=120)

@@ -22,8 +22,10 @@ const struct gw_collection *lens_own(const struct lens *, const struct gw_collec
 const struct gw_table_definition *lens_definition(const struct lens *, enum gw_side, uint32_t collection);
 
 /* lens_normal.c: equal values get equal bytes, whichever engine they came from: 1.0 and 1.00, INT64 and UINT64, the
- * padding of CHAR(n), the order of keys in JSON. `type` is green's. */
-struct gw_datum lens_normal(const struct gw_type *type, const struct gw_datum *datum, struct gw_arena *arena);
+ * padding of CHAR(n), the order of keys in JSON; where the engines are `unlike`, how a time is written. `type` is
+ * green's. */
+struct gw_datum lens_normal(const struct gw_type *type, bool unlike, const struct gw_datum *datum,
+                            struct gw_arena *arena);
 
 extern const struct gw_writer_facet lens_writer_facet;
 extern const struct gw_schema_facet lens_schema_facet;

@@ -234,8 +234,10 @@ static bool map_row(struct lens_scan *s, bool *kept, struct gw_error *err)
 /* Canonical bytes of s->out, as one value a column; in the arena. */
 static void write_values(struct lens_scan *s, struct gw_value *values)
 {
+    struct gw_store *const *sides = s->lens->options.sides;
+    bool unlike = strcmp(sides[GW_BLUE]->type->name, sides[GW_GREEN]->type->name) != 0;
     for (size_t i = 0; i < s->shape->column_count; i++) {
-        struct gw_datum datum = lens_normal(&s->definition->columns[i].type, &s->out[i], &s->arena);
+        struct gw_datum datum = lens_normal(&s->definition->columns[i].type, unlike, &s->out[i], &s->arena);
         if (!s->compared[i] || datum.kind == GW_KIND_NULL || datum.kind == GW_KIND_ABSENT ||
             datum.kind == GW_KIND_UNCHANGED) {
             values[i] = (struct gw_value){.kind = GW_VALUE_NULL};

@@ -1,4 +1,5 @@
 #include "io/json.h"
+#include "map/convert.h"
 #include "store/lens/internal.h"
 
 #include <string.h>
@@ -39,7 +40,24 @@ static struct gw_datum normal_text(const struct gw_type *type, const struct gw_d
     return out;
 }
 
-struct gw_datum lens_normal(const struct gw_type *type, const struct gw_datum *datum, struct gw_arena *arena)
+static bool is_time(enum gw_kind kind)
+{
+    return kind == GW_KIND_DATE || kind == GW_KIND_TIME || kind == GW_KIND_TIMESTAMP || kind == GW_KIND_TIMESTAMPTZ;
+}
+
+/* Where any kind of value may stand in a column of times, a client writes a time as it likes: 12:00:05.250, or without a
+ * zone. On a side that has such a type it is one and the same. */
+static struct gw_datum normal_time(const struct gw_type *type, const struct gw_datum *datum, struct gw_arena *arena)
+{
+    struct gw_type strict = *type;
+    struct gw_convert convert = {.to = &strict, .policy = GW_MAP_FAIL, .arena = arena};
+    struct gw_datum out;
+    strict.loose = false;
+    return gw_map_convert(&convert, datum, &out) ? out : normal_text(type, datum);
+}
+
+struct gw_datum lens_normal(const struct gw_type *type, bool unlike, const struct gw_datum *datum,
+                            struct gw_arena *arena)
 {
     switch (datum->kind) {
     case GW_KIND_UINT64:
@@ -53,6 +71,9 @@ struct gw_datum lens_normal(const struct gw_type *type, const struct gw_datum *d
     case GW_KIND_JSON:
         return normal_json(datum, arena);
     case GW_KIND_TEXT:
+        if (unlike && type->loose && is_time(type->kind))
+            return normal_time(type, datum, arena);
+        return normal_text(type, datum);
     case GW_KIND_ENUM:
         return normal_text(type, datum);
     default:
