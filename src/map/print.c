@@ -126,27 +126,29 @@ static void add_words(const char *text, struct gw_buf *out)
         gw_buf_addc(out, (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p);
 }
 
-static const char *remedy(const struct gw_map_loss *loss)
-{
-    if (strcmp(loss->id, "length") == 0 || strcmp(loss->id, "nul") == 0 || strcmp(loss->id, "plane") == 0)
-        return "truncate";
-    if (strcmp(loss->id, "scale") == 0 || strcmp(loss->id, "float") == 0)
-        return "round";
-    return "quarantine";
-}
-
 static void write_losses(const struct gw_map_losses *losses, uint32_t collection, int column, const char *indent,
                          struct gw_buf *out)
 {
     for (size_t i = 0; i < losses->count; i++) {
         const struct gw_map_loss *loss = &losses->items[i];
-        if (loss->collection != collection || loss->column != column)
+        if (loss->collection != collection || loss->column != column || (loss->counts_rows && !loss->blocks))
             continue;
         gw_buf_addf(out, "    #%s# %s%s: ", indent, loss->blocks ? "BLOCKS " : "", loss->id);
         add_words(loss->what, out);
-        if (loss->counts_rows && loss->policy == GW_MAP_FAIL)
-            gw_buf_addf(out, " (on_loss: %s would settle it)", remedy(loss));
         gw_buf_addc(out, '\n');
+    }
+}
+
+/* What may not fit, by its ids alone: check and plan say it in words, and count. */
+static void write_ids(const struct gw_map_losses *losses, uint32_t collection, int column, struct gw_buf *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < losses->count; i++) {
+        const struct gw_map_loss *loss = &losses->items[i];
+        if (loss->collection != collection || loss->column != column || !loss->counts_rows)
+            continue;
+        gw_buf_addf(out, "%s%s", any ? ", " : "; may not fit: ", loss->id);
+        any = true;
     }
 }
 
@@ -163,16 +165,21 @@ static void write_column(const struct gw_map *map, const struct gw_map_losses *l
             first = &losses->items[i];
     gw_buf_adds(out, "    #      ");
     add_key(from->name, out);
-    gw_buf_adds(out, ": { ");
+    gw_buf_adds(out, ": {");
     if (at < 0) {
-        gw_buf_adds(out, "drop: true");
+        gw_buf_adds(out, " drop: true ");
     } else {
-        gw_buf_adds(out, "rename: ");
-        add_key(map->green.tables[collection].columns[at].name, out);
+        const char *name = map->green.tables[collection].columns[at].name;
+        bool renamed = strcmp(name, from->name) != 0;
+        if (renamed) {
+            gw_buf_adds(out, " rename: ");
+            add_key(name, out);
+        }
         if (first)
-            gw_buf_addf(out, ", on_loss: %s", gw_map_policy_name(first->policy));
+            gw_buf_addf(out, "%s on_loss: %s", renamed ? "," : "", gw_map_policy_name(first->policy));
+        gw_buf_adds(out, renamed || first ? " " : "");
     }
-    gw_buf_adds(out, " } # ");
+    gw_buf_adds(out, "} # ");
     add_words(from->sql_type ? from->sql_type : gw_kind_name(from->type.kind), out);
     if (at >= 0) {
         gw_buf_adds(out, " -> ");
@@ -181,16 +188,18 @@ static void write_column(const struct gw_map *map, const struct gw_map_losses *l
                       : gw_kind_name(map->green.tables[collection].columns[at].type.kind),
                   out);
     }
+    write_ids(losses, collection, column, out);
     gw_buf_addc(out, '\n');
     write_losses(losses, collection, column, "        ", out);
 }
 
 void gw_map_write_commented(const struct gw_map *map, const struct gw_map_losses *losses, struct gw_buf *out)
 {
-    gw_buf_adds(out,
-                "    # Collections as they will be on green, with what may be lost. Without a rule a value that does "
-                "not fit stops\n    # the move and is named; on_loss says otherwise (round, truncate, null, "
-                "quarantine). Remove the '#' of what you change.\n");
+    gw_buf_adds(
+        out,
+        "    # Collections as they will be on green, column by column. A value that does not fit stops the move and "
+        "is named;\n    # on_loss says otherwise (round, truncate, null, quarantine). godwit check counts how many "
+        "rows do not fit, godwit\n    # and says why. Remove the '#' of what you change.\n");
     gw_buf_adds(out, "    #collections:\n");
     for (uint32_t i = 0; i < map->blue.table_count; i++) {
         const struct gw_table_definition *blue = &map->blue.tables[i];

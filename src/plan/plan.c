@@ -160,6 +160,7 @@ static bool take_findings(struct planner *p, struct gw_error *err)
 
 /* ---- what is made --------------------------------------------------------------------------------------------------------- */
 
+/* `elsewhere` NULL: green's tables are not blue's, its own footprint has to do. */
 static void take_objects(json_t *footprint, json_t *makes, json_t *elsewhere, const char *other_side)
 {
     json_t *object;
@@ -170,7 +171,7 @@ static void take_objects(json_t *footprint, json_t *makes, json_t *elsewhere, co
         json_t *mine = json_copy(object);
         json_object_del(mine, "on_both");
         json_array_append_new(makes, mine);
-        if (!on_both)
+        if (!on_both || !elsewhere)
             continue;
         json_t *theirs = json_copy(mine);
         json_object_set_new(theirs, "side", json_string(other_side));
@@ -208,7 +209,8 @@ static bool add_footprints(struct planner *p, struct gw_error *err)
         const struct gw_schema *schema = side == GW_GREEN && p->green_schema.count ? &p->green_schema : &p->schema;
         if (!store->type->inspect->footprint(store, schema, &footprint, err))
             return false;
-        take_objects(footprint, makes, elsewhere, gw_side_name(gw_side_other((enum gw_side)side)));
+        take_objects(footprint, makes, p->green_schema.count ? NULL : elsewhere,
+                     gw_side_name(gw_side_other((enum gw_side)side)));
         json_object_set(json_object_get(p->plan, "break_glass"), gw_side_name((enum gw_side)side),
                         json_object_get(footprint, "break_glass"));
     }

@@ -38,7 +38,8 @@ static void print_tables(const json_t *plan, struct gw_buf *out)
             break;
         }
         int64_t rows = number_of(table, "rows");
-        gw_autofree char *name = gw_asprintf("%s.%s", text_of(table, "schema"), text_of(table, "name"));
+        const char *space = text_of(table, "schema");
+        gw_autofree char *name = gw_asprintf("%s%s%s", space, *space ? "." : "", text_of(table, "name"));
         gw_autofree char *count = rows < 0 ? gw_strdup("?") : gw_asprintf("%lld", (long long)rows);
         gw_format_bytes(number_of(table, "bytes"), bytes);
         gw_buf_addf(out, "  %-40s %12s rows %9s %6lld chunks  key %-8s %s%s%s%s\n", name, count, bytes,

@@ -307,7 +307,7 @@ static void the_written_map_is_the_map(void **state)
     gw_definition_add_object(&w.blue, "view", "totals\n- x", "select");
     world_compile(&w, NULL);
     gw_map_write_commented(w.map, &w.losses, &text);
-    assert_contains(gw_buf_text(&text), "nul: ");
+    assert_contains(gw_buf_text(&text), "may not fit: nul");
     assert_contains(gw_buf_text(&text), "view totals - x");
     gw_migration_write_commented_map("acme", "postgresql://old/a", "postgresql://new/a", gw_buf_text(&text), &file);
     struct gw_migration migration;

@@ -197,6 +197,8 @@ static void add_finding(const struct gw_map *map, const struct gw_map_loss *loss
     gw_autobuf struct gw_buf what = {0};
     gw_autofree char *id = gw_asprintf("map-%s", loss->id);
     bool hit = hits && *hits > 0;
+    if (loss->counts_rows && hits && !hit && !loss->blocks && !loss->breaks_way_back)
+        return; /* plan names it with the column */
     where(map, loss, &what);
     gw_buf_addf(&what, "%s%s", what.len ? ": " : "", loss->what);
     if (loss->counts_rows && hits)
@@ -221,6 +223,67 @@ void gw_lens_findings(const struct gw_map *map, const struct gw_map_losses *loss
 {
     for (size_t i = 0; i < losses->count; i++)
         add_finding(map, &losses->items[i], hits ? &hits[i] : NULL, complete, findings);
+}
+
+/* ---- the map in words -------------------------------------------------------------------------------------------- */
+
+static bool is_hit(const struct gw_map_loss *loss, uint64_t hits)
+{
+    return !loss->counts_rows || hits > 0;
+}
+
+/* What no row is hit by is named on the column's own line, the rest below it. */
+static void add_unhit(const struct gw_map_losses *losses, const uint64_t *hits, uint32_t collection, int column,
+                      struct gw_buf *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < losses->count; i++) {
+        const struct gw_map_loss *loss = &losses->items[i];
+        if (loss->collection != collection || loss->column != column || is_hit(loss, hits[i]))
+            continue;
+        gw_buf_addf(out, "%s%s", any ? ", " : "      0 rows hit: ", loss->id);
+        any = true;
+    }
+}
+
+static void add_hit(const struct gw_map_losses *losses, const uint64_t *hits, uint32_t collection, int column,
+                    struct gw_buf *out)
+{
+    for (size_t i = 0; i < losses->count; i++) {
+        const struct gw_map_loss *loss = &losses->items[i];
+        if (loss->collection != collection || loss->column != column || !is_hit(loss, hits[i]))
+            continue;
+        gw_buf_addf(out, "        %s: %s", loss->id, loss->what);
+        if (loss->counts_rows)
+            gw_buf_addf(out, "; %" PRIu64 " row%s hit, policy %s", hits[i], hits[i] == 1 ? "" : "s",
+                        gw_map_policy_name(loss->policy));
+        gw_buf_addc(out, '\n');
+    }
+}
+
+/* A paragraph: the tables' names, then gw_map_print's lines, the first of which are of blue's columns in order. */
+static void add_words(const struct gw_map *map, const struct gw_map_losses *losses, const uint64_t *hits,
+                      uint32_t collection, struct gw_buf *out)
+{
+    const struct gw_table_definition *blue = &gw_map_blue_definition(map)->tables[collection];
+    const struct gw_table_definition *green = &gw_map_definition(map)->tables[collection];
+    gw_autobuf struct gw_buf lines = {0};
+    gw_map_print(map, collection, &lines);
+    gw_buf_addf(out, "  %s%s%s -> %s%s%s\n", blue->space, *blue->space ? "." : "", blue->name, green->space,
+                *green->space ? "." : "", green->name);
+    add_hit(losses, hits, collection, -1, out);
+    const char *at = gw_buf_text(&lines);
+    for (int column = 0; *at; column++) {
+        size_t len = strcspn(at, "\n");
+        bool own = (size_t)column < blue->column_count;
+        gw_buf_addf(out, "    %.*s", (int)len, at);
+        if (own)
+            add_unhit(losses, hits, collection, column, out);
+        gw_buf_addc(out, '\n');
+        if (own)
+            add_hit(losses, hits, collection, column, out);
+        at += len + (at[len] == '\n');
+    }
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
@@ -258,6 +321,8 @@ static bool look_at_rows(struct gw_store *blue, const struct gw_filter *filter, 
               gw_lens_count_hits(blue, &schema, map, losses, rows_most, hits, &complete, err);
     if (ok)
         gw_lens_findings(map, losses, hits, complete, out->findings);
+    for (uint32_t i = 0; ok && out->map && i < schema.count; i++)
+        add_words(map, losses, hits, i, out->map);
     gw_schema_release(&schema);
     free(hits);
     return ok;
@@ -272,8 +337,6 @@ bool gw_lens_look(struct gw_store *blue, struct gw_store *green, const struct gw
     bool ok = gw_lens_describe(blue, filter, &definition, err) &&
               gw_lens_compile(&definition, blue, green, rules, &map, &losses, err) &&
               look_at_rows(blue, filter, map, &losses, rows_most, out, err);
-    for (uint32_t i = 0; ok && out->map && i < definition.table_count; i++)
-        gw_map_print(map, i, out->map);
     if (ok && out->green)
         schema_to_be(map, out->green);
     gw_map_free(map);

@@ -187,7 +187,7 @@ static bool add_loose(struct footprint *f, PGconn *conn, const struct gw_schema 
 static void add_green(struct footprint *f)
 {
     add(f, false, "everything blue's schema is made of, with the rows: what the move is for",
-        "pg_dump --schema-only on blue, its statements here; then COPY ... FROM STDIN (FORMAT binary)",
+        "blue's definitions (as pg_dump --schema-only gives them, or as the map has them); then COPY ... FROM STDIN",
         "-- what was copied stays: drop the tables or the database by hand");
     add(f, false,
         f->store->base.identity.capabilities & GW_CAN_REPLICA_ROLE
