@@ -198,8 +198,8 @@ void gw_map_write_commented(const struct gw_map *map, const struct gw_map_losses
     gw_buf_adds(
         out,
         "    # Collections as they will be on green, column by column. A value that does not fit stops the move and "
-        "is named;\n    # on_loss says otherwise (round, truncate, null, quarantine). godwit check counts how many "
-        "rows do not fit, godwit\n    # and says why. Remove the '#' of what you change.\n");
+        "is named;\n    # on_loss says otherwise (round, truncate, null, quarantine). godwit check counts the "
+        "rows that do not fit,\n    # and says why. Remove the '#' of what you change.\n");
     gw_buf_adds(out, "    #collections:\n");
     for (uint32_t i = 0; i < map->blue.table_count; i++) {
         const struct gw_table_definition *blue = &map->blue.tables[i];

@@ -124,9 +124,10 @@ def demo(tmp_path):
         one.close()
 
 
-def test_moves_a_live_database_and_back_with_nothing_failed_or_lost(demo, tmp_path):
+@pytest.mark.parametrize("kind", ([], ["--embedded"]), ids=("servers", "embedded"))
+def test_moves_a_live_database_and_back_with_nothing_failed_or_lost(kind, demo, tmp_path):
     picture = tmp_path / "demo.svg"
-    run = demo("--json", "--picture", str(picture))
+    run = demo("--json", "--picture", str(picture), *kind)
     run.find_folder()
     assert run.process.wait(240) == 0, run.said()[-4000:]
     score = json.loads(run.out.read_text())
