@@ -241,6 +241,8 @@ class Faults:
 class Round:
     """One migration. `kills`: a Chooser."""
 
+    moments_s = (0.05, 0.2, 0.5, 1.0)  # a random moment comes at so much on average
+
     def __init__(self, servers, directory, chooser, report, rng, faults=None, say=lambda line: None):
         self.report, self.chooser, self.rng, self.say = report, chooser, rng, say
         self.faults = faults  # None, or Faults
@@ -515,7 +517,7 @@ class Chooser:
     """Which kill comes next: every point at least once in a shuffled order, then the ones killed least."""
 
     per_load, per_follow, per_switch, per_end = 14, 4, 3, 2
-    moments_s = (0.05, 0.2, 0.5, 1.0)  # a random moment comes at so much on average
+    moments_s = Round.moments_s
 
     def __init__(self, points, rng, random_moments=0.15, never=NEVER):
         """`never`: beginnings of points that these migrations do not come to."""
@@ -586,6 +588,7 @@ class Loop:
         self.rng = random.Random(seed)
         self.report = Report()
         self.chooser = Chooser(points, self.rng, random_moments, never)
+        self.chooser.moments_s = round_of.moments_s
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="godwit-crash-", dir="/tmp"))
 
     def run(self, enough):

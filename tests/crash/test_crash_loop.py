@@ -14,7 +14,7 @@ import loop
 import pairs
 
 SECONDS = float(os.environ.get("GODWIT_CRASH_SECONDS", "60"))
-PAIR_SECONDS = float(os.environ.get("GODWIT_CRASH_PAIR_SECONDS", "15"))
+PAIR_SECONDS = float(os.environ.get("GODWIT_CRASH_PAIR_SECONDS", "12"))
 SEED = int(os.environ.get("GODWIT_CRASH_SEED", "20240229"))
 
 
