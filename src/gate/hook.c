@@ -3,8 +3,9 @@
  *
  * They find in their environment GODWIT_STEP (park, point, unpark, probe), GODWIT_TARGET (blue or green; point),
  * GODWIT_TIMEOUT_MS, and GODWIT_BLUE_HOST, _PORT, _DB and the same for GREEN. Nothing secret. Exit code 0 means done;
- * anything else failed, and the end of stderr is shown. Doing a step twice must be fine, also at the same time (the watchdog may while an operator does). probe prints words: blue or
- * green, and parked when traffic is held back (open otherwise, or nothing).
+ * anything else failed, and the end of stderr is shown. Doing a step twice must be fine, also at the same time: the
+ * watchdog may, while an operator's command does. probe prints words: blue or green, and parked when traffic is held
+ * back (open otherwise, or nothing).
  */
 #include "base/clock.h"
 #include "base/crash.h"

@@ -109,7 +109,8 @@ def versions(servers):
     named = []
     for server in servers:
         named.append(f"SQLite {sqlite3.sqlite_version} (the clients')" if server is None else
-                     f"PostgreSQL {server.version()}" if isinstance(server, postgres.Postgres) else server.version())
+                     f"PostgreSQL {server.version()}" if isinstance(server, postgres.Postgres) else
+                     f"MariaDB {server.version().partition('-')[0]}")
     return list(dict.fromkeys(named))
 
 
