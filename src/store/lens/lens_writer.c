@@ -2,10 +2,15 @@
 #include "base/mem.h"
 #include "store/lens/internal.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_BYTES ((size_t)256 << 10) /* so much is packed before it is put */
+#define LARGE_BYTES ((size_t)1 << 20)   /* a row of more is packed and put while no other such row is */
+
+/* Each worker that packs a large row holds it twice: one at a time in this process bounds that. */
+static pthread_mutex_t large_rows = PTHREAD_MUTEX_INITIALIZER;
 
 struct lens_pair { /* of one collection; opened when first met */
     struct gw_codec *from, *to;
@@ -165,7 +170,16 @@ static bool name_row(struct lens_writer *w, struct gw_error *err)
     return gw_error_place(err, "%s, %.200s", gw_collection_label(w->source), gw_buf_text(&key));
 }
 
-static bool put_row(struct lens_writer *w, struct lens_pair *pair, struct gw_error *err)
+static size_t row_bytes(const struct lens_writer *w)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < w->source->column_count; i++)
+        if (gw_kind_has_bytes(w->in[i].kind))
+            bytes += w->in[i].len;
+    return bytes;
+}
+
+static bool put_mapped(struct lens_writer *w, struct lens_pair *pair, struct gw_error *err)
 {
     enum gw_map_verdict verdict;
     gw_buf_clear(&w->why);
@@ -182,6 +196,16 @@ static bool put_row(struct lens_writer *w, struct lens_pair *pair, struct gw_err
     }
     gw_map_run_reset(w->run);
     return w->block.len < BLOCK_BYTES || put_block(w, err);
+}
+
+static bool put_row(struct lens_writer *w, struct lens_pair *pair, struct gw_error *err)
+{
+    if (row_bytes(w) < LARGE_BYTES)
+        return put_mapped(w, pair, err);
+    pthread_mutex_lock(&large_rows);
+    bool ok = put_mapped(w, pair, err);
+    pthread_mutex_unlock(&large_rows);
+    return ok;
 }
 
 static bool lens_put(struct gw_writer *writer, const struct gw_block *block, struct gw_error *err)
