@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/process.h"
 #include "store/mysql/url.h"
+#include "store/password.h"
 
 #include <errmsg.h>
 #include <errno.h>
@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 
 #define CONNECT_TIMEOUT_S 10
-#define PASSWORD_TIMEOUT_MS 30000
 #define POOL_KEEPS 4
 
 /* ---- classification -------------------------------------------------------------------------------------------- */
@@ -170,27 +169,6 @@ static int wait_for_socket(my_socket socket, my_bool is_read, int timeout_ms)
 
 /* ---- connecting ------------------------------------------------------------------------------------------------ */
 
-static bool password_of(struct gw_mysql_store *store, struct gw_buf *out, struct gw_error *err)
-{
-    const char *argv[4];
-    struct gw_process_result result = {0};
-    gw_process_shell(argv, store->password_command);
-    struct gw_process_run run = {.spec = {.argv = argv}, .timeout_ms = PASSWORD_TIMEOUT_MS, .max_out_bytes = 65536};
-    bool fine = gw_process_run(&run, store->cancel, &result, err) && gw_process_check(&result, "password_command", err);
-    const char *text = gw_buf_text(&result.out);
-    size_t len = strcspn(text, "\r\n");
-    if (fine && len == 0) {
-        fine = gw_fail(err, GW_ERR_REFUSED, "password_command printed no password");
-        gw_error_hint(err, "it must print the password as its first line");
-    }
-    if (fine)
-        gw_buf_add(out, text, len);
-    if (result.out.data)
-        explicit_bzero(result.out.data, result.out.len);
-    gw_process_result_release(&result);
-    return fine || gw_error_place(err, "%s", gw_side_name(store->base.side));
-}
-
 static bool on_this_machine(const struct gw_mysql_url *url)
 {
     return url->socket || !url->host || strcmp(url->host, "localhost") == 0 || strncmp(url->host, "127.", 4) == 0 ||
@@ -324,7 +302,8 @@ bool gw_mysql_connect(struct gw_mysql_store *store, const char *what, struct gw_
     gw_autobuf struct gw_buf password = {0};
     if (asked(store))
         return gw_cancel_fail(asked(store), err);
-    if (store->password_command && !password_of(store, &password, err))
+    if (store->password_command &&
+        !gw_store_password(&store->base, store->password_command, store->cancel, &password, err))
         return false;
     waiting_for = store;
     MYSQL *my = real_connect(store, what, password.len ? gw_buf_text(&password) : store->address->password);

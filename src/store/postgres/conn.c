@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/postgres/password.h"
+#include "store/password.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -315,7 +315,8 @@ bool gw_pg_connect(struct gw_pg_store *store, enum gw_pg_purpose purpose, const 
 
     if (asked(store))
         return gw_cancel_fail(asked(store), err);
-    if (store->password_command && !gw_pg_password(store, &password, err))
+    if (store->password_command &&
+        !gw_store_password(&store->base, store->password_command, store->cancel, &password, err))
         return false;
     snprintf(name, sizeof name, "godwit %s", what);
     add_option(keys, values, &count, "keepalives_idle", "30"); /* before the address: what it says wins */
