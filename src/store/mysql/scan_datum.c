@@ -109,10 +109,10 @@ static bool uuid_datum(const struct gw_column *column, const struct gw_value *va
     unsigned char *bytes = gw_arena_zalloc(arena, 16);
     size_t n = 0;
     for (uint32_t i = 0; i < value->len; i++) {
-        unsigned char c = value->bytes[i];
+        unsigned c = value->bytes[i];
         if (c == '-')
             continue;
-        unsigned digit = c <= '9' ? c - (unsigned)'0' : (c | 32u) - (unsigned)'a' + 10u;
+        unsigned digit = c <= '9' ? c - '0' : (c | 32u) - 'a' + 10u;
         if (digit > 15 || n == 32)
             return bad_value(column, value, err);
         bytes[n / 2] = (unsigned char)(bytes[n / 2] << 4 | digit);
