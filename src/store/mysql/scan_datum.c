@@ -115,7 +115,7 @@ static bool uuid_datum(const struct gw_column *column, const struct gw_value *va
         unsigned digit = c <= '9' ? c - '0' : (c | 32u) - 'a' + 10u;
         if (digit > 15 || n == 32)
             return bad_value(column, value, err);
-        bytes[n / 2] = (unsigned char)(bytes[n / 2] << 4 | digit);
+        bytes[n / 2] = (unsigned char)((unsigned)bytes[n / 2] << 4 | digit);
         n++;
     }
     *out = gw_datum_of_bytes(GW_KIND_UUID, bytes, 16);
