@@ -236,6 +236,8 @@ void gw_streams_convergence(const struct gw_follow_status *status, enum gw_side 
     const char *target = gw_side_name(gw_side_other(source));
     if (!status->applying || status->caught_up || status->lag_rows < 1000 || status->seconds_left >= 0)
         return;
+    if (status->source_rows_per_second <= 0 && status->apply_rows_per_second <= 0)
+        return; /* it has only begun: nothing is known of either */
     gw_buf_adds(out, "source ");
     add_rate(out, status->source_rows_per_second);
     gw_buf_adds(out, " rows/s, apply ");

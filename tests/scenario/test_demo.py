@@ -221,7 +221,7 @@ def test_its_guard_killed_as_soon_as_there_is_a_folder(demo, tmp_path):
 def test_a_bystander_in_the_folder_lives_and_a_killed_server_leaves_no_memory(demo):
     run = demo()
     run.find_folder()
-    run.wait_said("they run")
+    run.wait_said("they are there")
     run.bystanders.append(subprocess.Popen(["sh", "-c", "exec sleep 600", f"{run.folder}/m/godwit.yaml"], cwd=run.folder))
     run.note_data_directories()
     assert len(shared_memory(run.keys)) == 2
