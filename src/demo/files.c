@@ -66,7 +66,7 @@ static void write_store(const struct gw_demo_servers *files, struct gw_buf *yaml
     gw_buf_addf(
         yaml,
         "    gate:\n      type: hook\n      park: \": >%s/parked; flock %s/lock true\"\n"
-        "      point: \"printf %%s $GODWIT_TARGET >%s/where.new; mv %s/where.new %s/where\"\n"
+        "      point: \"printf %%s $GODWIT_TARGET >%s/where.$$; mv %s/where.$$ %s/where\"\n"
         "      unpark: \"rm -f %s/parked\"\n"
         "      probe: \"cat %s/where; echo; if [ -e %s/parked ]; then echo parked; fi\"\n    copy: { jobs: 2 }\n",
         folder, folder, folder, folder, folder, folder, folder, folder);
