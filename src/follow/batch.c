@@ -17,7 +17,7 @@ void follow_batch_release(struct follow_batch *batch)
     *batch = (struct follow_batch){0};
 }
 
-static bool has_bytes(const struct gw_value *value)
+bool follow_has_bytes(const struct gw_value *value)
 {
     return value->kind == GW_VALUE_TEXT || value->kind == GW_VALUE_BINARY;
 }
@@ -52,7 +52,7 @@ static bool misshapen(const struct gw_collection *collection, const char *what, 
 static bool key_complete(const struct gw_collection *collection, const struct gw_row *row)
 {
     for (size_t i = 0; i < collection->key_count; i++)
-        if (!has_bytes(&row->values[collection->key[i]]))
+        if (!follow_has_bytes(&row->values[collection->key[i]]))
             return false;
     return true;
 }
@@ -78,7 +78,7 @@ static void fill_unchanged(struct gw_row *row, const struct gw_row *old)
 {
     for (uint32_t c = 0; c < row->count; c++)
         if (row->values[c].kind == GW_VALUE_UNCHANGED &&
-            (has_bytes(&old->values[c]) || old->values[c].kind == GW_VALUE_NULL))
+            (follow_has_bytes(&old->values[c]) || old->values[c].kind == GW_VALUE_NULL))
             row->values[c] = old->values[c];
 }
 

@@ -31,6 +31,7 @@ struct follow_batch {
     bool cascades;  /* a row of a parent goes or moves: what that did to others is not in the log */
 };
 
+bool follow_has_bytes(const struct gw_value *value); /* it is there, and not NULL */
 void follow_batch_clear(struct follow_batch *batch);
 void follow_batch_release(struct follow_batch *batch);
 

@@ -19,11 +19,6 @@ bool follow_cascades(const struct gw_follow *f, const struct follow_op *op)
     return goes && is_parent(f, op->collection);
 }
 
-static bool has_bytes(const struct gw_value *value)
-{
-    return value->kind == GW_VALUE_TEXT || value->kind == GW_VALUE_BINARY;
-}
-
 /* The child's row as far as the parent's key tells it; false where the change does not carry what is referenced. */
 static bool child_like(const struct gw_cascade *cascade, const struct gw_collection *child, const struct gw_row *parent,
                        struct gw_arena *arena, struct gw_row *out)
@@ -33,7 +28,7 @@ static bool child_like(const struct gw_cascade *cascade, const struct gw_collect
         values[c] = (struct gw_value){.kind = GW_VALUE_ABSENT};
     for (size_t i = 0; i < cascade->count; i++) {
         values[cascade->child_columns[i]] = parent->values[cascade->parent_columns[i]];
-        if (!has_bytes(&values[cascade->child_columns[i]]))
+        if (!follow_has_bytes(&values[cascade->child_columns[i]]))
             return false;
     }
     *out = (struct gw_row){.count = (uint32_t)child->column_count, .values = values};
