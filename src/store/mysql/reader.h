@@ -14,13 +14,8 @@
 
 #include "base/arena.h"
 #include "store/mysql/keys.h"
+#include "store/spread.h"
 
-struct gw_mysql_spread { /* what split knows of a table with a single integer key, asked once */
-    uint64_t table;      /* hash of its name */
-    bool dense;
-    int64_t least, greatest;
-    double per_row; /* key distance from row to row */
-};
 #define GW_MYSQL_SPREADS 16
 
 struct gw_mysql_reader {
@@ -38,7 +33,7 @@ struct gw_mysql_reader {
     enum { GW_MYSQL_READ_NOTHING, GW_MYSQL_READ_ROWS, GW_MYSQL_READ_DONE } state;
     struct gw_buf block;
     struct gw_arena arena; /* refetch: the row's values */
-    struct gw_mysql_spread spreads[GW_MYSQL_SPREADS];
+    struct gw_spread spreads[GW_MYSQL_SPREADS];
 };
 
 static inline struct gw_mysql_reader *gw_mysql_reader_of(struct gw_reader *reader)

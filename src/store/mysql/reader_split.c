@@ -9,16 +9,16 @@
 
 #define DENSE_AT_MOST 2.0 /* key values per row; above it chunks would come out too small */
 
-static bool learn_spread(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_mysql_spread **out,
+static bool learn_spread(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_spread **out,
                          struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
     MYSQL_RES *result;
     uint64_t table = gw_hash64(c->name, strlen(c->name), 1);
-    struct gw_mysql_spread *s = *out = &r->spreads[table % GW_MYSQL_SPREADS];
+    struct gw_spread *s = *out = &r->spreads[table % GW_MYSQL_SPREADS];
     if (s->table == table)
         return true;
-    *s = (struct gw_mysql_spread){.table = table};
+    *s = (struct gw_spread){.table = table};
     if (c->key_count != 1 || !gw_mysql_is_integer(&r->forms[c->key[0]]) || c->estimated_rows <= 0)
         return true;
     const char *key = c->columns[c->key[0]].name;
@@ -41,23 +41,6 @@ static bool learn_spread(struct gw_mysql_reader *r, const struct gw_collection *
     }
     mysql_free_result(result);
     return true;
-}
-
-static void interpolate(const struct gw_mysql_spread *s, const struct gw_bound *low, int64_t rows,
-                        struct gw_bound *next, bool *last)
-{
-    int64_t from = low->count > 0 ? strtoll(low->texts[0], NULL, 10) : s->least;
-    double step = (double)rows * s->per_row;
-    int64_t to;
-    if (step < 1)
-        step = 1;
-    /* A tail of less than a fifth is not worth a chunk of its own. */
-    *last = (double)from + step > (double)s->greatest - step / 5 || __builtin_add_overflow(from, (int64_t)step, &to);
-    if (*last)
-        return;
-    next->count = 1;
-    next->texts = gw_calloc(1, sizeof *next->texts);
-    next->texts[0] = gw_asprintf("%lld", (long long)to);
 }
 
 static bool walk(struct gw_mysql_reader *r, const struct gw_collection *c, const struct gw_bound *low, int64_t rows,
@@ -96,7 +79,7 @@ bool gw_mysql_reader_split(struct gw_reader *reader, const struct gw_collection 
                            int64_t rows, struct gw_bound *next, bool *last, struct gw_error *err)
 {
     struct gw_mysql_reader *r = gw_mysql_reader_of(reader);
-    struct gw_mysql_spread *spread;
+    struct gw_spread *spread;
     *next = (struct gw_bound){0};
     *last = true;
     if (c->key_kind == GW_KEY_NONE || rows <= 0)
@@ -105,7 +88,7 @@ bool gw_mysql_reader_split(struct gw_reader *reader, const struct gw_collection 
     if (!learn_spread(r, c, &spread, err))
         return false;
     if (spread->dense) {
-        interpolate(spread, low, rows, next, last);
+        gw_spread_next(spread, low, rows, next, last);
         return true;
     }
     return walk(r, c, low, rows, next, last, err);

@@ -8,14 +8,7 @@
 #include "base/arena.h"
 #include "store/postgres/conn.h"
 #include "store/postgres/slices.h"
-
-/* What split knows of a table with a single integer key, asked once. */
-struct gw_pg_spread {
-    uint64_t table; /* hash of its name */
-    bool dense;
-    int64_t least, greatest;
-    double per_row; /* key distance from row to row */
-};
+#include "store/spread.h"
 
 #define GW_PG_SPREADS 16
 
@@ -31,7 +24,7 @@ struct gw_pg_reader {
     struct gw_pg_slices *slices;
     struct gw_arena arena; /* refetch: the row's values */
     PGresult *refetched;
-    struct gw_pg_spread spreads[GW_PG_SPREADS]; /* by hash: several tables are cut in turn */
+    struct gw_spread spreads[GW_PG_SPREADS]; /* by hash: several tables are cut in turn */
 };
 
 static inline struct gw_pg_reader *gw_pg_reader_of(struct gw_reader *reader)

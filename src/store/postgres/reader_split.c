@@ -23,17 +23,17 @@ static uint64_t table_hash(const struct gw_collection *c)
     return gw_hash64(c->name, strlen(c->name), gw_hash64(c->space, strlen(c->space), 1));
 }
 
-static bool learn_spread(struct gw_pg_reader *r, const struct gw_collection *c, struct gw_pg_spread **out,
+static bool learn_spread(struct gw_pg_reader *r, const struct gw_collection *c, struct gw_spread **out,
                          struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
     gw_autobuf struct gw_buf key = {0};
     PGresult *result;
     uint64_t table = table_hash(c);
-    struct gw_pg_spread *s = *out = &r->spreads[table % GW_PG_SPREADS];
+    struct gw_spread *s = *out = &r->spreads[table % GW_PG_SPREADS];
     if (s->table == table)
         return true;
-    *s = (struct gw_pg_spread){.table = table};
+    *s = (struct gw_spread){.table = table};
     if (!has_integer_key(c) || c->estimated_rows <= 0)
         return true;
     gw_pg_add_key(&key, c, "");
@@ -51,23 +51,6 @@ static bool learn_spread(struct gw_pg_reader *r, const struct gw_collection *c, 
     }
     PQclear(result);
     return true;
-}
-
-static void interpolate(const struct gw_pg_spread *s, const struct gw_bound *low, int64_t rows, struct gw_bound *next,
-                        bool *last)
-{
-    int64_t from = low->count > 0 ? strtoll(low->texts[0], NULL, 10) : s->least;
-    double step = (double)rows * s->per_row;
-    int64_t to;
-    if (step < 1)
-        step = 1;
-    /* A tail of less than a fifth is not worth a chunk of its own. */
-    *last = (double)from + step > (double)s->greatest - step / 5 || __builtin_add_overflow(from, (int64_t)step, &to);
-    if (*last)
-        return;
-    next->count = 1;
-    next->texts = gw_calloc(1, sizeof *next->texts);
-    next->texts[0] = gw_asprintf("%lld", (long long)to);
 }
 
 static bool walk(struct gw_pg_reader *r, const struct gw_collection *c, const struct gw_bound *low, int64_t rows,
@@ -115,11 +98,11 @@ bool gw_pg_reader_split(struct gw_reader *reader, const struct gw_collection *c,
     *last = true;
     if (c->key_kind == GW_KEY_NONE || rows <= 0)
         return true;
-    struct gw_pg_spread *spread;
+    struct gw_spread *spread;
     if (!learn_spread(r, c, &spread, err))
         return false;
     if (spread->dense) {
-        interpolate(spread, low, rows, next, last);
+        gw_spread_next(spread, low, rows, next, last);
         return true;
     }
     return walk(r, c, low, rows, next, last, err);
