@@ -18,22 +18,6 @@ static const struct gw_writer_facet *writer_of(const struct follow_applier *a)
 
 /* ---- quarantine ---- */
 
-static bool quarantined_already(struct follow_applier *a, const struct gw_quarantined *item, bool *already,
-                                struct gw_error *err)
-{
-    struct gw_quarantined *items = NULL;
-    size_t count = 0;
-    *already = false;
-    if (!gw_state_quarantined(a->f->options.state, &items, &count, err))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        *already |= items[i].position.order == item->position.order && strcmp(items[i].stream, item->stream) == 0 &&
-                    strcmp(items[i].operation, item->operation) == 0 && strcmp(items[i].key, item->key) == 0 &&
-                    strcmp(items[i].collection, item->collection) == 0;
-    gw_quarantined_free(items, count);
-    return true;
-}
-
 bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char *operation, const char *key,
                        const char *reason, const void *change, size_t len, struct gw_error *err)
 {
@@ -47,7 +31,7 @@ bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char
     item.key = gw_strdup(key);
     item.reason = gw_strdup(reason);
     bool already = false;
-    bool ok = quarantined_already(a, &item, &already, err) &&
+    bool ok = gw_state_is_quarantined(f->options.state, &item, &already, err) &&
               (already || gw_state_quarantine(f->options.state, &item, change, len, err));
     free(item.collection);
     free(item.operation);

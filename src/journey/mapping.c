@@ -135,35 +135,26 @@ bool gw_mapping_taken(struct gw_journey *journey, struct gw_buf *name, struct gw
 
 /* ---- rows under policy quarantine -------------------------------------------------------------------------------- */
 
-/* A chunk may be read several times: what is there already is not put there twice. */
-static bool is_aside(struct gw_journey *journey, const char *collection, const char *key, bool *aside,
-                     struct gw_error *err)
-{
-    struct gw_quarantined *items = NULL;
-    size_t count = 0;
-    *aside = false;
-    if (!gw_state_quarantined(journey->state, &items, &count, err))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        *aside |= strcmp(items[i].operation, "copy") == 0 && strcmp(items[i].collection, collection) == 0 &&
-                  strcmp(items[i].key, key) == 0;
-    gw_quarantined_free(items, count);
-    return true;
-}
-
-static bool set_aside(void *arg, const struct gw_collection *collection, const char *key, const char *why,
-                      struct gw_error *err)
+static bool chunk_begins(void *arg, uint64_t chunk, struct gw_error *err)
 {
     struct gw_journey *journey = arg;
-    bool aside;
-    struct gw_quarantined item = {.wall_us = gw_wall_us()};
+    bool ok = gw_state_forget_left_out(journey->state, chunk, err);
+    GW_CRASH_POINT("aside.after_forget");
+    return ok;
+}
+
+static bool set_aside(void *arg, uint64_t chunk, const struct gw_collection *collection, const char *key,
+                      const char *why, struct gw_error *err)
+{
+    struct gw_journey *journey = arg;
+    struct gw_quarantined item = {.wall_us = gw_wall_us(), .chunk = chunk};
     snprintf(item.stream, sizeof item.stream, "%s", gw_stream_name(GW_BLUE));
     item.collection = gw_strdup(gw_collection_label(collection));
     item.operation = gw_strdup("copy");
     item.key = gw_strdup(key);
     item.reason = gw_strdup(why);
-    bool ok = is_aside(journey, item.collection, key, &aside, err) &&
-              (aside || gw_state_quarantine(journey->state, &item, NULL, 0, err));
+    bool ok = gw_state_quarantine(journey->state, &item, NULL, 0, err);
+    GW_CRASH_POINT("aside.after_note");
     free(item.collection);
     free(item.operation);
     free(item.key);
@@ -231,6 +222,7 @@ bool gw_mapping_open(struct gw_journey *journey, struct gw_error *err)
                                       .schemas = {&journey->schema, &journey->green_schema},
                                       .map = journey->map,
                                       .set_aside = set_aside,
+                                      .begins = chunk_begins,
                                       .set_aside_arg = journey};
     return gw_lens_target(&options, GW_GREEN, &journey->targets[GW_GREEN], err) &&
            gw_lens_target(&options, GW_BLUE, &journey->targets[GW_BLUE], err);

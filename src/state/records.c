@@ -11,6 +11,8 @@ struct quarantine_job {
     const void *change;
     size_t change_len;
     int64_t id;
+    uint64_t chunk;
+    bool there;
     struct gw_quarantined *got; /* owned */
     size_t count, capacity;
 };
@@ -25,9 +27,9 @@ static bool add_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *er
     const struct quarantine_job *job = arg;
     const struct gw_quarantined *put = job->put;
     return unsettle_verdicts(db, "a change went into quarantine after it", err) &&
-           gw_sqlite_do(db, NULL, err, "quarantine_add", "tttttitib", put->stream, put->collection, put->operation,
+           gw_sqlite_do(db, NULL, err, "quarantine_add", "tttttitibi", put->stream, put->collection, put->operation,
                         put->key, put->reason, (int64_t)put->position.order, put->position.text,
-                        put->wall_us ? put->wall_us : gw_wall_us(), job->change, job->change_len);
+                        put->wall_us ? put->wall_us : gw_wall_us(), job->change, job->change_len, (int64_t)put->chunk);
 }
 
 bool gw_state_quarantine(struct gw_state *state, const struct gw_quarantined *quarantined, const void *change,
@@ -35,6 +37,56 @@ bool gw_state_quarantine(struct gw_state *state, const struct gw_quarantined *qu
 {
     struct quarantine_job job = {.put = quarantined, .change = change, .change_len = change_len};
     return gw_state_write(state, true, add_quarantined, &job, err);
+}
+
+static bool answer(struct gw_sqlite_query *query, bool *out, struct gw_error *err)
+{
+    bool row;
+    if (!gw_sqlite_step(query, &row, err))
+        return false;
+    *out = row && gw_sqlite_int(query, 0) != 0;
+    return true;
+}
+
+static bool find_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    struct quarantine_job *job = arg;
+    const struct gw_quarantined *like = job->put;
+    gw_autoquery struct gw_sqlite_query query = {0};
+    return gw_sqlite_start(db, &query, err, "quarantine_has", "itttt", (int64_t)like->position.order, like->stream,
+                           like->collection, like->operation, like->key) &&
+           answer(&query, &job->there, err);
+}
+
+bool gw_state_is_quarantined(struct gw_state *state, const struct gw_quarantined *like, bool *there,
+                             struct gw_error *err)
+{
+    struct quarantine_job job = {.put = like};
+    bool ok = gw_state_read(state, find_quarantined, &job, err);
+    *there = job.there;
+    return ok;
+}
+
+static bool find_left_out(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    struct quarantine_job *job = arg;
+    gw_autoquery struct gw_sqlite_query query = {0};
+    return gw_sqlite_start(db, &query, err, "quarantine_has_chunk", "i", (int64_t)job->chunk) &&
+           answer(&query, &job->there, err);
+}
+
+static bool forget_left_out(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    const struct quarantine_job *job = arg;
+    return gw_sqlite_do(db, NULL, err, "quarantine_forget_chunk", "i", (int64_t)job->chunk);
+}
+
+/* Nearly every chunk has none: no write for those. */
+bool gw_state_forget_left_out(struct gw_state *state, uint64_t chunk, struct gw_error *err)
+{
+    struct quarantine_job job = {.chunk = chunk};
+    return gw_state_read(state, find_left_out, &job, err) &&
+           (!job.there || gw_state_write(state, true, forget_left_out, &job, err));
 }
 
 static bool list_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *err)

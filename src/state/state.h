@@ -125,9 +125,15 @@ struct gw_quarantined {
     char *collection, *operation, *key, *reason; /* owned, for people */
     struct gw_position position;
     int64_t wall_us;
+    uint64_t chunk; /* whose row was left out while copying; 0: of a change. Goes in, does not come out */
 };
 GW_MUST_CHECK bool gw_state_quarantine(struct gw_state *, const struct gw_quarantined *, const void *change,
                                        size_t change_len, struct gw_error *);
+/* Whether this change (stream, position, collection, operation, key) is there already. */
+GW_MUST_CHECK bool gw_state_is_quarantined(struct gw_state *, const struct gw_quarantined *, bool *there,
+                                           struct gw_error *);
+/* A chunk that is not loaded yet is read anew: what was left out of it before says nothing any more. */
+GW_MUST_CHECK bool gw_state_forget_left_out(struct gw_state *, uint64_t chunk, struct gw_error *);
 GW_MUST_CHECK bool gw_state_quarantined(struct gw_state *, struct gw_quarantined **out, size_t *count,
                                         struct gw_error *);
 void gw_quarantined_free(struct gw_quarantined *, size_t count);

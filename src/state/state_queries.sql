@@ -124,8 +124,20 @@ SELECT count(*), coalesce(sum(load_status >= ?1), 0), coalesce(sum(max(estimated
   FROM collection
 
 -- :quarantine_add
-INSERT INTO quarantine (stream, collection, operation, row_key, reason, position_order, position_text, wall_us, change)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+INSERT INTO quarantine (stream, collection, operation, row_key, reason, position_order, position_text, wall_us, change,
+                        chunk)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, 0))
+
+-- The same change of the same transaction.
+-- :quarantine_has
+SELECT EXISTS (SELECT 1 FROM quarantine
+                WHERE position_order = ?1 AND stream = ?2 AND collection = ?3 AND operation = ?4 AND row_key = ?5)
+
+-- :quarantine_has_chunk
+SELECT EXISTS (SELECT 1 FROM quarantine WHERE chunk = ?1)
+
+-- :quarantine_forget_chunk
+DELETE FROM quarantine WHERE chunk = ?1
 
 -- :quarantine_all
 SELECT id, stream, collection, operation, row_key, reason, position_order, position_text, wall_us

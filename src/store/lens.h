@@ -24,9 +24,12 @@ struct gw_lens_options {
     const struct gw_schema *schemas[2]; /* of each side, in its own terms; ids are places in both */
     const struct gw_map *map;
     enum gw_side owner; /* faces: what the owner's log does not bring to the other side is not compared */
-    /* A row under policy quarantine, left out of a chunk: kept where it blocks the switch. */
-    bool (*set_aside)(void *arg, const struct gw_collection *source, const char *key, const char *why,
+    /* A row under policy quarantine, left out of a chunk: kept where it blocks the switch, durably, before the chunk
+     * commits. */
+    bool (*set_aside)(void *arg, uint64_t chunk, const struct gw_collection *source, const char *key, const char *why,
                       struct gw_error *err);
+    /* A chunk begins to be loaded: what was set aside of it before, in a try that ended, is to be forgotten. */
+    bool (*begins)(void *arg, uint64_t chunk, struct gw_error *err);
     void *set_aside_arg;
 };
 

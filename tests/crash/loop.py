@@ -68,7 +68,7 @@ ELSEWHERE = {
 }
 # What belongs to other pairs than the first one, PostgreSQL to PostgreSQL: see pairs.py.
 NEVER = ("lite.", "mysql.", "apply.", "build.", "mapping.", "follow.cascade.", "capture.", "postgres.capture.",
-         "gate.point.before_hook")
+         "gate.point.before_hook", "aside.")
 # The watchdog inherits the holder's environment: at these points it would die, too. That is visited as well, but first
 # the holder alone is killed, by holding it there.
 SHARED_WITH_WATCHDOG = ("gate.unpark.", "gate.point.", "switch.recover.", "watchdog.", "postgres.owner.", "mysql.owner.",

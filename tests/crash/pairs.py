@@ -18,7 +18,8 @@ TABLES = {**library.COLUMNS, **writers.KINDS, "probes": (["id"], {"id": "int", "
 PGBOUNCER_ONLY = ("gate.park.holding", "gate.park.pausing", "gate.point.before_ini", "gate.point.before_reload",
                   "gate.point.done")
 # A dump and its entries are of PostgreSQL to PostgreSQL alone; where a follower has no foreign keys, none is made in a load.
-SAME_ENGINE_ONLY = ("schema.", "reader.before_lock", "build.after_constraint")
+# A row set aside would block each switch until somebody clears it: tests/scenario/test_rules.py goes to those places.
+SAME_ENGINE_ONLY = ("schema.", "reader.before_lock", "build.after_constraint", "aside.")
 
 
 class ByTriggers(loop.Round):

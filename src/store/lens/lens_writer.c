@@ -29,6 +29,7 @@ struct lens_writer {
 
     /* the chunk at hand */
     const struct gw_collection *source;
+    uint64_t chunk;
     struct gw_buf block;
     uint64_t block_rows, not_written;
 };
@@ -120,14 +121,18 @@ static bool lens_begin_chunk(struct gw_writer *writer, const struct gw_collectio
                              const struct gw_checkpoint *checkpoint, bool *already, struct gw_error *err)
 {
     struct lens_writer *w = writer_of(writer);
+    const struct gw_lens_options *options = &w->lens->options;
     struct lens_pair *pair;
     if (!pair_of(w, source, &pair, err))
         return false;
     codec_from(w)->restart(pair->from);
     w->source = source;
+    w->chunk = checkpoint->chunk;
     w->block_rows = w->not_written = 0;
     gw_buf_clear(&w->block);
     if (!inner_writer(w)->begin_chunk(w->inner, lens_own(w->lens, source), checkpoint, already, err))
+        return false;
+    if (!*already && options->begins && !options->begins(options->set_aside_arg, w->chunk, err))
         return false;
     codec_to(w)->pack_first(pair->to, &w->block);
     return true;
@@ -160,7 +165,8 @@ static bool set_aside(struct lens_writer *w, struct gw_error *err)
     print_key(w->source, w->in, &key);
     if (!options->set_aside)
         return gw_fail(err, GW_ERR_CONFLICT, "%s", gw_buf_text(&w->why));
-    return options->set_aside(options->set_aside_arg, w->source, gw_buf_text(&key), gw_buf_text(&w->why), err);
+    return options->set_aside(options->set_aside_arg, w->chunk, w->source, gw_buf_text(&key), gw_buf_text(&w->why),
+                              err);
 }
 
 static bool name_row(struct lens_writer *w, struct gw_error *err)
