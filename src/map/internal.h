@@ -202,6 +202,8 @@ void gw_lua_close(struct gw_lua *lua); /* NULL is fine */
 GW_MUST_CHECK bool gw_lua_call(struct gw_lua *lua, int function, const struct gw_datum *row,
                                const struct gw_datum *value, struct gw_arena *arena, struct gw_datum *out,
                                struct gw_error *err);
+/* Whether the last call read a column that was ABSENT: what it made of that says nothing. */
+bool gw_lua_missed(const struct gw_lua *lua);
 /* Is it Lua? */
 GW_MUST_CHECK bool gw_lua_check(const char *code, const char *name, struct gw_error *err);
 
@@ -213,6 +215,9 @@ struct gw_map_run {
     struct gw_lua *lua; /* opened at the first function; NULL before */
     uint64_t **hits;    /* per collection, (columns + 1) * GW_LOSS_COUNT counts; NULL: none */
 };
+
+/* Whether a value of the filter's column is let through; of tables that filter by a column. */
+bool gw_map_lets_through(const struct gw_map_table *table, const struct gw_datum *value);
 
 /* Transforms on one value (transform.c). On false the run's convert says which loss. */
 bool gw_map_trim(const struct gw_datum *in, struct gw_datum *out);

@@ -31,6 +31,7 @@ struct gw_lua {
     int *references; /* of each function, in the registry */
     const struct gw_datum *row;
     const struct gw_table_definition *table;
+    bool missed; /* the last call read a column that is ABSENT */
 };
 
 static struct gw_lua *self(lua_State *L)
@@ -152,6 +153,7 @@ static int row_index(lua_State *L)
     int column = lua->row ? gw_table_column(lua->table, name) : -1;
     if (column < 0)
         return luaL_error(L, "there is no column %s", name);
+    lua->missed = lua->missed || lua->row[column].kind == GW_KIND_ABSENT;
     push_value(L, &lua->row[column]);
     return 1;
 }
@@ -579,6 +581,7 @@ bool gw_lua_call(struct gw_lua *lua, int function, const struct gw_datum *row, c
     struct call call = {function, value};
     lua->steps = 0;
     lua->tries = LUA_TRIES;
+    lua->missed = false;
     lua->row = row;
     lua->table = called->back ? &lua->map->green.tables[called->table] : &lua->map->blue.tables[called->table];
     lua_pushcfunction(L, add_place);
@@ -595,6 +598,11 @@ bool gw_lua_call(struct gw_lua *lua, int function, const struct gw_datum *row, c
     lua_settop(L, 0);
     lua->row = NULL;
     return fine;
+}
+
+bool gw_lua_missed(const struct gw_lua *lua)
+{
+    return lua->missed;
 }
 
 bool gw_lua_check(const char *code, const char *name, struct gw_error *err)

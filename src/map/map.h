@@ -105,6 +105,9 @@ bool gw_map_compares(const struct gw_map *map, uint32_t collection, int column, 
  * never filtered. */
 GW_MUST_CHECK bool gw_map_key(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in,
                               struct gw_datum *out, struct gw_error *err);
+/* Whether a whole row of green is one that the filter lets through, as blue has it; true where green's row does not tell
+ * (its column is dropped, or not to be turned back). `run` goes back. */
+bool gw_map_belongs(struct gw_map_run *run, uint32_t collection, const struct gw_datum *green);
 void gw_map_run_reset(struct gw_map_run *run);
 
 /* Counts instead of failing: how many rows each loss would have hit (plan). */

@@ -438,6 +438,14 @@ static bool is_one(const struct gw_datum *a, const struct gw_datum *b)
     return gw_datum_equal(a, b);
 }
 
+bool gw_map_lets_through(const struct gw_map_table *table, const struct gw_datum *value)
+{
+    bool found = false;
+    for (size_t i = 0; !found && i < table->filter_count; i++)
+        found = is_one(value, &table->filter_values[i]);
+    return found != table->filter_not;
+}
+
 static bool passes(struct row *row, const struct gw_map_table *table, bool *moves)
 {
     *moves = true;
@@ -455,10 +463,7 @@ static bool passes(struct row *row, const struct gw_map_table *table, bool *move
     const struct gw_datum *value = &row->in[table->filter_column];
     if (is_missing(value))
         return fail_partial(row, NULL) == DONE;
-    bool found = false;
-    for (size_t i = 0; !found && i < table->filter_count; i++)
-        found = is_one(value, &table->filter_values[i]);
-    *moves = found != table->filter_not;
+    *moves = gw_map_lets_through(table, value);
     return true;
 }
 
@@ -537,4 +542,43 @@ bool gw_map_key(struct gw_map_run *run, uint32_t collection, const struct gw_dat
             return false;
     }
     return true;
+}
+
+/* ---- the filter, asked of a row of green ---- */
+
+/* What blue holds for this row in a column, where green's row alone says it; else ABSENT. */
+static struct gw_datum back_on_blue(struct row *row, int column)
+{
+    const struct gw_map_step *step = &row->run->map->tables[1][row->collection].steps[column];
+    struct gw_datum value;
+    if (!step->exact || take_step(row, step, &value) != DONE)
+        return (struct gw_datum){.kind = GW_KIND_ABSENT};
+    return value;
+}
+
+static bool lua_lets_through(struct row *row, const struct gw_map_table *table)
+{
+    size_t count = row->run->map->blue.tables[row->collection].column_count;
+    struct gw_datum *blue = gw_arena_zalloc(&row->run->arena, (count + 1) * sizeof *blue);
+    struct gw_datum answer;
+    for (size_t i = 0; i < count; i++)
+        blue[i] = back_on_blue(row, (int)i);
+    if (!gw_lua_call(row->run->lua, table->filter_lua, blue, NULL, &row->run->arena, &answer, row->err) ||
+        gw_lua_missed(row->run->lua))
+        return true;
+    return answer.kind != GW_KIND_NULL && !(answer.kind == GW_KIND_BOOL && !answer.boolean);
+}
+
+bool gw_map_belongs(struct gw_map_run *run, uint32_t collection, const struct gw_datum *green)
+{
+    const struct gw_map_table *table = &run->map->tables[0][collection];
+    struct gw_error ignored;
+    struct row row = {.run = run, .collection = collection, .in = green, .err = &ignored};
+    if (!table->filters)
+        return true;
+    gw_error_clear(&ignored);
+    if (table->filter_lua >= 0)
+        return lua_lets_through(&row, table);
+    struct gw_datum value = back_on_blue(&row, table->filter_column);
+    return is_missing(&value) || gw_map_lets_through(table, &value);
 }

@@ -367,6 +367,22 @@ static bool check_nulls(struct planner *p, struct gw_error *err)
 
 /* ---- rows that move ---- */
 
+/* A new row of green must not be one on blue that was never to be on green. */
+static void name_left_out(struct planner *p)
+{
+    const struct gw_map_step *back = &p->back->steps[p->there->filter_column];
+    gw_autobuf struct gw_buf value = {0};
+    if (back->kind != STEP_NOTHING || !back->has_constant || gw_map_lets_through(p->there, &back->constant))
+        return;
+    gw_datum_print(&back->constant, &value);
+    lose(
+        p, p->there->filter_column, GW_LOSS_FILTER,
+        "a new row of green gets %s in %s on blue, and where leaves such rows out: say with back: a value that it lets "
+        "through",
+        back->constant.kind == GW_KIND_NULL ? "NULL" : gw_buf_text(&value), back->name)
+        ->breaks_way_back = true;
+}
+
 static bool plan_filter(struct planner *p, struct gw_error *err)
 {
     const struct gw_collection_rule *rule = p->rule;
@@ -376,7 +392,10 @@ static bool plan_filter(struct planner *p, struct gw_error *err)
     if (!rule || !rule->where)
         return true;
     there->filters = true;
-    lose(p, -1, GW_LOSS_FILTER, "rows are left out by where: they stay on blue and are not on green");
+    lose(
+        p, -1, GW_LOSS_FILTER,
+        "rows are left out by where: they stay on blue and are not on green; once green owns, blue follows all that is "
+        "written there, and the rows that where leaves out are not compared");
     if (rule->where_lua)
         return gw_map_function(p->c, p->collection, false, "where", rule->where_lua, &there->filter_lua, err);
     const struct gw_yaml_node *list = rule->where_in ? rule->where_in : rule->where_not_in;
@@ -388,6 +407,7 @@ static bool plan_filter(struct planner *p, struct gw_error *err)
         if (!gw_map_constant(p->c, list->items[i], &p->blue->columns[there->filter_column].type,
                              &there->filter_values[i], err))
             return gw_error_prefix(err, "where of %.80s", p->blue->name);
+    name_left_out(p);
     return true;
 }
 

@@ -353,6 +353,58 @@ static void columns_are_added(void **state)
     world_end(&w);
 }
 
+/* After the switch: which of green's rows are such that where lets them through, as far as green tells. */
+static void green_tells_what_where_would_leave_out(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct gw_datum green[5] = {integer(7), words("Ann"), words("x"), words("DE"), words("closed")};
+    world_table(&w, "people", PEOPLE);
+    world_compile(&w, "      people:\n        where: { column: state, not_in: [deleted, gone] }\n        columns:\n"
+                      "          state: { lookup: { deleted: closed, active: open }, otherwise: fail }\n");
+    assert_false(gw_map_belongs(w.run[1], 0, green));
+    green[4] = words("open");
+    assert_true(gw_map_belongs(w.run[1], 0, green));
+    world_forget(&w);
+    /* Not to be turned back: taken for one that belongs. */
+    green[4] = words("deleted");
+    world_compile(&w, "      people:\n        where: { column: state, not_in: [deleted] }\n        columns:\n"
+                      "          state: { lower: true, back: { as_is: true } }\n");
+    assert_true(gw_map_belongs(w.run[1], 0, green));
+    world_forget(&w);
+    world_compile(&w, "      people: { where: { lua: \"return row.state ~= 'deleted' and row.id > 5\" } }\n");
+    assert_false(gw_map_belongs(w.run[1], 0, green));
+    green[4] = words("active");
+    assert_true(gw_map_belongs(w.run[1], 0, green));
+    green[0] = integer(5);
+    assert_false(gw_map_belongs(w.run[1], 0, green));
+    world_forget(&w);
+    /* The function asks for what green does not tell, and does not notice. */
+    world_compile(
+        &w,
+        "      people:\n        where: { lua: \"return pcall(function() return row.email:len() end) and row.id > 5\" }\n"
+        "        columns: { email: { drop: true, back: { keep: true } } }\n");
+    assert_true(gw_map_belongs(w.run[1], 0, green));
+    world_end(&w);
+}
+
+static void a_new_row_of_green_must_not_be_one_that_where_leaves_out(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    world_table(&w, "people", PEOPLE);
+    world_compile(&w, "      people:\n        where: { column: state, in: [active] }\n"
+                      "        columns: { state: { drop: true, back: { keep: true } } }\n");
+    const struct gw_map_loss *loss = world_loss(&w, "filter", 4);
+    assert_non_null(loss);
+    assert_true(loss->breaks_way_back);
+    world_forget(&w);
+    world_compile(&w, "      people:\n        where: { column: state, in: [active] }\n"
+                      "        columns: { state: { drop: true, back: active } }\n");
+    assert_null(world_loss(&w, "filter", 4));
+    world_end(&w);
+}
+
 static void rows_are_left_out_by_where(void **state)
 {
     (void)state;
@@ -694,6 +746,8 @@ int main(void)
         cmocka_unit_test(split_and_joined_again_is_the_same),
         cmocka_unit_test(columns_are_added),
         cmocka_unit_test(rows_are_left_out_by_where),
+        cmocka_unit_test(green_tells_what_where_would_leave_out),
+        cmocka_unit_test(a_new_row_of_green_must_not_be_one_that_where_leaves_out),
         cmocka_unit_test(lua_that_needs_no_row_takes_parts_of_rows),
         cmocka_unit_test(an_error_of_lua_is_settled_by_policy),
         cmocka_unit_test(keys_are_mapped_alone),

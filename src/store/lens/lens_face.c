@@ -12,6 +12,7 @@ struct lens_scan {
     struct gw_scan *inner;
     struct gw_map_run *run;      /* blue's face: rows forward */
     struct gw_map_run *run_back; /* ... and keys back */
+    struct gw_map_run *asks;     /* green's face under a filter: whether a row belongs there */
     const struct gw_collection *shape, *own;
     const struct gw_table_definition *definition; /* of green */
     struct gw_arena arena;
@@ -130,6 +131,7 @@ static void face_close(struct gw_scan *scan)
         inner_scan(s)->close(s->inner);
     gw_map_run_close(s->run);
     gw_map_run_close(s->run_back);
+    gw_map_run_close(s->asks);
     gw_arena_release(&s->arena);
     gw_buf_release(&s->bytes);
     gw_buf_release(&s->why);
@@ -140,12 +142,21 @@ static void face_close(struct gw_scan *scan)
     free(s);
 }
 
+static bool filters_any(const struct lens *lens)
+{
+    bool any = false;
+    for (size_t i = 0; !any && i < lens->options.schemas[SHAPE]->count; i++)
+        any = gw_map_filters(lens->options.map, (uint32_t)i);
+    return any;
+}
+
 static bool face_open(struct gw_store *store, struct gw_scan **out, struct gw_error *err)
 {
     struct lens_scan *s = gw_zalloc(sizeof *s);
     s->lens = lens_of(store);
     bool mapped = s->lens->side != SHAPE;
-    if ((mapped && (!gw_map_run_open(s->lens->options.map, false, &s->run, err) ||
+    if ((!mapped && filters_any(s->lens) && !gw_map_run_open(s->lens->options.map, true, &s->asks, err)) ||
+        (mapped && (!gw_map_run_open(s->lens->options.map, false, &s->run, err) ||
                     !gw_map_run_open(s->lens->options.map, true, &s->run_back, err))) ||
         !inner_scan(s)->open(s->lens->inner, &s->inner, err)) {
         face_close((struct gw_scan *)(void *)s);
@@ -197,7 +208,10 @@ static bool face_begin(struct gw_scan *scan, const struct gw_collection *collect
     return inner_scan(s)->begin(s->inner, s->own, range, ordered, at, err);
 }
 
-/* A row that green cannot hold is shown with the reason in place of its values: it differs from whatever is there. */
+/* Rows that the filter leaves out are not shown on either face: whichever side owns, blue has them, and green has them
+ * where green wrote them.
+ *
+ * A row that green cannot hold is shown with the reason in place of its values: it differs from whatever is there. */
 static void show_misfit(struct lens_scan *s, const char *why)
 {
     char *text = gw_asprintf("does not fit: %s", why);
@@ -214,6 +228,9 @@ static bool map_row(struct lens_scan *s, bool *kept, struct gw_error *err)
     *kept = true;
     if (!s->run) {
         memcpy(s->out, s->in, s->own->column_count * sizeof *s->out);
+        *kept = !s->asks || gw_map_belongs(s->asks, s->own->id, s->in);
+        if (s->asks)
+            gw_map_run_reset(s->asks);
         return true;
     }
     gw_map_run_reset(s->run);

@@ -243,7 +243,7 @@ static bool lens_commit_chunk(struct gw_writer *writer, uint64_t *rows, struct g
 
 /* ---- apply ------------------------------------------------------------------------------------------------------- */
 
-/* What is on green belongs on blue, whatever the filter says. */
+/* What is on green belongs on blue, whatever the filter says: a rollback must lose nothing that green was told. */
 static bool filters(const struct lens *lens, const struct gw_collection *collection)
 {
     return !lens->back && gw_map_filters(lens->options.map, collection->id);
@@ -402,10 +402,20 @@ static bool lens_whole_rows(struct gw_writer *writer, const struct gw_collection
     return filters(lens, collection) || gw_map_needs_whole_rows(lens->options.map, collection->id, lens->back);
 }
 
+static bool left_behind(const struct gw_collection *collection, struct gw_error *err)
+{
+    gw_fail(err, GW_ERR_CONFLICT, "%s was truncated on green, and on blue it holds rows that where left behind",
+            gw_collection_label(collection));
+    return gw_error_hint(err, "delete on blue what green had, as godwit's role, then clear the item");
+}
+
 static bool lens_truncate(struct gw_writer *writer, const struct gw_collection *const *collections, size_t count,
                           struct gw_error *err)
 {
     struct lens_writer *w = writer_of(writer);
+    for (size_t i = 0; w->lens->back && i < count; i++)
+        if (gw_map_filters(w->lens->options.map, collections[i]->id))
+            return left_behind(lens_own(w->lens, collections[i]), err);
     const struct gw_collection **own = gw_calloc(count + 1, sizeof *own);
     for (size_t i = 0; i < count; i++)
         own[i] = lens_own(w->lens, collections[i]);
