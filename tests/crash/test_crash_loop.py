@@ -1,5 +1,5 @@
-"""kill -9 at the named crash points, one after the other, under a live workload: see loop.py. About a minute; ./dev soak
-goes on for as long as one likes."""
+"""kill -9 at the named crash points, one after the other, under a live workload: see loop.py. So many migrations, however
+fast the machine is; ./dev soak goes on for as long as one likes."""
 import os
 import signal
 import time
@@ -13,24 +13,27 @@ from godwit_support.waiting import wait_until
 import loop
 import pairs
 
-SECONDS = float(os.environ.get("GODWIT_CRASH_SECONDS", "60"))
-PAIR_SECONDS = float(os.environ.get("GODWIT_CRASH_PAIR_SECONDS", "12"))
+ROUNDS = int(os.environ.get("GODWIT_CRASH_ROUNDS", "8"))
+PAIR_ROUNDS = int(os.environ.get("GODWIT_CRASH_PAIR_ROUNDS", "2"))
 SEED = int(os.environ.get("GODWIT_CRASH_SEED", "20240229"))
 
 
-@pytest.mark.alone
+def enough(rounds):
+    return lambda done, chooser: done.rounds >= rounds or (done.rounds > 0 and not chooser.to_visit)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_killed_at_every_point_and_resumed_nothing_is_lost(servers, capsys):
     points = loop.crash_points(require_binary())
     assert len(points) > 40, "this binary was built without crash points"
-    until = time.monotonic() + SECONDS
     crash = loop.Loop(servers, points, SEED)
-    report = crash.run(lambda done, chooser: done.rounds > 0 and (not chooser.to_visit or time.monotonic() > until))
+    report = crash.run(enough(ROUNDS))
     with capsys.disabled():
         print(f"\ncrash loop, seed {SEED}: {report.summary()}")
         if crash.chooser.to_visit:
-            print(f"  not come to in this time: {', '.join(sorted(crash.chooser.to_visit))}")
-    assert report.killed >= 20, report.summary()
+            print(f"  not come to: {', '.join(sorted(crash.chooser.to_visit))}")
+    assert report.killed >= 40, report.summary()
     assert report.differences == report.lost == report.both_writable == 0
     assert report.probes > 100, "nobody looked whether two sides were writable"
 
@@ -41,7 +44,7 @@ PAIR_POINTS = ("lite.", "mysql.", "apply.", "build.", "mapping.", "follow.cascad
                "postgres.owner.", "gate.point.before_hook", "end.after_drop")
 
 
-@pytest.mark.alone
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["mariadb", "sqlite", "trigger"])
 def test_killed_between_unlike_sides_and_resumed_nothing_is_lost(kind, capsys):
@@ -50,13 +53,12 @@ def test_killed_between_unlike_sides_and_resumed_nothing_is_lost(kind, capsys):
     points = [point for point in loop.crash_points(require_binary()) if point.startswith(PAIR_POINTS)]
     with pair.servers() as servers:
         crash = loop.Loop(servers, points, SEED, random_moments=0, round_of=pair.round_of, never=pair.never)
-        until = time.monotonic() + PAIR_SECONDS
-        report = crash.run(lambda done, chooser: done.rounds > 0 and (not chooser.to_visit or time.monotonic() > until))
+        report = crash.run(enough(PAIR_ROUNDS))
     with capsys.disabled():
         print(f"\ncrash loop, {pair.title}, seed {SEED}: {report.summary()}")
         if crash.chooser.to_visit:
-            print(f"  not come to in this time: {', '.join(sorted(crash.chooser.to_visit))}")
-    assert report.killed >= 5, report.summary()
+            print(f"  not come to: {', '.join(sorted(crash.chooser.to_visit))}")
+    assert report.killed >= 8, report.summary()
     assert report.differences == report.lost == report.both_writable == 0
     assert report.probes > 10, "nobody looked whether two sides were writable"
 

@@ -18,8 +18,6 @@ import yaml
 from godwit_support import binary, roles
 from godwit_support.waiting import pace, wait_until
 
-pytestmark = pytest.mark.alone
-
 
 def driver_program():
     given = os.environ.get("GODWIT_GATE_DRIVER")
@@ -198,6 +196,7 @@ def test_switches_there_and_back_without_an_error(bouncer, drive):
     assert clients.errors == []
 
 
+@pytest.mark.alone
 def test_a_login_under_way_is_not_cut_off(bouncer, drive):
     """PAUSE in the middle of a login makes PgBouncer refuse to connect for server_login_retry, 15 s."""
     driver = drive(bouncer)
@@ -259,6 +258,7 @@ def test_park_twice_and_unpark_twice_are_fine(bouncer, drive):
     assert driver("state") == "open blue"
 
 
+@pytest.mark.alone
 def test_a_long_transaction_makes_park_give_up_with_traffic_flowing(bouncer, drive):
     driver = drive(bouncer)
     holder = psycopg2.connect(bouncer.dsn())
@@ -274,6 +274,7 @@ def test_a_long_transaction_makes_park_give_up_with_traffic_flowing(bouncer, dri
     holder.close()
 
 
+@pytest.mark.alone
 def test_somebody_elses_resume_does_not_hang_park(bouncer, drive):
     """pgbouncer#715: PAUSE never answers when another console RESUMEs meanwhile."""
     driver = drive(bouncer)
@@ -599,6 +600,7 @@ def test_released_lease_ends_the_watchdog(bouncer, drive):
     assert "letting traffic go on" not in watchdog_log(driver)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("owner", ["blue", "green"])
 def test_killed_parker_traffic_goes_on_to_the_owner_within_2_s(bouncer, drive, owner):
     driver = drive(bouncer)
@@ -614,6 +616,7 @@ def test_killed_parker_traffic_goes_on_to_the_owner_within_2_s(bouncer, drive, o
     wait_until(lambda: not watchdogs(driver), 5, "the watchdog to go")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("point", ["gate.park.holding", "gate.park.pausing", "gate.park.parked", "gate.point.before_ini",
                                    "gate.point.before_reload", "gate.point.done", "gate.unpark.before_resume",
                                    "gate.unpark.after_resume"])
@@ -634,6 +637,7 @@ def test_killed_at_every_step_of_the_gate(bouncer, drive, point):
     assert {row["key"]: row["value"] for row in bouncer.admin("SHOW CONFIG")} == limits
 
 
+@pytest.mark.alone
 def test_frozen_parker_loses_its_lease_and_learns_it(bouncer, drive):
     driver = drive(bouncer)
     own(driver, "blue")
@@ -649,6 +653,7 @@ def test_frozen_parker_loses_its_lease_and_learns_it(bouncer, drive):
     assert clients.errors == []
 
 
+@pytest.mark.alone
 def test_a_lease_that_is_renewed_does_not_run_out(bouncer, drive):
     driver = drive(bouncer)
     own(driver, "green")
@@ -663,6 +668,7 @@ def test_a_lease_that_is_renewed_does_not_run_out(bouncer, drive):
     driver("release")
 
 
+@pytest.mark.alone
 def test_watchdog_that_cannot_reach_a_side_lets_traffic_go_on_all_the_same(bouncer, drive):
     driver = drive(bouncer)
     own(driver, "green")
@@ -683,6 +689,7 @@ def test_watchdog_that_cannot_reach_a_side_lets_traffic_go_on_all_the_same(bounc
     assert "settled" in watchdog_log(driver)
 
 
+@pytest.mark.alone
 def test_watchdog_with_no_side_reachable_opens_where_the_gate_points(bouncer, drive):
     driver = drive(bouncer)
     (driver.lease_folder / "unreachable").touch()

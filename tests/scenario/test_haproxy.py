@@ -13,8 +13,6 @@ from godwit_support.waiting import pace, wait_until
 # pylint: disable=unused-import,redefined-outer-name
 from test_gate import Driver, Refused, drive, own, watchdogs  # noqa: F401
 
-pytestmark = pytest.mark.alone
-
 
 def dsn_of(port, database):
     return f"host=127.0.0.1 port={port} dbname={database.name} user=app password={roles.PASSWORDS['app']}"
@@ -332,6 +330,7 @@ def test_no_haproxy_is_said_with_where(drive):
 
 # --- the one who parked dies ---
 
+@pytest.mark.alone
 @pytest.mark.parametrize("owner", ["blue", "green"])
 def test_killed_parker_traffic_goes_on_to_the_owner_within_2_s(proxied, two_sides, owner):
     proxy, driver = proxied()
@@ -348,6 +347,7 @@ def test_killed_parker_traffic_goes_on_to_the_owner_within_2_s(proxied, two_side
     assert limits(proxy) == ("100", "100")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("point", ["gate.park.holding", "gate.park.parked", "gate.point.before_ready",
                                    "gate.point.both_ready", "gate.point.done", "gate.unpark.before_resume",
                                    "gate.unpark.after_resume"])
@@ -385,6 +385,7 @@ CLOSED = ("server closed the connection", "connection already closed", "SSL conn
           "terminating connection", "godwit")
 
 
+@pytest.mark.alone
 def test_switch_and_rollback_lose_nothing_and_each_client_connects_again(loaded, new_writers):
     m, blue, green, proxy = loaded
     live = new_writers(dsn_of(proxy.port, blue), rows=300, count=4, rate=200)
@@ -442,6 +443,7 @@ def test_a_session_around_haproxy_blocks_the_switch_and_those_through_it_do_not(
     through.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("point", ["gate.park.parked", "switch.before_flip", "switch.between_flips",
                                    "gate.point.both_ready"])
 def test_the_switcher_killed_while_parked_clients_go_on_within_two_seconds(loaded, new_writers, point):
