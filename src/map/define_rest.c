@@ -113,19 +113,31 @@ static void take_default(struct rest *r, int column, const struct gw_column_defi
                                                     : "a random uuid");
 }
 
-static void take_counting(struct rest *r, int column, const struct gw_column_definition *blue,
-                          struct gw_column_definition *green)
+static bool can_count(const struct rest *r, const struct gw_column_definition *green)
 {
-    if (!blue->counts)
+    const struct gw_type *type = &green->type;
+    if (r->c->options->green_can_count)
+        return r->c->options->green_can_count(r->green, green);
+    return type->kind == GW_KIND_INT64 || type->kind == GW_KIND_UINT64 ||
+           (type->kind == GW_KIND_DECIMAL && type->scale == 0) || type->loose;
+}
+
+/* Behind the indexes: whether an engine counts may hang on them. */
+static void take_counting(struct rest *r, int column, const struct gw_column_definition *blue,
+                          struct gw_column_definition *green, const struct gw_column_rule *rule)
+{
+    green->counts = true;
+    green->always_counts = blue->always_counts;
+    if (can_count(r, green))
         return;
-    /* A whole decimal counts, too: where there is no unsigned integer of 64 bits, that is what holds one. */
-    bool whole = green->type.kind == GW_KIND_INT64 || green->type.kind == GW_KIND_UINT64 ||
-                 (green->type.kind == GW_KIND_DECIMAL && green->type.scale == 0);
-    green->counts = whole || r->c->same_engine || green->type.loose;
-    green->always_counts = green->counts && blue->always_counts;
-    if (!green->counts)
-        lose(r, column, GW_LOSS_DEFAULT, "%s counts on blue and not on green: %s cannot", blue->name,
-             green->sql_type ? green->sql_type : "its type");
+    green->counts = green->always_counts = false;
+    bool said = rule && rule->has_type;
+    lose(r, column, GW_LOSS_DEFAULT,
+         said ? "%s counts on blue and not on green: %s cannot there%.0s"
+              : "%s counts on blue, and %s on green cannot: an application that inserts without it would fail; say "
+                "columns: { %s: { type: bigint } }, or that type to leave it so",
+         blue->name, green->sql_type ? green->sql_type : "its type", blue->name)
+        ->blocks = !said;
 }
 
 /* A generated column comes as NULL from its side: green computes it as well, or a rule says what is in it. */
@@ -160,7 +172,6 @@ static void take_columns(struct rest *r)
         take_generated(r, (int)i, blue, green, rule);
         if (green->generated)
             continue;
-        take_counting(r, (int)i, blue, green);
         if (is_unchanged(rule))
             take_default(r, (int)i, blue, green);
         else if (blue->default_kind != GW_DEFAULT_NONE)
@@ -170,6 +181,17 @@ static void take_columns(struct rest *r)
         if (blue->updates_to_now && !r->c->same_engine)
             lose(r, (int)i, GW_LOSS_DEFAULT, "%s is set to the time of each update by blue, and not by green",
                  blue->name);
+    }
+}
+
+static void take_counters(struct rest *r)
+{
+    for (size_t i = 0; i < r->blue->column_count; i++) {
+        const struct gw_column_definition *blue = &r->blue->columns[i];
+        const struct gw_column_rule *rule = gw_map_column_rule(r->rule, blue->name);
+        int at = r->c->map->green_of[r->collection][i];
+        if (blue->counts && at >= 0 && !(rule && rule->split_into))
+            take_counting(r, (int)i, blue, &r->green->columns[at], rule);
     }
 }
 
@@ -378,6 +400,7 @@ bool gw_map_define_rest(struct gw_map_compiler *compiler, struct gw_error *err)
         take_columns(&r);
         for (size_t j = 0; j < r.blue->index_count; j++)
             take_index(&r, &r.blue->indexes[j]);
+        take_counters(&r);
         for (size_t j = 0; j < r.blue->foreign_key_count; j++)
             take_foreign_key(&r, &r.blue->foreign_keys[j]);
         for (size_t j = 0; j < r.blue->check_count; j++)

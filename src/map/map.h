@@ -21,12 +21,16 @@ struct gw_map_run;
 typedef bool gw_map_type_for(const struct gw_type *wanted, struct gw_buf *sql_type, struct gw_type *got,
                              struct gw_error *err);
 
+/* schema->can_count of an engine. */
+typedef bool gw_map_can_count(const struct gw_table_definition *table, const struct gw_column_definition *column);
+
 struct gw_map_options {
     struct gw_rules *rules;           /* NULL: none; the map keeps a reference of its own */
     const struct gw_definition *blue; /* what moves, as blue describes it; borrowed for compile alone */
     const char *green_engine;         /* name of green's type: whose dialect green's definition is in */
     const char *default_space[2];     /* of each side's engine: "public", or "" where there are no spaces */
     gw_map_type_for *green_type_for;
+    gw_map_can_count *green_can_count; /* NULL: whole numbers */
     /* What green's names may be; 0 and false: not known, nothing is said. */
     unsigned name_bytes, name_characters; /* at most: 63 bytes, 64 characters, ... */
     bool names_ignore_case;               /* of tables: "Users" and "users" are one */

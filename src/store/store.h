@@ -509,6 +509,9 @@ struct gw_schema_facet {
     GW_MUST_CHECK bool (*build)(struct gw_store *target, const struct gw_definition *, enum gw_build_phase,
                                 const struct gw_table_definition *only, int jobs, struct gw_buf *left,
                                 struct gw_error *);
+    /* Whether build makes such a column one that the engine gives the next number: by its type, its place in the keys.
+     * May be NULL: whole numbers are. */
+    bool (*can_count)(const struct gw_table_definition *, const struct gw_column_definition *);
     /* Counters of the collections' columns; owned array. set_counters never sets one back. May be NULL. */
     GW_MUST_CHECK bool (*counters)(struct gw_store *, const struct gw_schema *, struct gw_counter **out, size_t *count,
                                    struct gw_error *);

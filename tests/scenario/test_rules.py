@@ -227,7 +227,8 @@ def test_a_row_that_differs_within_a_filter_is_still_found_after_the_switch(pair
     ours = ("INSERT INTO godwit.position (stream, \"order\", text) VALUES ('operator', 0, '')"
             " ON CONFLICT (stream) DO UPDATE SET applied_at = clock_timestamp()")
     blue.sql(f"BEGIN; {ours}; UPDATE public.note SET name = 'wrong' WHERE id = 4; COMMIT", user="godwit")
-    assert "note" in m.run("verify", expect=1, timeout=120).stdout
+    different = m.run("verify", "--json", expect=1, timeout=120)
+    assert "id=4" in different.stdout and "id=1" not in different.stdout, different
 
 
 def test_a_filter_whose_column_is_dropped_takes_green_s_rows_for_its_own(noting):

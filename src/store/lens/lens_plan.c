@@ -32,6 +32,7 @@ bool gw_lens_compile(const struct gw_definition *blue_definition, const struct g
                                      .green_engine = green->type->name,
                                      .default_space = {blue->type->default_space, green->type->default_space},
                                      .green_type_for = green->type->codec->type_for,
+                                     .green_can_count = green->type->schema->can_count,
                                      .name_bytes = green->type->name_bytes,
                                      .name_characters = green->type->name_characters,
                                      .names_ignore_case = green->type->names_ignore_case};

@@ -190,12 +190,21 @@ static const struct gw_index_definition *primary_of(const struct gw_table_defini
     return NULL;
 }
 
+/* One column of a table, and the first of its key. */
+bool gw_mysql_can_count(const struct gw_table_definition *table, const struct gw_column_definition *column)
+{
+    const struct gw_index_definition *primary = primary_of(table);
+    const char *first_key = primary && primary->part_count ? primary->parts[0].column : NULL;
+    enum gw_kind kind = column->type.kind;
+    return first_key && strcmp(first_key, column->name) == 0 &&
+           (kind == GW_KIND_INT64 || kind == GW_KIND_UINT64 || kind == GW_KIND_FLOAT32 || kind == GW_KIND_FLOAT64);
+}
+
 static bool build_table(struct build *b, const struct gw_table_definition *table, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
     const struct gw_index_definition *primary = primary_of(table);
-    const char *first_key = primary && primary->part_count ? primary->parts[0].column : NULL;
-    bool there, counted = false;
+    bool there;
     if (!gw_mysql_table_there(b->conn, table->name, &there, err))
         return false;
     if (there)
@@ -205,8 +214,7 @@ static bool build_table(struct build *b, const struct gw_table_definition *table
     gw_buf_adds(&sql, " (");
     for (size_t i = 0; i < table->column_count; i++) {
         const struct gw_column_definition *column = &table->columns[i];
-        bool counts = column->counts && !counted && first_key && strcmp(first_key, column->name) == 0;
-        counted = counted || counts;
+        bool counts = column->counts && gw_mysql_can_count(table, column);
         if (column->counts && !counts)
             gw_buf_addf(b->left, "column %s of %s gets no next number: only the first column of the primary key can\n",
                         column->name, table->name);

@@ -273,6 +273,7 @@ const struct gw_schema_facet gw_mysql_schema = {
     .tighten_close = gw_mysql_tighten_close,
     .validate = gw_mysql_validate,
     .build = gw_mysql_build,
+    .can_count = gw_mysql_can_count,
     .counters = gw_mysql_counters,
     .set_counters = gw_mysql_set_counters,
 };

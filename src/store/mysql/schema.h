@@ -49,6 +49,7 @@ GW_MUST_CHECK bool gw_mysql_sync_sequences(struct gw_store *from, struct gw_stor
                                            struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_missing_sequences(struct gw_store *from, struct gw_store *to, struct gw_buf *lines,
                                               struct gw_error *);
+bool gw_mysql_can_count(const struct gw_table_definition *, const struct gw_column_definition *);
 GW_MUST_CHECK bool gw_mysql_counters(struct gw_store *, const struct gw_schema *, struct gw_counter **out,
                                      size_t *count, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_set_counters(struct gw_store *, const struct gw_schema *, const struct gw_counter *,

@@ -23,6 +23,21 @@ static bool can_be_identity(const struct gw_column_definition *column)
     return column->type.kind == GW_KIND_INT64;
 }
 
+bool gw_pg_can_count(const struct gw_table_definition *table, const struct gw_column_definition *column)
+{
+    (void)table;
+    switch (column->type.kind) {
+    case GW_KIND_INT64:
+    case GW_KIND_UINT64:
+    case GW_KIND_DECIMAL:
+    case GW_KIND_FLOAT32:
+    case GW_KIND_FLOAT64:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void sequence_name(const struct gw_table_definition *table, const struct gw_column_definition *column,
                           struct gw_buf *out)
 {

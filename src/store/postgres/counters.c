@@ -7,12 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One row a column: serial, identity, or a sequence that somebody made the column's own. */
-static const char owned_sql[] =
+/* Serial, identity, a sequence that somebody made the column's own; and one that its default alone names. */
+static const char behind_sql[] =
+    "WITH behind(oid, refobjid, refobjsubid) AS ("
+    " SELECT objid, refobjid, refobjsubid FROM pg_depend WHERE classid = 'pg_class'::regclass"
+    "   AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i') AND refobjsubid > 0"
+    " UNION SELECT s.refobjid, d.adrelid, d.adnum::int FROM pg_attrdef d JOIN pg_depend s"
+    "   ON s.classid = 'pg_attrdef'::regclass AND s.objid = d.oid AND s.refclassid = 'pg_class'::regclass"
+    "   WHERE pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(''.*''::regclass\\)$')"
     "SELECT d.refobjid, a.attname, format('%I.%I', n.nspname, c.relname), s.seqincrement, s.seqmin, s.seqmax"
     " FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass"
-    "   AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0"
+    " JOIN behind d ON d.oid = c.oid"
     " JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
     " ORDER BY d.refobjid, a.attnum, c.oid";
 
@@ -64,7 +69,7 @@ static bool list(struct gw_pg_store *store, PGconn *conn, const struct gw_schema
                  size_t *count, struct gw_error *err)
 {
     PGresult *r;
-    if (!gw_pg_query(store, conn, owned_sql, 0, NULL, &r, err))
+    if (!gw_pg_query(store, conn, behind_sql, 0, NULL, &r, err))
         return false;
     struct sequence *items = gw_calloc((size_t)PQntuples(r) + 1, sizeof *items);
     size_t found = 0;
@@ -131,6 +136,20 @@ static void add_setval(const struct sequence *s, int64_t next, struct gw_buf *sq
     gw_buf_addf(sql, "::regclass, %" PRId64 ", %s);", value, beyond ? "true" : "false");
 }
 
+/* The furthest that any of the columns behind which this sequence stands has come. */
+static int64_t furthest(const struct sequence *items, size_t found, const struct gw_counter *counters, size_t count,
+                        const struct sequence *s)
+{
+    int64_t next = s->next;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < found; k++)
+            if (items[k].collection == counters[i].collection && items[k].column == counters[i].column &&
+                strcmp(items[k].name, s->name) == 0 &&
+                (s->increment > 0 ? counters[i].next > next : counters[i].next < next))
+                next = counters[i].next;
+    return next;
+}
+
 static bool set_with(struct gw_pg_store *store, PGconn *conn, const struct gw_schema *schema,
                      const struct gw_counter *counters, size_t count, struct gw_error *err)
 {
@@ -139,14 +158,11 @@ static bool set_with(struct gw_pg_store *store, PGconn *conn, const struct gw_sc
     size_t found;
     if (!list(store, conn, schema, &items, &found, err))
         return false;
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < found; k++) {
-            const struct sequence *s = &items[k];
-            if (s->collection != counters[i].collection || s->column != counters[i].column ||
-                (s->increment > 0 ? counters[i].next <= s->next : counters[i].next >= s->next))
-                continue;
-            add_setval(s, counters[i].next, &sql);
-        }
+    for (size_t k = 0; k < found; k++) {
+        int64_t next = furthest(items, found, counters, count, &items[k]);
+        if (next != items[k].next)
+            add_setval(&items[k], next, &sql);
+    }
     release(items, found);
     return sql.len == 0 || gw_pg_exec(store, conn, gw_buf_text(&sql), err);
 }

@@ -17,6 +17,7 @@
 GW_MUST_CHECK bool gw_pg_describe(struct gw_store *, const struct gw_filter *, struct gw_definition *out,
                                   struct gw_error *);
 /* schema->counters, set_counters */
+bool gw_pg_can_count(const struct gw_table_definition *, const struct gw_column_definition *);
 GW_MUST_CHECK bool gw_pg_counters(struct gw_store *, const struct gw_schema *, struct gw_counter **out, size_t *count,
                                   struct gw_error *);
 GW_MUST_CHECK bool gw_pg_set_counters(struct gw_store *, const struct gw_schema *, const struct gw_counter *,

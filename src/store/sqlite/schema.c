@@ -186,6 +186,7 @@ const struct gw_schema_facet gw_lite_schema = {
     .analyze = schema_analyze,
     .sync_sequences = gw_lite_sync_sequences,
     .build = gw_lite_build,
+    .can_count = gw_lite_can_count,
     .counters = gw_lite_counters,
     .set_counters = gw_lite_set_counters,
 };

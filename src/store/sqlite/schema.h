@@ -23,6 +23,7 @@ GW_MUST_CHECK bool gw_lite_has_object(struct gw_lite_conn *, const char *type, c
                                       struct gw_error *);
 
 GW_MUST_CHECK bool gw_lite_sync_sequences(struct gw_store *from, struct gw_store *to, size_t *count, struct gw_error *);
+bool gw_lite_can_count(const struct gw_table_definition *, const struct gw_column_definition *);
 GW_MUST_CHECK bool gw_lite_counters(struct gw_store *, const struct gw_schema *, struct gw_counter **out, size_t *count,
                                     struct gw_error *);
 GW_MUST_CHECK bool gw_lite_set_counters(struct gw_store *, const struct gw_schema *, const struct gw_counter *,

@@ -26,6 +26,11 @@ static bool is_rowid(const struct gw_table_definition *table, const struct gw_co
            strcmp(primary->parts[0].column, column->name) == 0 && column->type.kind == GW_KIND_INT64 && column->counts;
 }
 
+bool gw_lite_can_count(const struct gw_table_definition *table, const struct gw_column_definition *column)
+{
+    return is_rowid(table, column);
+}
+
 static void add_default(const struct gw_column_definition *column, bool own, struct gw_buf *sql, struct gw_buf *left,
                         const char *table)
 {
