@@ -140,13 +140,48 @@ static void take_counting(struct rest *r, int column, const struct gw_column_def
         ->blocks = !said;
 }
 
-/* A generated column comes as NULL from its side: green computes it as well, or a rule says what is in it. */
-static void take_generated(struct rest *r, int column, const struct gw_column_definition *blue,
-                           struct gw_column_definition *green, const struct gw_column_rule *rule)
+/* A condition is true or false in one engine, 1 or 0 in another: nothing that a column of numbers holds in both. */
+static bool is_condition(const char *sql)
 {
+    static const char *const words[] = {"and", "or", "not", "is", "in", "between", NULL};
+    for (const char *p = sql; *p; p++) {
+        if (strchr("<>=!", *p))
+            return true;
+        size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+        for (size_t i = 0; len && words[i]; i++)
+            if (strlen(words[i]) == len && strncasecmp(words[i], p, len) == 0)
+                return true;
+        p += len ? len - 1 : 0;
+    }
+    return false;
+}
+
+/* The expression for green: the rule's, or blue's where both surely compute the same. NULL: neither. */
+static char *generated_sql(const struct rest *r, const struct gw_column_definition *blue,
+                           const struct gw_column_definition *green, const struct gw_column_rule *rule)
+{
+    if (rule && rule->generated)
+        return gw_strdup(rule->generated);
+    if (!blue->generated_sql || !is_unchanged(rule) || (rule && rule->has_type))
+        return NULL;
+    bool both_bool = blue->type.kind == GW_KIND_BOOL && green->type.kind == GW_KIND_BOOL;
+    if (!r->c->same_engine && is_condition(blue->generated_sql) && !both_bool)
+        return NULL;
+    return take_sql(r, blue->generated_sql);
+}
+
+/* A generated column comes as NULL from its side: green computes it as well, or a rule says what is in it. */
+static bool take_generated(struct rest *r, int column, const struct gw_column_definition *blue,
+                           struct gw_column_definition *green, const struct gw_column_rule *rule, struct gw_error *err)
+{
+    if (!blue->generated && rule && rule->generated) {
+        gw_fail(err, GW_ERR_USER, "column %.80s: blue does not compute it: \"generated\" is for columns that it does",
+                blue->name);
+        return gw_map_fail_at(r->c->map->rules, rule->place, err);
+    }
     if (!blue->generated || (rule && (rule->constant || rule->lua)))
-        return;
-    char *sql = blue->generated_sql && is_unchanged(rule) ? take_sql(r, blue->generated_sql) : NULL;
+        return true;
+    char *sql = generated_sql(r, blue, green, rule);
     green->generated = sql != NULL;
     green->generated_stored = sql && blue->generated_stored;
     green->generated_sql = sql;
@@ -154,13 +189,19 @@ static void take_generated(struct rest *r, int column, const struct gw_column_de
     if (!sql)
         lose(
             r, column, GW_LOSS_GENERATED,
-            "%s is generated on blue (%s), and whether green would compute the same is not certain: drop it, or say with "
-            "lua what is in it",
-            blue->name, blue->generated_sql ? blue->generated_sql : "")
+            "%s is generated on blue (%s), and whether green would compute the same is not certain. One of these lines "
+            "under columns: says it: \"%s: { generated: '...' }\" with the expression in green's SQL; \"%s: { lua: 'return "
+            "...' }\" for a plain column that godwit fills until the switch, and your application after it; \"%s: { drop: "
+            "true }\"",
+            blue->name, blue->generated_sql ? blue->generated_sql : "", blue->name, blue->name, blue->name)
             ->blocks = true;
+    else if (rule && rule->generated)
+        lose(r, column, GW_LOSS_GENERATED,
+             "%s is computed by green itself, as the rule says: its values are not compared", blue->name);
+    return true;
 }
 
-static void take_columns(struct rest *r)
+static bool take_columns(struct rest *r, struct gw_error *err)
 {
     for (size_t i = 0; i < r->blue->column_count; i++) {
         const struct gw_column_definition *blue = &r->blue->columns[i];
@@ -169,7 +210,8 @@ static void take_columns(struct rest *r)
         if (at < 0 || (rule && rule->split_into))
             continue;
         struct gw_column_definition *green = &r->green->columns[at];
-        take_generated(r, (int)i, blue, green, rule);
+        if (!take_generated(r, (int)i, blue, green, rule, err))
+            return false;
         if (green->generated)
             continue;
         if (is_unchanged(rule))
@@ -182,6 +224,7 @@ static void take_columns(struct rest *r)
             lose(r, (int)i, GW_LOSS_DEFAULT, "%s is set to the time of each update by blue, and not by green",
                  blue->name);
     }
+    return true;
 }
 
 static void take_counters(struct rest *r)
@@ -394,10 +437,10 @@ static void take_check(struct rest *r, const struct gw_check_definition *blue)
 bool gw_map_define_rest(struct gw_map_compiler *compiler, struct gw_error *err)
 {
     struct gw_map *map = compiler->map;
-    (void)err;
     for (size_t i = 0; i < map->blue.table_count; i++) {
         struct rest r = {compiler, (uint32_t)i, &map->blue.tables[i], &map->green.tables[i], compiler->rule_of[i]};
-        take_columns(&r);
+        if (!take_columns(&r, err))
+            return false;
         for (size_t j = 0; j < r.blue->index_count; j++)
             take_index(&r, &r.blue->indexes[j]);
         take_counters(&r);

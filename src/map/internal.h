@@ -32,6 +32,7 @@ struct gw_column_rule { /* texts and nodes belong to the tree of struct gw_rules
     const char *back_column;
     bool back_as_is, back_keep;
     const char *column, *concat; /* of added ones */
+    const char *generated;       /* SQL of green */
 };
 
 struct gw_collection_rule {

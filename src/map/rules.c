@@ -98,6 +98,7 @@ static bool read_column(struct gw_rules *rules, struct gw_column_rule *rule, con
     rule->hash = text_of(node, "hash");
     rule->column = text_of(node, "column");
     rule->concat = text_of(node, "concat");
+    rule->generated = text_of(node, "generated");
     const struct gw_yaml_node *split = gw_yaml_get(node, "split");
     rule->separator = split ? text_of(split, "separator") : NULL;
     rule->split_into = split ? gw_yaml_get(split, "into") : NULL;
@@ -145,6 +146,9 @@ static bool check_column(struct gw_rules *rules, const struct gw_column_rule *ru
     if (rule->drop && (rule->rename || rule->constant || changes(rule) || rule->has_type || rule->split_into))
         return fail_rule(rules, rule, err, "a dropped column cannot be changed as well",
                          "what depends on it goes under \"add\"");
+    if (rule->generated && (rule->drop || rule->constant || changes(rule) || rule->split_into || rule->back))
+        return fail_rule(rules, rule, err, "what green computes is not made by a rule as well",
+                         "with generated go rename and type alone");
     if (rule->drop && rule->back_as_is)
         return fail_rule(rules, rule, err, "a dropped column is not on green: it cannot come back as it is", NULL);
     if (rule->constant && changes(rule))

@@ -44,6 +44,8 @@ const struct gw_rule_key gw_rule_keys[] = {
     {.path = "columns.*.drop", .type = GW_RULE_SWITCH, .example = "true",
      .help = "The column does not move; on the way back an update leaves it as it is on blue"},
     VALUE_KEYS("columns.*."),
+    {.path = "columns.*.generated", .type = GW_RULE_TEXT, .example = "\"lower(name)\"",
+     .help = "What green computes the column by, in its own SQL; for a column that blue computes"},
     {.path = "columns.*.split.separator", .type = GW_RULE_TEXT, .example = "\" \"",
      .help = "Text at which the value is cut; the last part keeps what is left"},
     {.path = "columns.*.split.into", .type = GW_RULE_NAMES, .example = "[first_name, last_name]",

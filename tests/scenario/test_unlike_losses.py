@@ -108,3 +108,37 @@ def test_the_printed_grants_are_enough_for_mariadb(new_mariadb, new_database, mi
     assert "denied" not in checked.stdout + checked.stderr, checked
     m.run("copy", timeout=120)
     m.run("abort", "--yes")
+
+
+COMPUTED_SQL = """
+CREATE TABLE item (id int PRIMARY KEY, name varchar(20), n int NOT NULL, price int NOT NULL,
+    total int AS (n * price) STORED, label varchar(60) AS (concat(name, ': ', n)) VIRTUAL, many tinyint AS (n > 5) STORED);
+INSERT INTO item (id, name, n, price) VALUES (1, 'nut', 3, 7), (2, NULL, 6, 2)
+"""
+
+
+def test_a_computed_column_is_computed_by_green_as_a_rule_says(new_mariadb_database, new_database, migration):
+    """What is not certain blocks and shows the lines to write; arithmetic on integers is taken over."""
+    blue, green = new_mariadb_database(), new_database()
+    blue.owner_sql(COMPUTED_SQL)
+    refused = migration(blue, green, name="unsaid").run("plan", "--json", expect=runner.NO, timeout=120)
+    reasons = [one if isinstance(one, str) else json.dumps(one) for one in refused.json["reasons"]]
+    assert any("label: { generated: '...' }" in one and "label: { drop: true }" in one for one in reasons), reasons
+    assert any("many: { lua: 'return ...' }" in one for one in reasons) and not any("total" in one for one in reasons), reasons
+    rules = {"item": {"columns": {"label": {"generated": "name || ': ' || n"}, "many": {"lua": "return row.n > 5 and 1 or 0"}}}}
+    m = migration(blue, green, collections=rules)
+    m.run("copy", timeout=120)
+    blue.sql("INSERT INTO item (id, name, n, price) VALUES (3, 'bolt', 8, 1)")
+    blue.sql("UPDATE item SET n = 9 WHERE id = 1")
+    m.run("follow", "--until", "caught-up", timeout=120)
+    assert green.sql("SELECT id, total, label, many FROM item ORDER BY id") == [
+        (1, 63, "nut: 9", 1), (2, 12, None, 1), (3, 8, "bolt: 8", 1)]
+    m.run("verify", timeout=120)
+    m.run("switch", "--yes", "--ignore-sessions", timeout=120)
+    green.sql("INSERT INTO item (id, name, n, price, many) VALUES (4, 'washer', 1, 1, 0)")
+    green.sql("UPDATE item SET name = 'screw' WHERE id = 2")
+    m.run("rollback", "--yes", "--ignore-sessions", "--unverified", timeout=120)
+    assert blue.sql("SELECT id, total, label, many FROM item ORDER BY id") == [
+        (1, 63, "nut: 9", 1), (2, 12, "screw: 6", 1), (3, 8, "bolt: 8", 1), (4, 1, "washer: 1", 0)]
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes", timeout=120)

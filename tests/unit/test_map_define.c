@@ -253,6 +253,32 @@ static void spaces_fold_into_names_where_there_are_none(void **state)
     world_end(&w);
 }
 
+static void green_computes_what_a_rule_says(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct gw_table_definition *t = world_table(&w, "people", "id bigint!; a bigint; b bigint; c bool; name text");
+    for (size_t i = 2; i < 5; i++)
+        t->columns[i].generated = true;
+    t->columns[2].generated_sql = gw_strdup("`a` > 5"); /* 1 or 0 on blue; here a bigint could not be that */
+    t->columns[3].generated_sql = gw_strdup("`a` > 5");
+    t->columns[4].generated_sql = gw_strdup("concat(`a`)");
+    world_compile(&w, "      people: { columns: { name: { generated: a::text, rename: title } } }\n");
+    const struct gw_table_definition *green = &gw_map_definition(w.map)->tables[0];
+    assert_true(world_loss(&w, "generated", 2)->blocks);
+    assert_non_null(strstr(world_loss(&w, "generated", 2)->what, "b: { drop: true }"));
+    assert_string_equal(green->columns[3].generated_sql, "a > 5");
+    assert_string_equal(green->columns[4].generated_sql, "a::text");
+    assert_string_equal(green->columns[4].name, "title");
+    assert_false(world_loss(&w, "generated", 4)->blocks);
+    world_forget(&w);
+    assert_false(world_try(&w, "      people: { columns: { a: { generated: \"1\" } } }\n"));
+    assert_int_equal(w.err.kind, GW_ERR_USER);
+    world_forget(&w);
+    assert_false(world_try(&w, "      people: { columns: { b: { generated: \"1\", lower: true } } }\n"));
+    world_end(&w);
+}
+
 static void a_generated_column_is_computed_again_or_blocks(void **state)
 {
     (void)state;
@@ -373,6 +399,7 @@ int main(void)
         cmocka_unit_test(only_what_is_certain_is_taken_over),
         cmocka_unit_test(spaces_fold_into_names_where_there_are_none),
         cmocka_unit_test(a_generated_column_is_computed_again_or_blocks),
+        cmocka_unit_test(green_computes_what_a_rule_says),
         cmocka_unit_test(the_written_map_is_the_map),
         cmocka_unit_test(identity_rows_are_fast),
     };

@@ -271,8 +271,9 @@ static void write_values(struct lens_scan *s, struct gw_value *values)
 static bool convert(struct lens_scan *s, const struct gw_row *row, struct gw_value *values, bool *kept,
                     struct gw_error *err)
 {
+    /* What a side computes by itself does not move: NULL, as in the rows that are copied and followed. */
     for (size_t i = 0; i < s->own->column_count; i++) {
-        if (row->values[i].kind == GW_VALUE_NULL)
+        if (row->values[i].kind == GW_VALUE_NULL || s->own->columns[i].generated)
             s->in[i] = gw_datum_null();
         else if (!inner_scan(s)->to_datum(s->inner, &s->own->columns[i], &row->values[i], &s->arena, &s->in[i], err))
             return gw_error_place(err, "%s, column %s", gw_collection_label(s->own), s->own->columns[i].name);
