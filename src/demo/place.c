@@ -10,6 +10,8 @@
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,12 +35,28 @@ static bool choose_user(struct gw_demo_place *place, struct gw_error *err)
     return gw_error_hint(err, "run the demo as an ordinary user");
 }
 
+/* A unix socket's name has 107 bytes; what the demo adds to this may be as long as the rest. */
+#define LONGEST_TMPDIR 32
+
+/* $TMPDIR where the servers can live in it, else /tmp. */
+static const char *temporary(const struct gw_demo_place *place)
+{
+    const char *named = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe): before any thread */
+    struct stat st;
+    if (!named || named[0] != '/' || strlen(named) > LONGEST_TMPDIR || stat(named, &st) != 0)
+        return "/tmp";
+    bool passable = !place->user[0] || (st.st_mode & S_IXOTH);
+    return passable ? named : "/tmp";
+}
+
 bool gw_demo_place_choose(struct gw_demo_place *place, struct gw_error *err)
 {
     *place = (struct gw_demo_place){0};
-    snprintf(place->folder, sizeof place->folder, "/tmp/godwit-demo-%012llx",
+    if (!choose_user(place, err))
+        return false;
+    snprintf(place->folder, sizeof place->folder, "%s/godwit-demo-%012llx", temporary(place),
              (unsigned long long)(gw_random64() >> 16));
-    return choose_user(place, err);
+    return true;
 }
 
 bool gw_demo_place_make(struct gw_demo_place *place, struct gw_error *err)

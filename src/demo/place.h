@@ -8,7 +8,7 @@
 #include "io/process.h"
 
 struct gw_demo_place {
-    char folder[64]; /* /tmp/godwit-demo-<random>, 0711: the servers' user passes through */
+    char folder[64]; /* $TMPDIR/godwit-demo-<random>, 0711: the servers' user passes through */
     char user[32];   /* whom the servers run as, "" for ourselves */
 };
 

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -15,6 +16,10 @@ from godwit_support.runner import clean_env
 from godwit_support.waiting import pace, wait_until
 
 GONE_S = 60  # removing two data directories takes its time on a busy disk
+
+
+def demo_folders():
+    return set(glob.glob(f"{tempfile.gettempdir()}/godwit-demo-*"))
 
 
 def processes():
@@ -44,7 +49,7 @@ def shared_memory(keys):
 
 class Demo:
     def __init__(self, home, *args, env=None):
-        self.before = set(glob.glob("/tmp/godwit-demo-*"))
+        self.before = demo_folders()
         self.log = home / "demo.log"
         self.out = home / "demo.out"
         self.process = subprocess.Popen([binary(), "demo", *args], stdin=subprocess.DEVNULL, stdout=self.out.open("w"),
@@ -79,7 +84,7 @@ class Demo:
     def find_folder(self):
         """The new folder that something of this very demo works in."""
         def look():
-            for folder in set(glob.glob("/tmp/godwit-demo-*")) - self.before:
+            for folder in demo_folders() - self.before:
                 if self.family() & set(of_folder(folder)):
                     return folder
             return None
@@ -201,7 +206,7 @@ def test_killed_as_soon_as_there_is_a_folder(demo):
     run = demo(env={"GODWIT_CRASH_AT": "demo.folder_made"})
     assert run.process.wait(GONE_S) == 5
     assert "ended by SIGKILL" in run.said()
-    assert not [folder for folder in set(glob.glob("/tmp/godwit-demo-*")) - run.before if not os.listdir(folder)]
+    assert not [folder for folder in demo_folders() - run.before if not os.listdir(folder)]
 
 
 def test_its_guard_killed_as_soon_as_there_is_a_folder(demo, tmp_path):

@@ -1,6 +1,8 @@
 /* The binlog decoder on recorded events, and what of it needs no server: places, statements, MySQL's binary JSON. */
 #include "unit/gw_test.h"
 
+#include "fuzz/binlog_tables.h"
+
 #include "base/mem.h"
 #include "store/mysql/binlog.h"
 #include "store/mysql/binlog_decoder.h"
@@ -282,29 +284,6 @@ static void decode_file(const char *name, struct gw_binlog *decoder, struct gw_b
     }
 }
 
-static uint32_t key[1];
-static struct gw_column columns[] = {
-    {.name = "id", .type = "int(11)", .key_position = 1},
-    {.name = "a", .type = "tinyint(4)"},
-    {.name = "b", .type = "tinyint(3) unsigned"},
-    {.name = "c", .type = "smallint(6)"},
-    {.name = "d", .type = "mediumint(8) unsigned"},
-    {.name = "e", .type = "bigint(20)"},
-    {.name = "f", .type = "float"},
-    {.name = "g", .type = "double"},
-    {.name = "h", .type = "decimal(65,30)"},
-    {.name = "i", .type = "decimal(10,2)"},
-    {.name = "j", .type = "year(4)"},
-    {.name = "k", .type = "bit(10)"},
-    {.name = "l", .type = "date"},
-    {.name = "m", .type = "time(3)"},
-    {.name = "n", .type = "datetime(6)"},
-    {.name = "o", .type = "timestamp(5)"},
-    {.name = "p", .type = "int(11)", .generated = true},
-};
-static struct gw_collection collections[] = {
-    {.id = 0, .space = "", .name = "t1", .column_count = 17, .columns = columns, .key_count = 1, .key = key}};
-
 static void recorded_rows_are_decoded(void **state)
 {
     (void)state;
@@ -322,11 +301,10 @@ static void recorded_rows_are_decoded(void **state)
         {"rows_04", " 10|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-|-\n"},
         {"rows_05", " 1|=|7|=|=|=|=|=|=|=|=|=|=|=|=|=|~\n"},
     };
-    const struct gw_schema schema = {.count = 1, .collections = collections};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         gw_autobuf struct gw_buf out = {0};
         struct gw_error err = {0};
-        struct gw_binlog *decoder = gw_binlog_new(&schema, "d");
+        struct gw_binlog *decoder = gw_binlog_new(&recorded_schema, "d");
         decode_file(cases[i].file, decoder, &out, &err);
         gw_binlog_free(decoder);
         assert_string_equal(err.message, "");
@@ -337,13 +315,9 @@ static void recorded_rows_are_decoded(void **state)
 static void mysql_rows_with_json_are_decoded(void **state)
 {
     (void)state;
-    static struct gw_column two[] = {{.name = "id", .type = "int"}, {.name = "j", .type = "json"}};
-    static struct gw_collection one = {
-        .space = "", .name = "t3", .column_count = 2, .columns = two, .key_kind = GW_KEY_NONE};
-    const struct gw_schema schema = {.count = 1, .collections = &one};
     gw_autobuf struct gw_buf out = {0};
     struct gw_error err = {0};
-    struct gw_binlog *decoder = gw_binlog_new(&schema, "d");
+    struct gw_binlog *decoder = gw_binlog_new(&recorded_schema, "d");
     decode_file("mysql_json", decoder, &out, &err);
     decode_file("mysql_opaque", decoder, &out, &err);
     gw_binlog_free(decoder);

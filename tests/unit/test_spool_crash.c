@@ -291,31 +291,11 @@ static int child_main(const char *dir)
     }
 }
 
-/* Runs the child until it dies: at the named point, or killed after it said `kill_after` times that it is safe. */
+/* The order up to which the child said that it is safe. */
 static uint64_t run_child(const char *dir, const char *crash_at, int kill_after)
 {
-    int out[2];
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(out[1], STDOUT_FILENO);
-        if (crash_at)
-            setenv("GODWIT_CRASH_AT", crash_at, 1);
-        execl("/proc/self/exe", "test_spool_crash", "child", dir, (char *)NULL);
-        _exit(99);
-    }
-    close(out[1]);
-    uint64_t safe = 0, order;
-    for (int said = 0; read(out[0], &order, sizeof order) == sizeof order; said++) {
-        safe = order;
-        if (said == kill_after)
-            kill(child, SIGKILL);
-    }
-    close(out[0]);
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGKILL);
+    uint64_t safe = 0;
+    gw_test_kill_child(dir, crash_at, kill_after, &safe, sizeof safe);
     return safe;
 }
 

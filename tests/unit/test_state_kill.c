@@ -134,29 +134,11 @@ static int child_main(const char *folder)
     }
 }
 
-static int32_t run_child(const char *folder, const char *crash_at, int32_t kill_after)
+/* The last step that the child said is journaled, or -1. */
+static int32_t run_child(const char *folder, const char *crash_at, int kill_after)
 {
-    int out[2];
-    int32_t said = -1, last = -1;
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(out[1], STDOUT_FILENO);
-        if (crash_at)
-            setenv("GODWIT_CRASH_AT", crash_at, 1);
-        execl("/proc/self/exe", "test_state_kill", "child", folder, (char *)NULL);
-        _exit(99);
-    }
-    close(out[1]);
-    while (read(out[0], &said, sizeof said) == sizeof said) {
-        last = said;
-        if (said == kill_after)
-            kill(child, SIGKILL);
-    }
-    close(out[0]);
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    int32_t last = -1;
+    gw_test_kill_child(folder, crash_at, kill_after, &last, sizeof last);
     return last;
 }
 

@@ -40,7 +40,7 @@ def require_binary(path=None):
 
 
 def clean_env(home, extra=None):
-    keep = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LANG")
+    keep = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LANG", "TMPDIR")
     env = {k: os.environ[k] for k in keep if k in os.environ}
     env.update(HOME=str(home), XDG_STATE_HOME=str(pathlib.Path(home) / "state"),
                XDG_RUNTIME_DIR=str(pathlib.Path(home)), LC_ALL="C.UTF-8", NO_COLOR="1", TERM="dumb")
