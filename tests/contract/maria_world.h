@@ -1,6 +1,6 @@
 /*
  * A fresh database on one of the MariaDB servers that tests/support/with_servers.py starts, for tests of that engine
- * alone. Without servers (GODWIT_TEST_MARIADB_BLUE not set) every test is skipped.
+ * alone; MYSQL_TEST: on one of MySQL. Without servers (GODWIT_TEST_MARIADB_BLUE, GODWIT_TEST_MYSQL_BLUE not set) every test is skipped.
  */
 #ifndef GW_MARIA_WORLD_H
 #define GW_MARIA_WORLD_H
@@ -21,11 +21,13 @@ struct maria_world {
     struct gw_schema schema; /* as listed last by maria_world_list */
 };
 
+static const char *maria_world_server = "MARIADB"; /* whose turn it is: or "MYSQL" */
+
 /* The address of a role in that database (NULL: as the environment has it). Owned. */
 static inline char *maria_world_url(const char *suffix, const char *database)
 {
     char name[64];
-    snprintf(name, sizeof name, "GODWIT_TEST_MARIADB_BLUE%s", suffix);
+    snprintf(name, sizeof name, "GODWIT_TEST_%s_BLUE%s", maria_world_server, suffix);
     const char *url = getenv(name);
     assert_non_null(url);
     const char *slash = strrchr(url, '/'), *rest = strchr(slash, '?');
@@ -79,11 +81,12 @@ static inline void maria_dof(MYSQL *my, const char *format, ...)
     maria_do(my, gw_buf_text(&sql));
 }
 
-static inline int maria_world_setup(void **state)
+static inline int world_setup(void **state)
 {
     static int number;
     struct gw_error err = {0};
-    if (!getenv("GODWIT_TEST_MARIADB_BLUE"))
+    gw_autofree char *name = gw_asprintf("GODWIT_TEST_%s_BLUE", maria_world_server);
+    if (!getenv(name))
         return 0;
     struct maria_world *w = gw_zalloc(sizeof *w);
     snprintf(w->database, sizeof w->database, "gw_%d_%d", (int)getpid(), ++number);
@@ -99,6 +102,18 @@ static inline int maria_world_setup(void **state)
     MUST(w->store->type->ownership->install(w->store, "0123", &err));
     *state = w;
     return 0;
+}
+
+static inline int maria_world_setup(void **state)
+{
+    maria_world_server = "MARIADB";
+    return world_setup(state);
+}
+
+static inline int mysql_world_setup(void **state)
+{
+    maria_world_server = "MYSQL";
+    return world_setup(state);
 }
 
 static inline int maria_world_teardown(void **state)
@@ -127,6 +142,11 @@ static inline const struct gw_schema *maria_world_list(struct maria_world *w)
 }
 
 #define MARIA_TEST(name) cmocka_unit_test_setup_teardown(name, maria_world_setup, maria_world_teardown)
+/* The same test on a server of MySQL. */
+#define MYSQL_TEST(name)                                                                                               \
+    {                                                                                                                  \
+#name " (mysql)", name, mysql_world_setup, maria_world_teardown, NULL                                          \
+    }
 #define NEEDS_MARIADB(state)                                                                                           \
     if (!*(state))                                                                                                     \
         skip();

@@ -1,5 +1,5 @@
 /*
- * The contract suite's kit of MariaDB: a database of its own on each of the two servers, the application as app_owner,
+ * The contract suite's kits of MariaDB and MySQL: a database of its own on each of the two servers, the application as app_owner,
  * each transaction a connection of its own. Included by engines.h.
  */
 #ifndef CONTRACT_MYSQL_KIT_H
@@ -12,16 +12,23 @@ struct mysql_own {
     MYSQL *admin[2];
 };
 
-static bool mysql_kit_available(void)
+static const char *mysql_kit_server = "MARIADB"; /* whose turn it is */
+
+static bool mariadb_kit_available(void)
 {
     return getenv("GODWIT_TEST_MARIADB_BLUE") != NULL;
+}
+
+static bool mysql_kit_available(void)
+{
+    return getenv("GODWIT_TEST_MYSQL_BLUE") != NULL;
 }
 
 /* The address of a role in a database. Owned. */
 static char *mysql_kit_url(int side, const char *suffix, const char *database)
 {
     char name[64];
-    snprintf(name, sizeof name, "GODWIT_TEST_MARIADB_%s%s", side == 0 ? "BLUE" : "GREEN", suffix);
+    snprintf(name, sizeof name, "GODWIT_TEST_%s_%s%s", mysql_kit_server, side == 0 ? "BLUE" : "GREEN", suffix);
     const char *url = getenv(name);
     assert_non_null(url);
     const char *slash = strrchr(url, '/'), *rest = strchr(slash, '?');
@@ -57,7 +64,7 @@ static void mysql_kit_do(MYSQL *my, const char *sql)
     } while (more == 0);
 }
 
-static void mysql_kit_open(struct pair *pair)
+static void mysql_kit_pair(struct pair *pair)
 {
     static int number;
     struct mysql_own *own = gw_zalloc(sizeof *own);
@@ -78,6 +85,18 @@ static void mysql_kit_open(struct pair *pair)
             &pair->store[side], &err));
     }
     pair->own = own;
+}
+
+static void mariadb_kit_open(struct pair *pair)
+{
+    mysql_kit_server = "MARIADB";
+    mysql_kit_pair(pair);
+}
+
+static void mysql_kit_open(struct pair *pair)
+{
+    mysql_kit_server = "MYSQL";
+    mysql_kit_pair(pair);
 }
 
 static void mysql_kit_close(struct pair *pair)

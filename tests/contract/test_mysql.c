@@ -13,7 +13,7 @@ static int world_setup(void **state)
     world = (struct pair){0};
     snprintf(world.work_dir, sizeof world.work_dir, "/tmp/godwit-mysql-XXXXXX");
     assert_non_null(mkdtemp(world.work_dir));
-    mysql_kit_open(&world);
+    mariadb_kit_open(&world);
     *state = &world;
     return 0;
 }

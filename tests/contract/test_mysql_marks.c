@@ -257,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         MARIA_TEST(a_mark_says_exactly_what_its_snapshot_saw),
+        MYSQL_TEST(a_mark_says_exactly_what_its_snapshot_saw),
         MARIA_TEST(so_it_does_when_commits_come_in_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,6 +127,13 @@ bool gw_mysql_stmt_fail(struct gw_mysql_conn *conn, MYSQL_STMT *stmt, const char
     return fail_with(conn, mysql_stmt_errno(stmt), mysql_stmt_sqlstate(stmt), mysql_stmt_error(stmt), doing, err);
 }
 
+const char *gw_mysql_log_status(const struct gw_mysql_conn *conn)
+{
+    if (mariadb_connection(conn->my))
+        return "SHOW BINLOG STATUS";
+    return mysql_get_server_version(conn->my) >= 80200 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS";
+}
+
 unsigned gw_mysql_errno(const struct gw_mysql_conn *conn)
 {
     return mysql_errno(conn->my);
@@ -277,7 +284,8 @@ static bool pin_settings(struct gw_mysql_conn *conn, struct gw_error *err)
            gw_mysql_exec(conn,
                          mariadb_connection(conn->my)
                              ? "SET SESSION max_statement_time = 0, check_constraint_checks = 1"
-                             : "SET SESSION max_execution_time = 0",
+                             : "SET SESSION completion_type = 0 /*!50708 , max_execution_time = 0 */"
+                               " /*!80003 , information_schema_stats_expiry = 0 */",
                          err);
 }
 

@@ -60,6 +60,8 @@ GW_MUST_CHECK bool gw_mysql_query_text(struct gw_mysql_conn *, const char *sql, 
 /* Fills err from the connection (or the statement, may be NULL), classified; marks a lost connection broken. False. */
 bool gw_mysql_fail(struct gw_mysql_conn *, const char *doing, struct gw_error *);
 bool gw_mysql_stmt_fail(struct gw_mysql_conn *, MYSQL_STMT *, const char *doing, struct gw_error *);
+/* The statement that tells where the binlog ends, in this server's words. */
+const char *gw_mysql_log_status(const struct gw_mysql_conn *);
 /* The error number of the server's last answer on it. */
 unsigned gw_mysql_errno(const struct gw_mysql_conn *);
 

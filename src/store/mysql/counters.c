@@ -129,10 +129,7 @@ static bool list_all(struct gw_store *base, struct counter_list *list, struct gw
     struct gw_mysql_conn *conn;
     if (!gw_mysql_borrow(gw_mysql_store_of(base), &conn, err))
         return false;
-    /* MySQL remembers these figures for a day. */
-    bool fine = (gw_mysql_store_of(base)->is_mariadb ||
-                 gw_mysql_exec(conn, "SET SESSION information_schema_stats_expiry = 0", err)) &&
-                list_columns(conn, list, err) && list_sequences(conn, list, err);
+    bool fine = list_columns(conn, list, err) && list_sequences(conn, list, err);
     gw_mysql_return(conn, !fine);
     return fine;
 }

@@ -50,7 +50,8 @@ static bool set_columns(struct gw_mysql_conn *conn, const struct gw_schema *sche
     MYSQL_RES *r;
     MYSQL_ROW row;
     if (!gw_mysql_query(conn,
-                        "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT, GENERATION_EXPRESSION,"
+                        "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT,"
+                        " COALESCE(/*!50706 GENERATION_EXPRESSION, */ /*M! GENERATION_EXPRESSION, */ ''),"
                         " COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()"
                         " ORDER BY TABLE_NAME, ORDINAL_POSITION",
                         &r, err))
@@ -179,6 +180,8 @@ static bool set_checks(struct gw_mysql_conn *conn, const struct gw_schema *schem
 {
     MYSQL_RES *r;
     MYSQL_ROW row;
+    if (!conn->store->is_mariadb && conn->store->base.identity.version < 80016)
+        return true; /* it has none */
     if (!gw_mysql_query(
             conn,
             conn->store->is_mariadb

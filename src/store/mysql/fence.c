@@ -4,7 +4,7 @@
  * The flag is what no snapshot hides: a transaction that is open in repeatable read sees it raised with its next
  * statement. In MariaDB it is a sequence, up when its next value is odd: kept by InnoDB, read as it is and not as it was,
  * and no hindrance to SAVEPOINT (a transaction that has read a transactional Aria table can have none). In MySQL, which has
- * no sequences, it is the row of a MyISAM table, up when `next_not_cached_value` is 1. To raise it, all tables are locked for reading: that waits
+ * no sequences, it is a row that is read locked, as it is now, up when `next_not_cached_value` is 1. To raise it, all tables are locked for reading: that waits
  * until every transaction that wrote one of them has ended, so no acknowledged commit is behind the place in the log that
  * is read then; who comes meanwhile waits and meets the flag. Locking accounts and ending their sessions would do it,
  * too, but reading goes on with this, and nobody's connection is cut.
@@ -44,7 +44,7 @@ static bool make_flag(struct gw_mysql_conn *conn, struct gw_error *err)
                          conn->store->is_mariadb
                              ? "CREATE SEQUENCE IF NOT EXISTS godwit_fence START WITH 2 NOCACHE"
                              : "CREATE TABLE IF NOT EXISTS godwit_fence (one tinyint NOT NULL PRIMARY KEY,"
-                               " next_not_cached_value tinyint NOT NULL) ENGINE = MyISAM;"
+                               " next_not_cached_value tinyint NOT NULL) ENGINE = InnoDB;"
                                "INSERT IGNORE INTO godwit_fence VALUES (1, 0)",
                          err);
 }
@@ -108,7 +108,9 @@ static bool make_trigger(struct gw_mysql_conn *conn, const struct gw_collection 
     gw_mysql_add_table(&sql, c);
     gw_buf_adds(&sql, " FOR EACH ROW BEGIN IF (SUBSTRING_INDEX(USER(), '@', 1) <> ");
     gw_mysql_add_literal(&sql, conn->store->base.identity.user);
-    gw_buf_adds(&sql, " OR @godwit_probe IS NOT NULL) AND (SELECT next_not_cached_value % 2 FROM godwit_fence) = 1 THEN"
+    gw_buf_adds(&sql, " OR @godwit_probe IS NOT NULL) AND (SELECT next_not_cached_value % 2 FROM godwit_fence");
+    gw_buf_adds(&sql, conn->store->is_mariadb ? "" : " LOCK IN SHARE MODE");
+    gw_buf_adds(&sql, ") = 1 THEN"
                       " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'godwit: this side does not own the data now';"
                       " END IF; END");
     if (gw_mysql_exec_buf(conn, &sql, err))

@@ -156,7 +156,7 @@ static bool check_binlog_filters(const struct look *look, struct gw_error *err)
     MYSQL_RES *r;
     if (!look->store->binlog)
         return true;
-    if (!gw_mysql_query(look->conn, look->store->is_mariadb ? "SHOW BINLOG STATUS" : "SHOW MASTER STATUS", &r, err))
+    if (!gw_mysql_query(look->conn, gw_mysql_log_status(look->conn), &r, err))
         return false;
     MYSQL_ROW row = mysql_fetch_row(r);
     if (row && mysql_num_fields(r) >= 4 && (*row[2] || *row[3]))

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS godwit_signal (
     at    datetime(6)  NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE TABLE IF NOT EXISTS godwit_seen (
-    token varchar(255) NOT NULL PRIMARY KEY,
+    token varchar(190) NOT NULL PRIMARY KEY, -- 190: the longest key that every row format takes
     at    datetime(6)  NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE TABLE IF NOT EXISTS godwit_note (

@@ -28,10 +28,7 @@ static bool no_binlog(struct gw_mysql_store *store, struct gw_error *err)
 bool gw_mysql_log_end(struct gw_mysql_conn *conn, struct gw_position *out, struct gw_error *err)
 {
     MYSQL_RES *r;
-    const char *sql = conn->store->is_mariadb ? "SHOW BINLOG STATUS" : "SHOW MASTER STATUS";
-    if (!conn->store->is_mariadb && conn->store->base.identity.version >= 80200)
-        sql = "SHOW BINARY LOG STATUS";
-    if (!gw_mysql_query(conn, sql, &r, err))
+    if (!gw_mysql_query(conn, gw_mysql_log_status(conn), &r, err))
         return false;
     MYSQL_ROW row = mysql_fetch_row(r);
     if (row)
@@ -92,7 +89,10 @@ static bool locked_position(struct gw_mysql_reader *r, const struct gw_collectio
 {
     gw_autobuf struct gw_buf sql = {0};
     struct gw_error unlock_error;
-    if (!r->locker && !gw_mysql_connect(r->store, "copy lock", &r->locker, err))
+    /* Without autocommit InnoDB is asked for the lock, too, which is given when no transaction that wrote is left; the
+     * server's own lock alone waits for statements in old versions. */
+    if (!r->locker && (!gw_mysql_connect(r->store, "copy lock", &r->locker, err) ||
+                       !gw_mysql_exec(r->locker, "SET SESSION autocommit = 0", err)))
         return false;
     gw_buf_adds(&sql, "LOCK TABLES ");
     gw_mysql_add_table(&sql, c);

@@ -1,7 +1,7 @@
 """pytest's view of the support code; conftest.py imports all of it."""
 import pytest
 
-from . import mariadb, postgres, roles, runner, sqlite
+from . import mariadb, mysql_server, postgres, roles, runner, sqlite
 from .haproxy import HAProxy
 from .pgbouncer import PgBouncer
 from .postgres import Postgres
@@ -14,6 +14,7 @@ def _templates():
     yield
     postgres.remove_templates()
     mariadb.remove_templates()
+    mysql_server.remove_templates()
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +90,19 @@ def new_mariadb(_templates):
 def new_mariadb_database(new_mariadb):
     """new_mariadb_database(**of the server): a Database on a MariaDB of its own."""
     return lambda **kwargs: mariadb.Database(new_mariadb(**kwargs), name="app")
+
+
+@pytest.fixture
+def new_mysql_database(_templates):
+    """new_mysql_database(**of the server): a Database on a MySQL of its own."""
+    made = []
+
+    def make(**kwargs):
+        made.append(mysql_server.MySQL(**kwargs))
+        return mariadb.Database(made[-1].start(), name="app")
+    yield make
+    for server in made:
+        server.remove()
 
 
 @pytest.fixture

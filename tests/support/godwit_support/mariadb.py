@@ -133,9 +133,14 @@ class MariaDB:
     """One server. Start it from a thread that lives as long as it should. `rights`: see GODWIT_SQL."""
 
     engine = "mysql"
+    product = "MariaDB"
+    dialect = "mysql"
+    default_settings = SETTINGS
+    accounts_sql = ACCOUNTS_SQL
+    rights_sql = GODWIT_SQL
 
     def __init__(self, name="maria", settings=None, rights="own"):
-        require()
+        self.require()
         self.name = name
         self.rights = rights
         self.port = processes.free_port()
@@ -145,9 +150,23 @@ class MariaDB:
         self.log = self.base / "log"
         self.config = self.base / "my.cnf"
         self.process = None
-        self.settings = {"server_id": next(_numbers), **SETTINGS, **(settings or {})}
-        subprocess.run(["cp", "-a", "--reflink=auto", template(), self.data], check=True)
+        self.settings = {"server_id": next(_numbers), **self.default_settings, **(settings or {})}
+        subprocess.run(["cp", "-a", "--reflink=auto", self.template(), self.data], check=True)
         processes.give_to_server_user(self.base)
+
+    # --- what another product does otherwise ---
+
+    @staticmethod
+    def require():
+        require()
+
+    @staticmethod
+    def template():
+        return template()
+
+    @staticmethod
+    def program():
+        return server_program()
 
     # --- life ---
 
@@ -156,7 +175,7 @@ class MariaDB:
                "pid_file": self.base / "pid", "tmpdir": self.base, "skip_name_resolve": 1, **self.settings}
         # None takes a setting away: log_bin=None is a server without a binlog.
         lines = [f"{name} = {value}" for name, value in own.items() if value is not None]
-        self.config.write_text("[mariadbd]\n" + "\n".join(lines) + "\n")
+        self.config.write_text("[mysqld]\n" + "\n".join(lines) + "\n")
         processes.give_to_server_user(self.config)
 
     def set(self, **settings):
@@ -169,19 +188,19 @@ class MariaDB:
         first = not self.log.exists()
         with open(self.log, "ab") as log:
             # mariadbd takes no notice of SIGINT.
-            argv = processes.as_server_user([server_program(), f"--defaults-file={self.config}"], death_signal="TERM")
+            argv = processes.as_server_user([self.program(), f"--defaults-file={self.config}"], death_signal="TERM")
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/tmp",
                                             env=processes.server_env(), start_new_session=True)
-        wait_until(self._accepts, timeout, f"MariaDB ({self.name}) to accept connections")
+        wait_until(self._accepts, timeout, f"{self.product} ({self.name}) to accept connections")
         if first:
             # What makes the accounts is no part of any test's log.
-            self.sql("SET sql_log_bin = 0;\n" + ACCOUNTS_SQL + "\n" + GODWIT_HOME_SQL + "\n"
-                     + GODWIT_SQL[self.rights].replace(";", ";\n"))
+            self.sql("SET sql_log_bin = 0;\n" + self.accounts_sql + "\n" + GODWIT_HOME_SQL + "\n"
+                     + self.rights_sql[self.rights].replace(";", ";\n"))
         return self
 
     def _accepts(self):
         if self.process.poll() is not None:
-            raise RuntimeError(f"MariaDB ({self.name}) ended with {self.process.returncode}:\n" + self.log_tail())
+            raise RuntimeError(f"{self.product} ({self.name}) ended with {self.process.returncode}:\n" + self.log_tail())
         try:
             self.connect().close()
             return True
@@ -269,6 +288,7 @@ class Database:
 
     def __init__(self, server, name=None):
         self.server = server
+        self.dialect = server.dialect
         self.name = name or f"t{os.getpid()}_{next(_numbers)}"
         server.sql(f"CREATE DATABASE `{self.name}`")
         server.sql("SET sql_log_bin = 0;\n" + OWN_SQL.format(db=self.name.replace("_", r"\_")))

