@@ -110,6 +110,8 @@ bool gw_journey_connect_side(struct gw_journey *journey, enum gw_side side, stru
                                        .migration = journey->migration.name,
                                        .side = side,
                                        .capture = capture_of(journey->store->capture),
+                                       .fence = settings->fence == GW_MIGRATION_FENCE_ACCOUNTS ? GW_FENCE_ACCOUNTS
+                                                                                               : GW_FENCE_TRIGGERS,
                                        .cancel = journey->cancel};
     if (gw_store_open(&options, &journey->sides[side], err))
         return true;

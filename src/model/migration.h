@@ -25,12 +25,15 @@
 
 #define GW_MIGRATION_NAME_MAX 63
 
+enum gw_migration_fence { GW_MIGRATION_FENCE_TRIGGERS, GW_MIGRATION_FENCE_ACCOUNTS };
+
 struct gw_migration_side {
     char *url;    /* as the engine's library takes it; may hold a password: gw_redact_url() before showing */
     char *scheme; /* "postgresql" of "postgresql://...", lower case; "conninfo" for key=value strings, "path" */
     char *shown;  /* the URL without its secret, for people */
     char *password_command; /* run by /bin/sh, its first output line is the password; NULL */
     char *pg_bindir;        /* the side's own, or the store's; NULL: search */
+    enum gw_migration_fence fence;
 };
 
 enum gw_migration_gate_type {

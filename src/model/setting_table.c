@@ -14,6 +14,9 @@
     {.path = "stores.*." name ".password_command", .type = GW_SETTING_COMMAND, STORE(side[number].password_command),   \
      .example = "vault read -field=password database/creds/godwit",                                                    \
      .help = "Shell command whose first line of output is the password, run for each new connection"},                 \
+    {.path = "stores.*." name ".fence", .type = GW_SETTING_ENUM, .fallback = "triggers",                               \
+     .choices = {"triggers", "accounts"}, STORE(side[number].fence),                                                   \
+     .help = "How this side is fenced: by triggers, or (MariaDB, MySQL) by locking the accounts that may write as well"}, \
     {.path = "stores.*." name ".pg_bindir", .type = GW_SETTING_PATH, STORE(side[number].pg_bindir),                    \
      .fallback_words = "the store's pg_bindir", .example = "/usr/lib/postgresql/16/bin",                               \
      .help = "Folder of pg_dump and pg_restore for this side"}

@@ -87,6 +87,10 @@ bool gw_store_open(const struct gw_store_options *options, struct gw_store **out
     const struct gw_store_type *type = NULL;
     if (!gw_store_type_for(options->url, &type, err) || !type)
         return false;
+    if (options->fence == GW_FENCE_ACCOUNTS && !(type->capabilities & GW_CAN_LOCK_ACCOUNTS)) {
+        gw_fail(err, GW_ERR_UNSUPPORTED, "%s cannot fence by accounts", type->name);
+        return gw_error_hint(err, "take \"fence: accounts\" away from %s", gw_side_name(options->side));
+    }
     if (type->contract != GW_STORE_CONTRACT)
         return gw_fail(err, GW_ERR_BUG, "engine %s was made for contract %u, this is %u", type->name, type->contract,
                        (unsigned)GW_STORE_CONTRACT);

@@ -54,13 +54,19 @@ enum gw_store_capability {
     GW_CAN_FENCE = 1u << 3,
     GW_CAN_REPLICA_ROLE = 1u << 4, /* per side: decided at open: applier may switch triggers and FKs off for itself */
     GW_CAN_BINARY_STREAM = 1u << 5,
-    GW_CAN_LOG_CASCADES = 1u << 6, /* the change log carries what foreign keys did to other rows */
+    GW_CAN_LOG_CASCADES = 1u << 6,  /* the change log carries what foreign keys did to other rows */
+    GW_CAN_LOCK_ACCOUNTS = 1u << 7, /* GW_FENCE_ACCOUNTS */
 };
 
 enum gw_capture {
     GW_CAPTURE_AUTO,    /* the log where the side lets us read it, else triggers */
     GW_CAPTURE_LOG,     /* the engine's own change log */
     GW_CAPTURE_TRIGGER, /* triggers of ours that write down what is changed */
+};
+
+enum gw_fence_kind {
+    GW_FENCE_TRIGGERS, /* reading goes on, and nobody's connection is cut */
+    GW_FENCE_ACCOUNTS, /* and who may write here, and nowhere else, is locked out: GW_CAN_LOCK_ACCOUNTS */
 };
 
 /* How a side is reached. Borrowed strings, copied by open. */
@@ -71,6 +77,7 @@ struct gw_store_options {
     const char *migration;        /* name: objects we make carry it */
     enum gw_side side;
     enum gw_capture capture;  /* how changes of this side are to be had */
+    enum gw_fence_kind fence; /* GW_ERR_UNSUPPORTED where the engine cannot */
     struct gw_cancel *cancel; /* may be NULL */
 };
 

@@ -7,14 +7,18 @@
  * no sequences, it is a row that is read locked, as it is now, up when `next_not_cached_value` is 1. To raise it, all tables are locked for reading: that waits
  * until every transaction that wrote one of them has ended, so no acknowledged commit is behind the place in the log that
  * is read then; who comes meanwhile waits and meets the flag. Locking accounts and ending their sessions would do it,
- * too, but reading goes on with this, and nobody's connection is cut.
+ * too, but reading goes on with this, and nobody's connection is cut. Where it is asked for (`fence: accounts`) it is done
+ * before the flag is raised, and undone behind its lowering: see fence_accounts.h.
  *
  * What it does not stop: TRUNCATE and other DDL (the catalog's fingerprint tells), and who may drop a trigger (`holes`).
  * Sessions are told by the user name they logged in with. Cascades fire no triggers, but what they follow from does.
  */
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "store/mysql/fence_accounts.h"
 #include "store/mysql/home.h"
 #include "store/mysql/reader.h"
 
@@ -142,6 +146,15 @@ static bool fence_install(struct gw_store *base, const struct gw_schema *schema,
     return fine || place(base, err);
 }
 
+static bool read_flag(struct gw_mysql_conn *conn, bool *raised, struct gw_error *err)
+{
+    unsigned long long number;
+    bool found;
+    bool fine = read_number(conn, &number, &found, err);
+    *raised = fine && number % 2 == 1;
+    return fine;
+}
+
 /* ---- raise and lower -------------------------------------------------------------------------------------------- */
 
 static bool lock_all(struct gw_mysql_conn *conn, const struct gw_schema *schema, int timeout_ms, struct gw_error *err)
@@ -170,14 +183,34 @@ static bool raise_with(struct gw_mysql_conn *conn, const struct gw_schema *schem
     return fine;
 }
 
+/* The fence could not be raised: the accounts are as they were. Whoever cannot be reached now finds them in
+ * godwit_locked, and `is_raised` says so. */
+static void give_back(struct gw_mysql_store *store)
+{
+    struct gw_mysql_conn *conn;
+    struct gw_error why;
+    if (!gw_mysql_connect(store, "fence", &conn, &why))
+        return;
+    if (!gw_mysql_accounts_unlock(conn, &why))
+        gw_warn("accounts stay locked: %s", why.message);
+    gw_mysql_close(conn);
+}
+
 static bool fence_raise(struct gw_store *base, const struct gw_schema *schema, int lock_timeout_ms,
                         struct gw_position *at, struct gw_error *err)
 {
+    struct gw_mysql_store *store = gw_mysql_store_of(base);
     struct gw_mysql_conn *conn;
-    if (!gw_mysql_connect(gw_mysql_store_of(base), "fence", &conn, err))
+    int64_t deadline_us = gw_mono_us() + (int64_t)lock_timeout_ms * 1000;
+    bool was_raised = false;
+    if (!gw_mysql_connect(store, "fence", &conn, err))
         return false;
-    bool fine = raise_with(conn, schema, lock_timeout_ms, at, err);
+    bool fine = read_flag(conn, &was_raised, err) &&
+                (!store->fence_accounts || gw_mysql_accounts_lock(conn, deadline_us, err)) &&
+                raise_with(conn, schema, lock_timeout_ms, at, err);
     gw_mysql_close(conn); /* whatever it had locked is free */
+    if (!fine && !was_raised && store->fence_accounts)
+        give_back(store);
     return fine || place(base, err);
 }
 
@@ -206,18 +239,26 @@ static bool fence_lower(struct gw_store *base, struct gw_error *err)
     struct gw_mysql_conn *conn;
     if (!gw_mysql_connect(gw_mysql_store_of(base), "fence", &conn, err))
         return false;
-    bool fine = lower_with(conn, base->side, err);
+    bool fine = lower_with(conn, base->side, err) && gw_mysql_accounts_unlock(conn, err);
     gw_mysql_close(conn);
     return fine || place(base, err);
 }
 
-static bool read_flag(struct gw_mysql_conn *conn, bool *raised, struct gw_error *err)
+/* A raise or a lowering that was cut off with the flag down has accounts locked. On the side that owns they are to be given
+ * back, as a fence that is up; on the other one the fence is to be raised, and is not. */
+static bool has_accounts_to_give_back(struct gw_mysql_conn *conn, enum gw_side side, bool *has, struct gw_error *err)
 {
-    unsigned long long number;
-    bool found;
-    bool fine = read_number(conn, &number, &found, err);
-    *raised = fine && number % 2 == 1;
-    return fine;
+    gw_autobuf struct gw_buf owner = {0};
+    bool any = false;
+    *has = false;
+    if (!gw_mysql_accounts_locked(conn, &any, err))
+        return false;
+    if (!any)
+        return true;
+    if (!gw_mysql_query_text(conn, "SELECT owner FROM godwit_owner WHERE one = 1", &owner, NULL, err))
+        return false;
+    *has = strcmp(gw_buf_text(&owner), gw_side_name(side)) == 0;
+    return true;
 }
 
 static bool fence_is_raised(struct gw_store *base, bool *raised, struct gw_error *err)
@@ -226,6 +267,8 @@ static bool fence_is_raised(struct gw_store *base, bool *raised, struct gw_error
     if (!gw_mysql_borrow(gw_mysql_store_of(base), &conn, err))
         return false;
     bool fine = read_flag(conn, raised, err);
+    if (fine && !*raised)
+        fine = has_accounts_to_give_back(conn, base->side, raised, err);
     gw_mysql_return(conn, !fine);
     return fine;
 }
@@ -306,7 +349,8 @@ static bool fence_prove(struct gw_store *base, const struct gw_schema *schema, b
     gw_buf_clear(how);
     if (!gw_mysql_connect(gw_mysql_store_of(base), "probe", &conn, err))
         return false;
-    bool fine = prove_with(conn, schema, held, how, err) && missing_triggers(conn, schema, &missing, err);
+    bool fine = prove_with(conn, schema, held, how, err) && missing_triggers(conn, schema, &missing, err) &&
+                (!gw_mysql_store_of(base)->fence_accounts || gw_mysql_accounts_open(conn, &missing, err));
     gw_mysql_close(conn);
     if (fine && missing.len > 0) {
         *held = false;
@@ -322,7 +366,8 @@ static bool fence_holes(struct gw_store *base, const struct gw_schema *schema, s
     gw_buf_clear(lines);
     if (!gw_mysql_borrow(gw_mysql_store_of(base), &conn, err))
         return false;
-    bool fine = missing_triggers(conn, schema, lines, err);
+    bool raised = false, fine = missing_triggers(conn, schema, lines, err) && read_flag(conn, &raised, err) &&
+                                (!raised || !conn->store->fence_accounts || gw_mysql_accounts_open(conn, lines, err));
     gw_mysql_return(conn, !fine);
     return fine;
 }
@@ -332,7 +377,7 @@ static bool fence_holes(struct gw_store *base, const struct gw_schema *schema, s
 bool gw_mysql_fence_remove(struct gw_mysql_conn *conn, struct gw_error *err)
 {
     gw_autobuf struct gw_buf there = {0};
-    if (!list_triggers(conn, &there, err))
+    if (!gw_mysql_accounts_unlock(conn, err) || !list_triggers(conn, &there, err))
         return false;
     for (const char *p = gw_buf_text(&there) + 1; *p;) {
         size_t len = strcspn(p, "\n");

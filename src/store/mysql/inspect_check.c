@@ -1,6 +1,7 @@
 /* check: one side, and both together. */
 #include "base/mem.h"
 #include "sql_embedded.h"
+#include "store/mysql/fence_accounts.h"
 #include "store/mysql/inspect.h"
 
 #include <stdlib.h>
@@ -168,6 +169,44 @@ static bool check_binlog_filters(const struct look *look, struct gw_error *err)
     return true;
 }
 
+/* Who writes all the same while the fence is up. */
+static bool check_fence(const struct look *look, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf global = {0}, database = {0}, beyond = {0};
+    struct gw_error why;
+    if (!look->store->fence_accounts) {
+        gw_findings_add(
+            look->findings, GW_FINDING_INFO, look->side, "fence", NULL,
+            "the fence is triggers: reading goes on and no connection is cut; TRUNCATE and other DDL pass it, "
+            "and are told by the definitions that changed or not at all (\"fence: accounts\" of this side "
+            "locks the accounts that may write here, as well)");
+        return true;
+    }
+    if (!gw_mysql_rights(look->conn, &global, &database, err))
+        return false;
+    check_right(look, &global, "CREATE USER", NULL, GW_FINDING_BLOCKS, "\"fence: accounts\" cannot lock an account");
+    check_right(look, &global, "CONNECTION ADMIN", "CONNECTION_ADMIN", GW_FINDING_BLOCKS,
+                "\"fence: accounts\" cannot end the sessions of locked accounts");
+    check_right(look, &global, "PROCESS", NULL, GW_FINDING_BLOCKS,
+                "\"fence: accounts\" cannot see the sessions of locked accounts");
+    if (!gw_mysql_accounts_beyond(look->conn, &beyond, &why)) {
+        gw_findings_add(look->findings, GW_FINDING_BLOCKS, look->side, "fence",
+                        "run the script of \"godwit check --grants\"", "the accounts cannot be seen: %s", why.message);
+        return true;
+    }
+    for (char *line = beyond.data, *end; line && *line; line = end) {
+        end = line + strcspn(line, "\n");
+        if (*end)
+            *end++ = 0;
+        gw_findings_add(
+            look->findings, GW_FINDING_WARNING, look->side, "fence", NULL,
+            "\"fence: accounts\" does not lock %s: its rows are stopped by the triggers, TRUNCATE and other "
+            "DDL are not",
+            line);
+    }
+    return true;
+}
+
 static void check_settings(const struct look *look)
 {
     const struct gw_identity *id = &look->store->base.identity;
@@ -227,7 +266,8 @@ bool gw_mysql_check(struct gw_store *base, const struct gw_filter *filter, struc
     if (!gw_mysql_borrow(look.store, &look.conn, err))
         return false;
     check_settings(&look);
-    bool fine = check_rights(&look, err) && check_tables(&look, &keyless, err) && check_binlog_filters(&look, err);
+    bool fine = check_rights(&look, err) && check_fence(&look, err) && check_tables(&look, &keyless, err) &&
+                check_binlog_filters(&look, err);
     if (fine)
         check_log(&look, keyless);
     gw_mysql_return(look.conn, !fine);

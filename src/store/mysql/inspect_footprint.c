@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const char *const home_tables =
-    "godwit_loose, godwit_fence, godwit_note, godwit_seen, godwit_signal, godwit_chunk, godwit_position, godwit_owner";
+    "godwit_loose, godwit_locked, godwit_fence, godwit_note, godwit_seen, godwit_signal, godwit_chunk, godwit_position, godwit_owner";
 
 static void add(json_t *objects, enum gw_side side, bool on_both, const char *what, const char *sql, const char *undo)
 {
@@ -24,7 +24,10 @@ static void begin_script(const char *database, struct gw_buf *out)
     gw_buf_adds(out, "-- Removes what godwit made here, without godwit. For the mysql or mariadb client.\n"
                      "-- What a follower was relieved of is put back by hand, from what this shows:\nUSE ");
     gw_mysql_add_ident(out, database);
-    gw_buf_adds(out, ";\nSELECT kind, name, definition FROM godwit_loose;\n");
+    gw_buf_adds(
+        out, ";\nSELECT kind, name, definition FROM godwit_loose;\n"
+             "-- Accounts that the fence has locked: run what this prints before you go on.\n"
+             "SELECT CONCAT('ALTER USER ', QUOTE(user), '@', QUOTE(host), ' ACCOUNT UNLOCK;') FROM godwit_locked;\n");
 }
 
 static void end_script(struct gw_buf *out)

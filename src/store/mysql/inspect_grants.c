@@ -7,7 +7,7 @@
 #include <string.h>
 
 static void write_script(const char *user, const char *database, bool is_mariadb, bool version_known, int version,
-                         bool known, struct gw_buf *sql)
+                         bool known, bool accounts, struct gw_buf *sql)
 {
     gw_autobuf struct gw_buf account = {0};
     gw_mysql_add_literal(&account, user);
@@ -36,6 +36,11 @@ static void write_script(const char *user, const char *database, bool is_mariadb
     gw_buf_adds(sql,
                 "-- To keep the definers of views, triggers, events and routines; without it they become godwit's:\n");
     gw_buf_addf(sql, "-- GRANT %s ON *.* TO %s;\n", is_mariadb ? "SET USER" : "SET_USER_ID", who);
+    gw_buf_addf(
+        sql,
+        "-- For \"fence: accounts\": to see and to lock the accounts that may write here, and to keep that out of the\n"
+        "-- binlog:\n%sGRANT SELECT ON mysql.* TO %s;\n%sGRANT CREATE USER, %s ON *.* TO %s;\n",
+        accounts ? "" : "-- ", who, accounts ? "" : "-- ", is_mariadb ? "BINLOG ADMIN" : "SYSTEM_VARIABLES_ADMIN", who);
     gw_buf_adds(sql, "-- Triggers (the fence) may be made while the binlog is written:\n"
                      "SET GLOBAL log_bin_trust_function_creators = 1;\n");
 }
@@ -44,7 +49,8 @@ bool gw_mysql_grants(struct gw_store *base, struct gw_buf *sql, struct gw_error 
 {
     struct gw_mysql_store *store = gw_mysql_store_of(base);
     (void)err;
-    write_script(base->identity.user, store->database, store->is_mariadb, true, base->identity.version, true, sql);
+    write_script(base->identity.user, store->database, store->is_mariadb, true, base->identity.version, true,
+                 store->fence_accounts, sql);
     return true;
 }
 
@@ -55,7 +61,8 @@ bool gw_mysql_grants_for(const struct gw_grants_ask *ask, struct gw_buf *sql, st
         return gw_mysql_grants(ask->store, sql, err);
     if (!gw_mysql_url_parse(ask->options->url, &url, err))
         return false;
-    write_script(url->user ? url->user : "godwit", url->database, true, false, 0, false, sql);
+    write_script(url->user ? url->user : "godwit", url->database, true, false, 0, false,
+                 ask->options->fence == GW_FENCE_ACCOUNTS, sql);
     gw_mysql_url_free(url);
     return true;
 }

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/mysql/fence_accounts.h"
 #include "store/mysql/url.h"
 
 #include <stdlib.h>
@@ -142,6 +143,8 @@ static bool learn_identity(struct gw_mysql_store *store, struct gw_mysql_conn *c
         return false;
     learn_log(store, conn);
     id->version = version;
+    if (store->fence_accounts && !gw_mysql_accounts_can(store, err))
+        return gw_error_place(err, "%s %s", gw_side_name(store->base.side), id->address);
     return check_version(store, err) && decide_capture(store, capture, err);
 }
 
@@ -183,6 +186,7 @@ static bool mysql_store_open(const struct gw_store_options *options, struct gw_s
     store->password_command = options->password_command ? gw_strdup(options->password_command) : NULL;
     store->migration = gw_strdup(options->migration);
     store->cancel = options->cancel;
+    store->fence_accounts = options->fence == GW_FENCE_ACCOUNTS;
     store->pool = gw_mysql_pool_new();
     bool fine = gw_mysql_connect(store, "control", &conn, err);
     if (fine) {
@@ -202,7 +206,8 @@ const struct gw_store_type gw_store_mysql = {
     .name = "mysql",
     .schemes = schemes,
     .default_space = "",
-    .capabilities = GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM | GW_CAN_FENCE,
+    .capabilities =
+        GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM | GW_CAN_FENCE | GW_CAN_LOCK_ACCOUNTS,
     .open = mysql_store_open,
     .close = mysql_store_close,
     .catalog = &gw_mysql_catalog,

@@ -31,6 +31,7 @@ struct gw_mysql_store {
     struct gw_cancel *cancel;
     struct gw_mysql_pool *pool;
     bool is_mariadb;
+    bool fence_accounts;  /* the fence locks accounts, too */
     bool bulk;            /* takes arrays of parameters (MariaDB) */
     bool local_infile;    /* LOAD DATA LOCAL is allowed by the server */
     bool binlog;          /* a row binlog is written */

@@ -40,6 +40,13 @@ CREATE TABLE IF NOT EXISTS godwit_note (
     name varchar(128) NOT NULL PRIMARY KEY,
     json longtext     NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+-- Accounts that the fence has locked, noted before they are.
+CREATE TABLE IF NOT EXISTS godwit_locked (
+    user varchar(128) NOT NULL,
+    host varchar(255) NOT NULL,
+    at   datetime(6)  NOT NULL,
+    PRIMARY KEY (user(100), host(90))
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 -- What a follower has been relieved of: triggers and events, with the statement that puts each back.
 CREATE TABLE IF NOT EXISTS godwit_loose (
     kind   varchar(16)  NOT NULL,

@@ -5,9 +5,12 @@
 #include "store/mysql/binlog.h"
 #include "store/mysql/changes.h"
 
+#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define LOCK_TRIES 120
+#define LOCK_REST_MS 250
 #define XA_TRIES 200
 
 void gw_mysql_position_of(const char *file, uint64_t offset, struct gw_position *out)
@@ -84,21 +87,36 @@ static bool snapshot_position(struct gw_mysql_reader *r, struct gw_position *at,
     return gw_error_place(err, "%s %s", gw_side_name(r->store->base.side), r->store->base.identity.address);
 }
 
-static bool locked_position(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_position *at,
-                            struct gw_error *err)
+/* While the lock is waited for, whoever wants to write the table waits behind it: so it is asked for again and again, for
+ * a moment each time. */
+static bool lock_table(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0};
-    struct gw_error unlock_error;
-    /* Without autocommit InnoDB is asked for the lock, too, which is given when no transaction that wrote is left; the
-     * server's own lock alone waits for statements in old versions. */
-    if (!r->locker && (!gw_mysql_connect(r->store, "copy lock", &r->locker, err) ||
-                       !gw_mysql_exec(r->locker, "SET SESSION autocommit = 0", err)))
-        return false;
     gw_buf_adds(&sql, "LOCK TABLES ");
     gw_mysql_add_table(&sql, c);
     gw_buf_adds(&sql, " READ");
-    bool fine = gw_mysql_exec_buf(r->locker, &sql, err) &&
-                gw_mysql_exec(r->conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err);
+    for (int tries = 1; !gw_mysql_exec_buf(r->locker, &sql, err); tries++) {
+        if (gw_mysql_errno(r->locker) != ER_LOCK_WAIT_TIMEOUT || tries == LOCK_TRIES)
+            return gw_error_prefix(err, "waiting for writers");
+        if (gw_cancel_wait(r->store->cancel, LOCK_REST_MS))
+            return gw_cancel_fail(r->store->cancel, err);
+    }
+    return true;
+}
+
+static bool locked_position(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_position *at,
+                            struct gw_error *err)
+{
+    struct gw_error unlock_error;
+    /* Without autocommit InnoDB is asked for the lock, too, which is given when no transaction that wrote is left; the
+     * server's own lock alone waits for statements in old versions. */
+    if (!r->locker &&
+        (!gw_mysql_connect(r->store, "copy lock", &r->locker, err) ||
+         !gw_mysql_exec(r->locker, "SET SESSION autocommit = 0, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1",
+                        err)))
+        return false;
+    bool fine =
+        lock_table(r, c, err) && gw_mysql_exec(r->conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err);
     r->in_transaction = fine;
     fine = fine && gw_mysql_log_end(r->conn, at, err);
     if (!gw_mysql_exec(r->locker, "UNLOCK TABLES", &unlock_error) && fine) {
