@@ -9,7 +9,8 @@
 #include "journey/mapping.h"
 #include "journey/streams.h"
 #include "journey/verbs.h"
-#include "verify/verify.h"
+#include "journey/wanted.h"
+#include "verify/rules.h"
 
 #include <stdio.h>
 
@@ -41,6 +42,29 @@ static void on_progress(void *arg, const struct gw_verify_progress *progress)
                         (unsigned long long)progress->suspects);
 }
 
+/* What has to hold among the rows of the side that follows. */
+static bool compare_rules(struct live *live, const struct gw_verify_options *verify, struct gw_verify_report *report,
+                          struct gw_error *err)
+{
+    struct gw_journey *journey = live->journey;
+    enum gw_side owner = live->owner, other = gw_side_other(owner);
+    struct gw_definition wanted[2] = {{0}, {0}};
+    if (!gw_wanted_describe(journey, owner, wanted, err))
+        return false;
+    struct gw_rules_options options = {
+        .source = journey->sides[owner],
+        .target = journey->sides[other],
+        .wanted = {&wanted[owner], &wanted[other]},
+        .schemas = {gw_journey_schema(journey, owner), gw_journey_schema(journey, other)},
+        .verify = verify,
+        .timeout_ms = journey->store->verify.statement_timeout_ms,
+    };
+    bool ok = wanted[owner].table_count == 0 || gw_rules_run(&options, report, err);
+    gw_definition_release(&wanted[GW_BLUE]);
+    gw_definition_release(&wanted[GW_GREEN]);
+    return ok;
+}
+
 static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
 {
     struct gw_journey *journey = live->journey;
@@ -60,6 +84,10 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                         .progress_arg = live,
                                         .cancel = journey->cancel};
     bool ok = gw_verify_run(&options, report, err);
+    if (ok && !compare_rules(live, &options, report, err)) {
+        gw_verify_report_release(report);
+        ok = false;
+    }
     gw_log_status_line(NULL);
     return ok;
 }

@@ -133,6 +133,12 @@ const struct gw_setting gw_settings[] = {
     {.path = "stores.*.verify.resettle", .type = GW_SETTING_MS, .fallback = "5s", .min = 0, .max = 3600000,
      STORE(verify.resettle_ms),
      .help = "How long a row that differs on a live pair may take to settle before it is called unresolved"},
+    {.path = "stores.*.verify.references", .type = GW_SETTING_TEXTS, LIST(verify.references, verify.reference_count),
+     .fallback_words = "those that blue declares", .example = "[\"orders(user_id) -> users(id)\"]",
+     .help = "Foreign keys that blue does not declare, by blue's names: rows on green that refer to nothing are found"},
+    {.path = "stores.*.verify.statement_timeout", .type = GW_SETTING_MS, .fallback = "10m", .min = 100,
+     .max = 86400000, STORE(verify.statement_timeout_ms),
+     .help = "How long one statement that looks for rows that refer to nothing, or are there twice, may take"},
 
     {.path = "stores.*.switch.pause_budget", .type = GW_SETTING_MS, .fallback = "5s", .min = 100, .max = 600000,
      STORE(switch_.pause_budget_ms),

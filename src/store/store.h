@@ -526,6 +526,30 @@ struct gw_schema_facet {
                                        size_t count, struct gw_error *);
 };
 
+/* ---- query: statements that only read ---------------------------------------------------------------------------- */
+struct gw_query_limits {
+    int64_t timeout_ms; /* 0: none; past it GW_ERR_RETRY */
+    uint64_t rows;      /* no more are handed out; 0: all */
+};
+struct gw_query_row { /* borrowed for the call of visit */
+    size_t count;
+    const char *const *names;
+    const char *const *values; /* as the engine writes them; NULL is NULL */
+    const size_t *lens;
+};
+typedef bool gw_query_visit(void *arg, const struct gw_query_row *, struct gw_error *);
+/* Of engines that speak SQL, each its own. */
+struct gw_query_facet {
+    /* The name of a collection, or of a column (space NULL), as a statement writes it. Appends. */
+    void (*add_name)(struct gw_buf *, const char *space, const char *name);
+    /* One statement, with a snapshot of its own, in a session that can write nothing: GW_ERR_USER for one that would.
+     * *took_us (may be NULL): until its last row was here. */
+    GW_MUST_CHECK bool (*run)(struct gw_store *, const char *sql, const struct gw_query_limits *, gw_query_visit *,
+                              void *arg, int64_t *took_us, struct gw_error *);
+    /* How the server would run it, as the engine prints it for people. */
+    GW_MUST_CHECK bool (*explain)(struct gw_store *, const char *sql, struct gw_buf *out, struct gw_error *);
+};
+
 /* ---- the type -------------------------------------------------------------------------------------------------- */
 struct gw_store_type {
     uint32_t contract; /* GW_STORE_CONTRACT */
@@ -552,6 +576,7 @@ struct gw_store_type {
     const struct gw_fence_facet *fence;
     const struct gw_sessions_facet *sessions;
     const struct gw_schema_facet *schema;
+    const struct gw_query_facet *query;
 };
 
 /* The public head of every open store; filled by the type's open, constant after it. */

@@ -34,6 +34,16 @@ static const char *kind_name(enum gw_verify_kind kind)
     return names[kind];
 }
 
+const char *gw_rule_kind_name(enum gw_rule_kind kind)
+{
+    static const char *const names[] = {[GW_RULE_REFERENCE] = "reference",
+                                        [GW_RULE_UNIQUE] = "unique",
+                                        [GW_RULE_CONDITION] = "condition",
+                                        [GW_RULE_INDEX] = "index",
+                                        [GW_RULE_COUNTER] = "counter"};
+    return names[kind];
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static json_t *number(uint64_t n)
@@ -95,6 +105,25 @@ json_t *gw_verify_collection_json(const struct gw_verify_collection *c)
     return json;
 }
 
+static void set_broken(json_t *json, const char *key, uint64_t broken)
+{
+    if (broken != GW_RULE_NOT_COUNTED)
+        json_object_set_new(json, key, number(broken));
+}
+
+static json_t *rule_json(const struct gw_verify_rule *rule)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "kind", json_string(gw_rule_kind_name(rule->kind)));
+    json_object_set_new(json, "collection", gw_json_text(rule->collection));
+    json_object_set_new(json, "name", gw_json_text(rule->name));
+    json_object_set_new(json, "verdict", json_string(gw_verdict_name(rule->verdict)));
+    json_object_set_new(json, "what", gw_json_text(rule->what));
+    set_broken(json, "broken_on_source", rule->broken[0]);
+    set_broken(json, "broken_on_target", rule->broken[1]);
+    return json;
+}
+
 struct totals {
     uint64_t verdicts[3], rows, bytes;
 };
@@ -128,6 +157,10 @@ json_t *gw_verify_report_json(const struct gw_verify_report *report)
     for (size_t i = 0; i < report->count; i++)
         json_array_append_new(collections, gw_verify_collection_json(&report->collections[i]));
     json_object_set_new(json, "collections", collections);
+    json_t *rules = json_array();
+    for (size_t i = 0; i < report->rule_count; i++)
+        json_array_append_new(rules, rule_json(&report->rules[i]));
+    json_object_set_new(json, "rules", rules);
     return json;
 }
 
@@ -179,6 +212,26 @@ static void add_collection(struct gw_buf *out, const struct gw_verify_collection
         add_difference(out, &c->differences[i]);
 }
 
+static void add_rules(struct gw_buf *out, const struct gw_verify_report *report)
+{
+    size_t held = 0;
+    for (size_t i = 0; i < report->rule_count; i++) {
+        const struct gw_verify_rule *rule = &report->rules[i];
+        held += rule->verdict == GW_VERDICT_EQUAL;
+        if (*rule->what)
+            gw_buf_addf(out, "  %s: %s %s: %s\n",
+                        rule->verdict == GW_VERDICT_EQUAL ? "note" : gw_verdict_name(rule->verdict), rule->collection,
+                        rule->name, rule->what);
+    }
+    if (!report->rule_count)
+        return;
+    gw_buf_adds(out, "keys, references and counters: ");
+    gw_cause_add_count(out, held);
+    gw_buf_adds(out, " of ");
+    gw_cause_add_count(out, report->rule_count);
+    gw_buf_adds(out, " hold\n");
+}
+
 void gw_verify_report_text(const struct gw_verify_report *report, bool all, struct gw_buf *out)
 {
     struct totals totals = totals_of(report);
@@ -190,6 +243,7 @@ void gw_verify_report_text(const struct gw_verify_report *report, bool all, stru
     for (size_t i = 0; i < report->count; i++)
         if (all || report->collections[i].verdict != GW_VERDICT_EQUAL)
             add_collection(out, &report->collections[i], width);
+    add_rules(out, report);
     gw_buf_addf(out, "verdict: %s", gw_verdict_name(report->verdict));
     if (report->reason[0])
         gw_buf_addf(out, " (%s)", report->reason);

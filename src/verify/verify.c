@@ -437,6 +437,12 @@ void gw_verify_report_release(struct gw_verify_report *report)
     for (size_t i = 0; i < report->count; i++)
         release_collection(&report->collections[i]);
     free(report->collections);
+    for (size_t i = 0; i < report->rule_count; i++) {
+        free(report->rules[i].collection);
+        free(report->rules[i].name);
+        free(report->rules[i].what);
+    }
+    free(report->rules);
     *report = (struct gw_verify_report){0};
 }
 

@@ -91,6 +91,25 @@ struct gw_verify_collection {
     struct gw_verify_difference *differences; /* the first 20 */
 };
 
+/* What has to hold among the rows, see verify/rules.h. */
+enum gw_rule_kind {
+    GW_RULE_REFERENCE, /* a foreign key: the row that is referred to is there */
+    GW_RULE_UNIQUE,
+    GW_RULE_CONDITION, /* a check */
+    GW_RULE_INDEX,     /* an index of the source is on the target, and valid */
+    GW_RULE_COUNTER,   /* a sequence is past the highest key */
+};
+#define GW_RULE_NOT_COUNTED UINT64_MAX
+struct gw_verify_rule {
+    enum gw_rule_kind kind;
+    size_t place;     /* of its collection in the report */
+    char *collection; /* on the target */
+    char *name;       /* of the constraint or index, or what stands for it */
+    enum gw_verdict verdict;
+    uint64_t broken[2]; /* rows that break it on the source, on the target */
+    char *what;         /* one line; "" where it holds */
+};
+
 struct gw_verify_report {
     enum gw_verdict verdict;
     char reason[160]; /* why unresolved although no collection is: nothing was compared; else "" */
@@ -98,12 +117,15 @@ struct gw_verify_report {
     int64_t began_wall_us, elapsed_us;
     size_t count;
     struct gw_verify_collection *collections; /* as in the schema */
+    size_t rule_count;
+    struct gw_verify_rule *rules;
 };
 
 /* False only when no verdict could be had at all: a side cannot be reached, or it was cancelled. */
 GW_MUST_CHECK bool gw_verify_run(const struct gw_verify_options *, struct gw_verify_report *out, struct gw_error *err);
 void gw_verify_report_release(struct gw_verify_report *);
 
+const char *gw_rule_kind_name(enum gw_rule_kind);
 enum gw_exit gw_verify_exit(const struct gw_verify_report *);
 /* {"verdict","live","began","seconds","equal","different","unresolved","rows","bytes","collections":[...]}; owned. */
 json_t *gw_verify_report_json(const struct gw_verify_report *);

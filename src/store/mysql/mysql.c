@@ -221,4 +221,5 @@ const struct gw_store_type gw_store_mysql = {
     .fence = &gw_mysql_fence,
     .sessions = &gw_mysql_sessions,
     .schema = &gw_mysql_schema,
+    .query = &gw_mysql_query_facet,
 };

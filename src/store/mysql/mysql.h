@@ -57,5 +57,6 @@ extern const struct gw_ownership_facet gw_mysql_ownership;
 extern const struct gw_fence_facet gw_mysql_fence;
 extern const struct gw_sessions_facet gw_mysql_sessions;
 extern const struct gw_schema_facet gw_mysql_schema;
+extern const struct gw_query_facet gw_mysql_query_facet;
 
 #endif

@@ -174,4 +174,5 @@ const struct gw_store_type gw_store_postgres = {
     .fence = &gw_pg_fence,
     .sessions = &gw_pg_sessions,
     .schema = &gw_pg_schema,
+    .query = &gw_pg_query_facet,
 };

@@ -54,5 +54,6 @@ extern const struct gw_ownership_facet gw_pg_ownership;
 extern const struct gw_fence_facet gw_pg_fence;
 extern const struct gw_sessions_facet gw_pg_sessions;
 extern const struct gw_schema_facet gw_pg_schema;
+extern const struct gw_query_facet gw_pg_query_facet;
 
 #endif

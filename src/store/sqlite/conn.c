@@ -54,6 +54,8 @@ bool gw_lite_fail(struct gw_lite_conn *conn, int rc, const char *doing, struct g
     struct gw_lite_store *store = conn->store;
     if (((rc & 0xff) == SQLITE_INTERRUPT || (rc & 0xff) == SQLITE_BUSY) && cancelled(store))
         return gw_cancel_fail(gw_cancel_asked(store->cancel) ? store->cancel : gw_cancel_own(), err);
+    if ((rc & 0xff) == SQLITE_INTERRUPT && conn->steps_until_us)
+        return gw_fail(err, GW_ERR_RETRY, "%s: it takes too long", doing);
     int extended = conn->db ? sqlite3_extended_errcode(conn->db) : rc;
     if ((extended & 0xff) != (rc & 0xff))
         extended = rc;
@@ -82,7 +84,8 @@ static int on_busy(void *arg, int count)
 
 static int on_progress(void *arg)
 {
-    return cancelled(((struct gw_lite_conn *)arg)->store);
+    const struct gw_lite_conn *conn = arg;
+    return cancelled(conn->store) || (conn->steps_until_us && gw_mono_us() >= conn->steps_until_us);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */

@@ -18,9 +18,10 @@
 struct gw_lite_conn {
     sqlite3 *db;
     struct gw_lite_store *store;
-    int lock_ms;           /* how long to wait for a lock */
-    int64_t lock_until_us; /* of the wait at hand */
-    bool foreign;          /* behaves as an application's connection: triggers and foreign keys are on */
+    int lock_ms;            /* how long to wait for a lock */
+    int64_t lock_until_us;  /* of the wait at hand */
+    int64_t steps_until_us; /* a statement that takes longer is ended (GW_ERR_RETRY); 0: none is */
+    bool foreign;           /* behaves as an application's connection: triggers and foreign keys are on */
 };
 
 /* `foreign`: with triggers and foreign keys, as an application would have it (the fence's probe). */

@@ -173,4 +173,5 @@ const struct gw_store_type gw_store_sqlite = {
     .fence = &gw_lite_fence,
     .sessions = &gw_lite_sessions,
     .schema = &gw_lite_schema,
+    .query = &gw_lite_query_facet,
 };

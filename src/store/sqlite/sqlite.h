@@ -51,5 +51,6 @@ extern const struct gw_ownership_facet gw_lite_ownership;
 extern const struct gw_fence_facet gw_lite_fence;
 extern const struct gw_sessions_facet gw_lite_sessions;
 extern const struct gw_schema_facet gw_lite_schema;
+extern const struct gw_query_facet gw_lite_query_facet;
 
 #endif

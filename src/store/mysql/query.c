@@ -1,0 +1,108 @@
+/* Statements that only read: a snapshot of their own, in a transaction that can write nothing. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/mysql/conn.h"
+
+#include <mysqld_error.h>
+#include <stdlib.h>
+
+static void my_add_name(struct gw_buf *out, const char *space, const char *name)
+{
+    (void)space; /* one database */
+    gw_mysql_add_ident(out, name);
+}
+
+/* A connection of its own, for good: that it takes one statement at a time, and that its time is short, shall not stay
+ * with one that others use. */
+static bool begin(struct gw_mysql_conn *conn, int64_t timeout_ms, struct gw_error *err)
+{
+    if (timeout_ms > 0) {
+        bool set = conn->store->is_mariadb
+                       ? gw_mysql_execf(conn, err, "SET max_statement_time = %.3f", (double)timeout_ms / 1e3)
+                       : gw_mysql_execf(conn, err, "SET max_execution_time = %lld", (long long)timeout_ms);
+        if (!set)
+            return false;
+    }
+    if (!gw_mysql_exec(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err))
+        return false;
+    gw_mysql_enter(conn);
+    return mysql_set_server_option(conn->my, MYSQL_OPTION_MULTI_STATEMENTS_OFF) == 0 ||
+           gw_mysql_fail(conn, "the query", err);
+}
+
+/* What is written, or would end the transaction before it is, is the statement's fault; a time out passes. */
+static bool fail(struct gw_mysql_conn *conn, struct gw_error *err)
+{
+    unsigned number = gw_mysql_errno(conn);
+    if (number == ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION)
+        err->kind = GW_ERR_USER;
+    else if (number == ER_STATEMENT_TIMEOUT || number == 3024)
+        err->kind = GW_ERR_RETRY;
+    return false;
+}
+
+static bool read_all(struct gw_mysql_conn *conn, MYSQL_RES *r, const struct gw_query_limits *limits,
+                     gw_query_visit *visit, void *arg, struct gw_error *err)
+{
+    unsigned fields = mysql_num_fields(r);
+    const MYSQL_FIELD *field = mysql_fetch_fields(r);
+    const char **names = gw_calloc(fields + 1, sizeof(char *)), **values = gw_calloc(fields + 1, sizeof(char *));
+    size_t *lens = gw_calloc(fields + 1, sizeof *lens);
+    bool ok = true;
+    MYSQL_ROW row;
+    for (unsigned i = 0; i < fields; i++)
+        names[i] = field[i].name;
+    for (uint64_t rows = 0; ok && (!limits->rows || rows < limits->rows) && (row = mysql_fetch_row(r)); rows++) {
+        const unsigned long *row_lens = mysql_fetch_lengths(r);
+        for (unsigned i = 0; i < fields; i++) {
+            values[i] = row[i];
+            lens[i] = row_lens[i];
+        }
+        struct gw_query_row out = {.count = fields, .names = names, .values = values, .lens = lens};
+        ok = visit(arg, &out, err);
+    }
+    free(names);
+    free(values);
+    free(lens);
+    return ok && (gw_mysql_rows_ended(conn, err) || fail(conn, err));
+}
+
+static bool my_run(struct gw_store *base, const char *sql, const struct gw_query_limits *limits, gw_query_visit *visit,
+                   void *arg, int64_t *took_us, struct gw_error *err)
+{
+    struct gw_mysql_conn *conn;
+    gw_autobuf struct gw_buf text = {0};
+    MYSQL_RES *r;
+    gw_buf_adds(&text, sql);
+    if (!gw_mysql_connect(gw_mysql_store_of(base), "query", &conn, err))
+        return false;
+    bool ok = begin(conn, limits->timeout_ms, err);
+    int64_t began_us = gw_mono_us();
+    if (ok)
+        ok = gw_mysql_stream(conn, &text, &r, err) || fail(conn, err);
+    if (ok) {
+        ok = read_all(conn, r, limits, visit, arg, err);
+        mysql_free_result(r);
+    }
+    if (took_us)
+        *took_us = gw_mono_us() - began_us;
+    gw_mysql_close(conn);
+    return ok;
+}
+
+static bool add_line(void *arg, const struct gw_query_row *row, struct gw_error *err)
+{
+    (void)err;
+    for (size_t i = 0; i < row->count; i++)
+        gw_buf_addf(arg, "%s%s=%s", i ? " " : "", row->names[i], row->values[i] ? row->values[i] : "");
+    gw_buf_addc(arg, '\n');
+    return true;
+}
+
+static bool my_explain(struct gw_store *base, const char *sql, struct gw_buf *out, struct gw_error *err)
+{
+    gw_autofree char *explain = gw_asprintf("EXPLAIN %s", sql);
+    return my_run(base, explain, &(struct gw_query_limits){0}, add_line, out, NULL, err);
+}
+
+const struct gw_query_facet gw_mysql_query_facet = {.add_name = my_add_name, .run = my_run, .explain = my_explain};

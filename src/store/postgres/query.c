@@ -1,0 +1,120 @@
+/* Statements that only read: a snapshot of their own, in a transaction that can write nothing. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/postgres/conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELDS_MOST 1664 /* the server's own limit */
+
+static void pg_add_name(struct gw_buf *out, const char *space, const char *name)
+{
+    if (space && *space) {
+        gw_pg_add_ident(out, space);
+        gw_buf_addc(out, '.');
+    }
+    gw_pg_add_ident(out, name);
+}
+
+static bool begin(struct gw_pg_store *store, PGconn *conn, int64_t timeout_ms, struct gw_error *err)
+{
+    gw_autofree char *sql = gw_asprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                                        "SET LOCAL statement_timeout = %lld",
+                                        (long long)timeout_ms);
+    return gw_pg_exec(store, conn, sql, err);
+}
+
+struct reading {
+    const struct gw_query_limits *limits;
+    gw_query_visit *visit;
+    void *arg;
+    uint64_t rows;
+};
+
+static bool hand_out(struct reading *reading, const PGresult *r, struct gw_error *err)
+{
+    const char *names[FIELDS_MOST], *values[FIELDS_MOST];
+    size_t lens[FIELDS_MOST];
+    int fields = PQnfields(r) < FIELDS_MOST ? PQnfields(r) : FIELDS_MOST;
+    for (int row = 0; row < PQntuples(r); row++) {
+        if (reading->limits->rows && reading->rows >= reading->limits->rows)
+            return true;
+        for (int i = 0; i < fields; i++) {
+            names[i] = PQfname(r, i);
+            values[i] = PQgetisnull(r, row, i) ? NULL : PQgetvalue(r, row, i);
+            lens[i] = (size_t)PQgetlength(r, row, i);
+        }
+        struct gw_query_row out = {.count = (size_t)fields, .names = names, .values = values, .lens = lens};
+        reading->rows++;
+        if (!reading->visit(reading->arg, &out, err))
+            return false;
+    }
+    return true;
+}
+
+/* 25006: the transaction is read only. */
+static bool fail(struct gw_pg_store *store, PGconn *conn, const PGresult *r, struct gw_error *err)
+{
+    gw_pg_fail(store, conn, r, "the query", err);
+    if (strcmp(gw_pg_sqlstate(r), "25006") == 0)
+        err->kind = GW_ERR_USER;
+    return false;
+}
+
+/* The whole answer is read, also behind an error of the caller's: the connection goes back to the others. */
+static bool read_all(struct gw_pg_store *store, PGconn *conn, struct reading *reading, struct gw_error *err)
+{
+    PGresult *r;
+    bool ok = true;
+    for (;;) {
+        struct gw_error later;
+        if (!gw_pg_next_result(store, conn, &r, ok ? err : &later))
+            return false;
+        if (!r)
+            return ok;
+        ExecStatusType status = PQresultStatus(r);
+        if (ok && (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK))
+            ok = hand_out(reading, r, err);
+        else if (ok && status != PGRES_COMMAND_OK)
+            ok = fail(store, conn, r, err);
+        PQclear(r);
+    }
+}
+
+static bool pg_run(struct gw_store *base, const char *sql, const struct gw_query_limits *limits, gw_query_visit *visit,
+                   void *arg, int64_t *took_us, struct gw_error *err)
+{
+    struct gw_pg_store *store = gw_pg_store_of(base);
+    struct reading reading = {.limits = limits, .visit = visit, .arg = arg};
+    PGconn *conn;
+    if (!gw_pg_borrow(store, &conn, err))
+        return false;
+    bool ok = begin(store, conn, limits->timeout_ms, err);
+    int64_t began_us = gw_mono_us();
+    /* The extended protocol takes one statement, never several. */
+    if (ok && (!PQsendQueryParams(conn, sql, 0, NULL, NULL, NULL, NULL, 0) || !PQsetSingleRowMode(conn)))
+        ok = gw_pg_fail(store, conn, NULL, "the query", err);
+    ok = ok && read_all(store, conn, &reading, err);
+    if (took_us)
+        *took_us = gw_mono_us() - began_us;
+    struct gw_error later;
+    bool ended = gw_pg_exec(store, conn, "ROLLBACK", &later);
+    gw_pg_return(store, conn, !ended);
+    return ok;
+}
+
+static bool add_line(void *arg, const struct gw_query_row *row, struct gw_error *err)
+{
+    (void)err;
+    gw_buf_addf(arg, "%s\n", row->values[0] ? row->values[0] : "");
+    return true;
+}
+
+static bool pg_explain(struct gw_store *base, const char *sql, struct gw_buf *out, struct gw_error *err)
+{
+    gw_autofree char *explain = gw_asprintf("EXPLAIN %s", sql);
+    return pg_run(base, explain, &(struct gw_query_limits){0}, add_line, out, NULL, err);
+}
+
+const struct gw_query_facet gw_pg_query_facet = {.add_name = pg_add_name, .run = pg_run, .explain = pg_explain};
