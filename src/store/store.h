@@ -462,6 +462,7 @@ struct gw_sessions_facet {
 struct gw_counter {
     uint32_t collection, column;
     int64_t next;
+    bool follows_rows; /* a row that brings its own number moves it, too: it is never behind the keys */
 };
 enum gw_build_phase {
     GW_BUILD_TABLES,      /* tables with columns, defaults, checks, comments; no index */

@@ -460,10 +460,12 @@ static bool look_at_counter(struct rules *rules, const struct gw_counter *counte
     }
     if (!found || next > highest)
         return true;
-    bool lost = other && other->next > next;
+    bool lost = other && !other->follows_rows && other->next > next;
     decide(rule, lost ? GW_VERDICT_DIFFERENT : GW_VERDICT_EQUAL,
            gw_asprintf("the owner's next number is %lld, and its highest key %lld%s", (long long)next,
-                       (long long)highest, lost ? ": the other side is further on" : ""));
+                       (long long)highest,
+                       lost ? ": the other side is further on"
+                            : ": a row without a number of its own will meet one that is there"));
     return true;
 }
 

@@ -359,6 +359,80 @@ static void the_fence_stops_everybody_but_us(struct pair *p)
     assert_green(p, "item", "1|early|\\N\n3|ours|\\N\n4|again|\\N\n");
 }
 
+/* ---- statements that only read ---------------------------------------------------------------------------------- */
+
+static bool note_values(void *arg, const struct gw_query_row *row, struct gw_error *err)
+{
+    (void)err;
+    for (size_t i = 0; i < row->count; i++)
+        gw_buf_addf(arg, "%s%s", i ? "|" : "", row->values[i] ? row->values[i] : "NULL");
+    gw_buf_addc(arg, ';');
+    return true;
+}
+
+static bool ask(struct pair *p, const char *sql, uint64_t rows, struct gw_buf *out, struct gw_error *err)
+{
+    struct gw_query_limits limits = {.timeout_ms = 300, .rows = rows};
+    int64_t took_us = -1;
+    gw_buf_clear(out);
+    bool ok = type_of(p, 0)->query->run(p->store[0], sql, &limits, note_values, out, &took_us, err);
+    assert_true(took_us >= 0);
+    return ok;
+}
+
+static void a_query_reads_and_cannot_write(struct pair *p)
+{
+    struct gw_error err = {0};
+    gw_autobuf struct gw_buf got = {0}, table = {0}, sql = {0};
+    if (!type_of(p, 0)->query)
+        return;
+    for (int i = 1; i <= 3; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "%d", i);
+        write_one(p, 0, "item", ROW(id, i == 2 ? NULL : "v", NULL));
+    }
+    type_of(p, 0)->query->add_name(&table, p->kit->space ? p->kit->space : "public", "item");
+    gw_buf_addf(&sql, "SELECT id, v FROM %s ORDER BY id", table.data);
+    MUST(ask(p, sql.data, 0, &got, &err));
+    assert_string_equal(got.data, "1|v;2|NULL;3|v;");
+    MUST(ask(p, sql.data, 2, &got, &err));
+    assert_string_equal(got.data, "1|v;2|NULL;");
+    const char *const writes[] = {"DELETE FROM %s", "DELETE FROM %s RETURNING id", "SELECT 1; DELETE FROM %s",
+                                  "DROP TABLE %s"};
+    for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++) {
+        const char *rest = strstr(writes[i], "%s");
+        gw_buf_clear(&sql);
+        gw_buf_addf(&sql, "%.*s%s%s", (int)(rest - writes[i]), writes[i], table.data, rest + 2);
+        if (ask(p, sql.data, 0, &got, &err))
+            fail_msg("%s was run", sql.data);
+        assert_int_equal(got.len, 0);
+    }
+    gw_buf_clear(&sql);
+    gw_buf_addf(&sql, "SELECT count(*) FROM %s", table.data);
+    MUST(ask(p, sql.data, 0, &got, &err));
+    assert_string_equal(got.data, "3;");
+    gw_buf_clear(&got);
+    MUST(type_of(p, 0)->query->explain(p->store[0], sql.data, &got, &err));
+    assert_true(got.len > 0);
+}
+
+static void a_query_that_takes_too_long_is_ended(struct pair *p)
+{
+    struct gw_error err = {0};
+    gw_autobuf struct gw_buf got = {0};
+    if (!type_of(p, 0)->query)
+        return;
+    int64_t began_us = gw_mono_us();
+    assert_false(ask(p,
+                     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                     " SELECT count(*) FROM n a, n b, n c WHERE a.i + b.i < c.i",
+                     0, &got, &err));
+    assert_int_equal(err.kind, GW_ERR_RETRY);
+    assert_true(gw_mono_us() - began_us < INT64_C(10000000));
+    MUST(ask(p, "SELECT 1", 0, &got, &err));
+    assert_string_equal(got.data, "1;");
+}
+
 /* ---- the join ---- */
 
 struct workload {
@@ -497,6 +571,8 @@ int main(void)
         CONTRACT(refetch_reads_one_row_with_a_mark),
         CONTRACT(the_owner_changes_by_compare_and_set),
         CONTRACT(the_fence_stops_everybody_but_us),
+        CONTRACT(a_query_reads_and_cannot_write),
+        CONTRACT(a_query_that_takes_too_long_is_ended),
         CONTRACT(copy_and_follow_end_in_equal_sides),
     };
     return contract_main(tests, sizeof tests / sizeof tests[0]);

@@ -409,7 +409,7 @@ static void set(struct world *w, const struct gw_schema *schema, const char *tab
 {
     struct gw_error err;
     const struct gw_collection *c = gw_schema_find(schema, FROM, table);
-    struct gw_counter counter = {c->id, 0, next};
+    struct gw_counter counter = {.collection = c->id, .next = next};
     MUST(w->blue->type->schema->set_counters(w->blue, schema, &counter, 1, &err));
 }
 

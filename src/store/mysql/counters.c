@@ -196,6 +196,7 @@ bool gw_mysql_counters(struct gw_store *base, const struct gw_schema *schema, st
             counters[n++] =
                 (struct gw_counter){.collection = c->id,
                                     .column = (uint32_t)column,
+                                    .follows_rows = true,
                                     .next = list.items[i].next > INT64_MAX ? INT64_MAX : (int64_t)list.items[i].next};
     }
     counters_release(&list);

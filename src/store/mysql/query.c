@@ -30,6 +30,20 @@ static bool begin(struct gw_mysql_conn *conn, int64_t timeout_ms, struct gw_erro
            gw_mysql_fail(conn, "the query", err);
 }
 
+/* DDL ends a transaction that only reads before it begins, and is not stopped by it: what gives no rows is not run. */
+static bool gives_rows(struct gw_mysql_conn *conn, const struct gw_buf *sql, struct gw_error *err)
+{
+    MYSQL_STMT *stmt = mysql_stmt_init(conn->my);
+    gw_mysql_enter(conn);
+    bool ok = mysql_stmt_prepare(stmt, gw_buf_text(sql), sql->len) == 0;
+    if (!ok)
+        gw_mysql_stmt_fail(conn, stmt, "the query", err);
+    else if (mysql_stmt_field_count(stmt) == 0)
+        ok = gw_fail(err, GW_ERR_USER, "the query is not one that reads");
+    mysql_stmt_close(stmt);
+    return ok;
+}
+
 /* What is written, or would end the transaction before it is, is the statement's fault; a time out passes. */
 static bool fail(struct gw_mysql_conn *conn, struct gw_error *err)
 {
@@ -76,7 +90,7 @@ static bool my_run(struct gw_store *base, const char *sql, const struct gw_query
     gw_buf_adds(&text, sql);
     if (!gw_mysql_connect(gw_mysql_store_of(base), "query", &conn, err))
         return false;
-    bool ok = begin(conn, limits->timeout_ms, err);
+    bool ok = gives_rows(conn, &text, err) && begin(conn, limits->timeout_ms, err);
     int64_t began_us = gw_mono_us();
     if (ok)
         ok = gw_mysql_stream(conn, &text, &r, err) || fail(conn, err);

@@ -117,7 +117,8 @@ bool gw_pg_counters(struct gw_store *base, const struct gw_schema *schema, struc
     *count = 0;
     for (size_t i = 0; i < found; i++)
         if (is_first_of_column(items, i))
-            (*out)[(*count)++] = (struct gw_counter){items[i].collection, items[i].column, items[i].next};
+            (*out)[(*count)++] = (struct gw_counter){
+                .collection = items[i].collection, .column = items[i].column, .next = items[i].next};
     release(items, found);
     return true;
 }

@@ -4,6 +4,7 @@
 #include "store/sqlite/conn.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void lite_add_name(struct gw_buf *out, const char *space, const char *name)
 {
@@ -13,8 +14,12 @@ static void lite_add_name(struct gw_buf *out, const char *space, const char *nam
 
 static bool prepare(struct gw_lite_conn *conn, const char *sql, sqlite3_stmt **out, struct gw_error *err)
 {
-    if (!gw_lite_prepare(conn, sql, out, err))
-        return false;
+    const char *rest = "";
+    int rc = sqlite3_prepare_v2(conn->db, sql, -1, out, &rest);
+    if (rc != SQLITE_OK)
+        return gw_lite_fail(conn, rc, "the query", err);
+    if (rest[strspn(rest, "; \t\r\n")])
+        return gw_fail(err, GW_ERR_USER, "the query is more than one statement");
     if (*out && sqlite3_stmt_readonly(*out) && sqlite3_column_count(*out) > 0)
         return true;
     return gw_fail(err, GW_ERR_USER, "the query is not one that reads");

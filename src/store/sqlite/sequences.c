@@ -116,7 +116,8 @@ static bool counter_of(struct gw_lite_conn *conn, const struct gw_collection *co
              (!table->autoincrement || read_counter(conn, table->name, &last, &found, err));
         *out = (struct gw_counter){.collection = collection->id,
                                    .column = (uint32_t)table->rowid_column,
-                                   .next = largest > last ? largest : last};
+                                   .next = largest > last ? largest : last,
+                                   .follows_rows = true};
         out->next += out->next < INT64_MAX;
     }
     gw_lite_table_free(table);
