@@ -2,30 +2,12 @@
 #include "audit/audit.h"
 
 #include "base/mem.h"
+#include "io/markup.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { GRAPH_EDGES_MOST = 200, LISTED_EDGES_MOST = 1000 };
-
-/* A cell holds one line; what would end it or begin markup is escaped. */
-static void add_escaped(const char *text, struct gw_buf *out)
-{
-    for (; *text; text++) {
-        if (*text == '\n')
-            gw_buf_adds(out, "<br>");
-        else if ((unsigned char)*text < 0x20)
-            gw_buf_addc(out, ' ');
-        else if (*text == '<')
-            gw_buf_adds(out, "&lt;");
-        else if (*text == '&')
-            gw_buf_adds(out, "&amp;");
-        else if (strchr("|\\*`[]", *text))
-            gw_buf_addf(out, "\\%c", *text);
-        else
-            gw_buf_addc(out, *text);
-    }
-}
 
 static void print_table(const json_t *rows, struct gw_buf *out)
 {
@@ -50,7 +32,7 @@ static void print_table(const json_t *rows, struct gw_buf *out)
             gw_autobuf struct gw_buf cell = {0};
             gw_audit_cell(key, json_object_get(row, key), &cell);
             gw_buf_adds(out, "| ");
-            add_escaped(gw_buf_text(&cell), out);
+            gw_markup_add_cell(out, gw_buf_text(&cell));
             gw_buf_addc(out, ' ');
         }
         gw_buf_adds(out, "|\n");
@@ -168,7 +150,7 @@ void gw_audit_markdown(const json_t *report, struct gw_buf *out)
     gw_buf_addf(out, "# Audit of %s, %s\n\n%s at ", json_string_value(json_object_get(report, "migration")),
                 json_string_value(json_object_get(report, "side")),
                 json_string_value(json_object_get(server, "product")));
-    add_escaped(json_string_value(json_object_get(server, "address")), out);
+    gw_markup_add_cell(out, json_string_value(json_object_get(server, "address")));
     gw_buf_addf(out, ", taken at %s.\n\n", json_string_value(json_object_get(report, "taken_at")));
     print_contents(sections, out);
     json_object_foreach(sections, section, rows)

@@ -10,9 +10,14 @@
 static int answer(struct gw_cli *cli, struct gw_cli_verb *verb, int code, json_t *result,
                   const struct gw_error *failure)
 {
+    struct gw_error unkept;
     gw_log_status_line(NULL);
     if (failure->kind != GW_ERR_NONE)
         gw_log_error(failure);
+    if (verb->keep && result && !verb->keep(result, verb->keep_arg, &unkept)) {
+        gw_log_error(&unkept);
+        code = code == GW_EXIT_YES ? (int)gw_error_exit(&unkept) : code;
+    }
     if (cli->json) {
         json_t *object = result ? json_copy(result) : json_object();
         json_object_set_new(object, "exit", json_integer(code));

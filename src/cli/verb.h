@@ -15,6 +15,9 @@ struct gw_cli_verb {
     bool yes;
     /* Prints the result for a person on stdout; NULL: the lines said on the way are enough. */
     void (*print)(const json_t *result, int code);
+    /* Files made of the result, before it is printed; NULL: none. */
+    bool (*keep)(const json_t *result, void *arg, struct gw_error *);
+    void *keep_arg;
 };
 
 int gw_cli_verb_run(struct gw_cli *, struct gw_cli_verb);

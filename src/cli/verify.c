@@ -1,13 +1,52 @@
+#include "base/file.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/verb.h"
+#include "verify/render.h"
+
+struct reports {
+    const char *markdown, *html, *junit; /* paths; NULL: not wanted */
+};
+
+static bool write_report(const char *path, void (*render)(const json_t *, struct gw_buf *), const json_t *result,
+                         struct gw_error *err)
+{
+    gw_autobuf struct gw_buf text = {0};
+    if (!path)
+        return true;
+    render(result, &text);
+    if (!gw_file_replace(path, gw_buf_text(&text), text.len, err))
+        return gw_error_prefix(err, "the report %s", path);
+    gw_info("report: %s", path);
+    return true;
+}
+
+static bool write_reports(const json_t *result, void *arg, struct gw_error *err)
+{
+    const struct reports *reports = arg;
+    if (!json_object_get(result, "verdict"))
+        return true; /* no verdict could be had, and that is said */
+    return write_report(reports->markdown, gw_verify_markdown, result, err) &&
+           write_report(reports->html, gw_verify_html, result, err) &&
+           write_report(reports->junit, gw_verify_junit, result, err);
+}
 
 static int run(struct gw_cli *cli, const struct gw_command *command)
 {
-    int code = gw_cli_parse(cli, command, NULL, 0, 0, 0);
+    struct reports reports = {0};
+    const struct gw_option options[] = {
+        {"markdown=FILE", 0, GW_OPTION_TEXT, &reports.markdown, "the report as Markdown"},
+        {"html=FILE", 0, GW_OPTION_TEXT, &reports.html, "the report as one page that needs nothing else"},
+        {"junit=FILE", 0, GW_OPTION_TEXT, &reports.junit, "the report as JUnit XML, a case for each table and rule"},
+    };
+    int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
     if (code >= 0)
         return code;
-    return gw_cli_verb_run(cli,
-                           (struct gw_cli_verb){.name = "verify", .work = gw_verb_verify, .arguments = json_object()});
+    return gw_cli_verb_run(cli, (struct gw_cli_verb){.name = "verify",
+                                                     .work = gw_verb_verify,
+                                                     .arguments = json_object(),
+                                                     .keep = write_reports,
+                                                     .keep_arg = &reports});
 }
 
 const struct gw_command gw_command_verify = {
@@ -16,7 +55,8 @@ const struct gw_command gw_command_verify = {
     .arguments = "",
     .description =
         "Reads every row on both sides by a path of its own and compares digests; where they differ, rows and\n"
-        "columns, read again until they stand still. Works on a live pair. Exit 0 equal, 1 different,\n"
+        "columns, read again until they stand still. Works on a live pair. Then asks the rows of the side that follows\n"
+        "whether each finds what it refers to, and for indexes, conditions and counters. Exit 0 equal, 1 different,\n"
         "3 unresolved. --json gives the whole report.\n",
     .run = run,
 };

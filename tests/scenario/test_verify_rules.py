@@ -127,3 +127,29 @@ def test_what_a_rule_breaks_stands_in_status_and_blocks_the_switch(shop):
     verify(m, runner.NO)
     assert m.status()["verdict"]["verdict"] == "different"
     assert any("found differences" in str(line) for line in m.status()["blocks"])
+
+
+# --- the report for others ---
+
+def test_the_report_comes_as_markdown_html_and_junit_and_what_rows_hold_stays_text(shop, tmp_path):
+    import xml.etree.ElementTree as xml
+    _, green, make = shop
+    m = make()
+    plant(green, "UPDATE orders SET note = '<script>|`x`' WHERE id = 5; UPDATE orders SET user_id = 9000 WHERE id = 7")
+    paths = {kind: tmp_path / f"verdict.{kind}" for kind in ("markdown", "html", "junit")}
+    m.run("verify", *(part for kind, path in paths.items() for part in (f"--{kind}", path)), expect=runner.NO, timeout=120)
+    page, text = paths["html"].read_text(), paths["markdown"].read_text()
+    assert "&lt;script&gt;|`x`" in page and "<script" not in page and "http" not in page
+    assert "\\|\\`x\\`" in text and text.startswith("# Verdict: different")
+    suite = xml.parse(paths["junit"]).getroot().find("testsuite")
+    cases = {(c.get("classname"), c.get("name")): c for c in suite}
+    assert int(suite.get("tests")) == len(cases) and int(suite.get("failures")) == 2 and suite.get("errors") == "0"
+    assert cases[("rows", "public.orders")].find("failure") is not None
+    assert "9000" in cases[("reference", "public.orders orders_user_id_fkey")].find("failure").get("message")
+    assert len(cases[("rows", "public.users")]) == 0
+
+
+def test_a_report_that_cannot_be_written_is_an_error_and_the_verdict_is_still_said(shop, tmp_path):
+    _, _, make = shop
+    said = make().run("verify", "--html", tmp_path / "nowhere" / "x.html", expect=None, timeout=120)
+    assert said.rc not in (runner.OK, runner.NO) and "nowhere" in said.stderr and "verdict: equal" in said.stdout + said.stderr

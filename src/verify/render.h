@@ -1,0 +1,22 @@
+/*
+ * A report for people and for machines that are not ours, made of the JSON that gw_verify_report_json gives. All append.
+ * What a report may hold of customers' rows (keys, values that differ) is in all of them.
+ */
+#ifndef GW_VERIFY_RENDER_H
+#define GW_VERIFY_RENDER_H
+
+#include "base/buf.h"
+
+#include <jansson.h>
+
+void gw_verify_markdown(const json_t *report, struct gw_buf *out);
+void gw_verify_html(const json_t *report, struct gw_buf *out);  /* one page that needs nothing else */
+void gw_verify_junit(const json_t *report, struct gw_buf *out); /* a test case for each collection and rule */
+
+/* ---- shared by the three ---- */
+const char *gw_render_text(const json_t *object, const char *key);             /* "" when it is not there */
+void gw_render_number(const json_t *object, const char *key, struct gw_buf *); /* 4,112 */
+/* "2026-03-01 05:12:00 UTC, 12.4 s, on a live pair" */
+void gw_render_when(const json_t *report, struct gw_buf *);
+
+#endif
