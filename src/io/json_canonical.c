@@ -273,6 +273,10 @@ static bool same_key(const struct reader *r, const struct member *a, const struc
 /* What stands in `out` from `from` on, once in order; of members of one name the last. */
 static void put_members(struct reader *r, size_t from, struct member *members, size_t count)
 {
+    if (count < 2) {
+        gw_buf_addc(r->out, '}');
+        return;
+    }
     gw_buf_clear(&r->moved);
     qsort_r(members, count, sizeof *members, by_key, r->out->data);
     for (size_t i = 0; i < count; i++) {

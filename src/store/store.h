@@ -384,7 +384,7 @@ struct gw_codec_facet {
                                struct gw_error *);
     void (*close)(struct gw_codec *); /* NULL is fine */
     /* A reader's blocks, one chunk from first to last, come apart into rows: feed one, then take rows until *got is
-     * false. A row may reach over blocks. `out` has column_count places; generated columns are NULL. It lives until the
+     * false; until then it is borrowed. A row may reach over blocks. `out` has column_count places; generated columns are NULL. It lives until the
      * next call. `restart` forgets what is left of a chunk that was given up. */
     GW_MUST_CHECK bool (*feed)(struct gw_codec *, const struct gw_block *, struct gw_error *);
     GW_MUST_CHECK bool (*row)(struct gw_codec *, struct gw_datum *out, bool *got, struct gw_error *);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define SCRATCH_KEEP_BYTES (1u << 20)
+#define SCRATCH_MOST_BYTES (64u << 10) /* of a row that is put together; a larger one is hashed where it lies */
 
 struct column_head {
     uint32_t place;
@@ -15,7 +16,7 @@ static unsigned char *begin(struct gw_rowhash *hash, uint32_t what, uint64_t byt
 {
     struct gw_buf *buf = &hash->scratch;
     uint32_t head[2] = {what, hash->collection};
-    if (buf->capacity > SCRATCH_KEEP_BYTES)
+    if (buf->capacity > SCRATCH_KEEP_BYTES) /* after a huge key */
         gw_buf_shrink(buf, SCRATCH_KEEP_BYTES);
     buf->len = 0;
     gw_buf_reserve(buf, sizeof head + columns * sizeof(struct column_head) + bytes);
@@ -38,15 +39,41 @@ static struct gw_hash128 finish(const struct gw_rowhash *hash, const unsigned ch
     return gw_hash128(hash->scratch.data, (size_t)(end - (const unsigned char *)hash->scratch.data), hash->seed);
 }
 
+/* The same hash, of the same bytes in the same order. */
+static struct gw_hash128 hash_in_place(struct gw_rowhash *hash, const struct gw_row *row)
+{
+    uint32_t head[2] = {0, hash->collection};
+    if (!hash->stream)
+        hash->stream = gw_hasher_new(hash->seed);
+    gw_hasher_reset(hash->stream, hash->seed);
+    gw_hasher_add(hash->stream, head, sizeof head);
+    for (uint32_t i = 0; i < row->count; i++) {
+        const struct gw_value *value = &row->values[i];
+        struct column_head column = {i, (uint32_t)value->kind, value->len};
+        gw_hasher_add(hash->stream, &column, sizeof column);
+        gw_hasher_add(hash->stream, value->bytes, value->len);
+    }
+    return gw_hasher_end(hash->stream);
+}
+
+void gw_rowhash_release(struct gw_rowhash *hash)
+{
+    gw_buf_release(&hash->scratch);
+    gw_hasher_free(hash->stream);
+    hash->stream = NULL;
+}
+
 struct gw_hash128 gw_rowhash_row(struct gw_rowhash *hash, const struct gw_row *row, uint64_t *bytes)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < row->count; i++)
         sum += row->values[i].len;
+    *bytes = sum;
+    if (sum > SCRATCH_MOST_BYTES)
+        return hash_in_place(hash, row);
     unsigned char *at = begin(hash, 0, sum, row->count);
     for (uint32_t i = 0; i < row->count; i++)
         at = add(at, i, &row->values[i]);
-    *bytes = sum;
     return finish(hash, at);
 }
 

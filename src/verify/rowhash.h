@@ -13,8 +13,10 @@
 struct gw_rowhash {
     uint64_t seed;
     uint32_t collection;
-    struct gw_buf scratch; /* release with gw_buf_release */
+    struct gw_buf scratch;
+    struct gw_hasher *stream; /* for rows too large to be put together; made when one comes */
 };
+void gw_rowhash_release(struct gw_rowhash *hash);
 
 /* *bytes: canonical bytes of the values (coverage). */
 struct gw_hash128 gw_rowhash_row(struct gw_rowhash *, const struct gw_row *row, uint64_t *bytes);

@@ -41,8 +41,8 @@ void gw_verify_pair_close(struct gw_verify_pair *pair)
 void gw_verify_pair_release(struct gw_verify_pair *pair)
 {
     gw_verify_pair_close(pair);
-    gw_buf_release(&pair->sides[0].hash.scratch);
-    gw_buf_release(&pair->sides[1].hash.scratch);
+    gw_rowhash_release(&pair->sides[0].hash);
+    gw_rowhash_release(&pair->sides[1].hash);
 }
 
 bool gw_verify_side_scan(struct gw_verify_side *side, struct gw_error *err)

@@ -35,7 +35,7 @@ static void digest_sees_values_swapped_between_rows(void **state)
     gw_digest_add(&after, hash_of(&hash, 2, (const char *[]){"1", "bobby"}), 6);
     gw_digest_add(&after, hash_of(&hash, 2, (const char *[]){"2", "alice"}), 6);
     assert_false(gw_digest_equal(&before, &after));
-    gw_buf_release(&hash.scratch);
+    gw_rowhash_release(&hash);
 }
 
 static void digest_counts_duplicates(void **state)
@@ -53,7 +53,7 @@ static void digest_counts_duplicates(void **state)
     assert_false(gw_digest_equal(&two, &three));
     two.rows = three.rows; /* and the sum alone tells, too */
     assert_false(gw_digest_equal(&two, &three));
-    gw_buf_release(&hash.scratch);
+    gw_rowhash_release(&hash);
 }
 
 static void hash_tells_null_from_every_sentinel(void **state)
@@ -64,7 +64,7 @@ static void hash_tells_null_from_every_sentinel(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++)
             assert_int_equal(same(hash_of(&hash, 1, &texts[i]), hash_of(&hash, 1, &texts[j])), i == j);
-    gw_buf_release(&hash.scratch);
+    gw_rowhash_release(&hash);
 }
 
 static void hash_tells_where_a_value_ends(void **state)
@@ -78,7 +78,7 @@ static void hash_tells_where_a_value_ends(void **state)
     assert_false(
         same(hash_of(&hash, 3, (const char *[]){"a", NULL, "b"}), hash_of(&hash, 3, (const char *[]){NULL, "a", "b"})));
     assert_false(same(hash_of(&hash, 2, (const char *[]){"a", NULL}), hash_of(&hash, 1, (const char *[]){"a"})));
-    gw_buf_release(&hash.scratch);
+    gw_rowhash_release(&hash);
 }
 
 static void hash_depends_on_collection_and_seed(void **state)
@@ -91,7 +91,7 @@ static void hash_depends_on_collection_and_seed(void **state)
     assert_true(same(hash_of(&hash, 2, row), hash_of(&hash, 2, row)));
     assert_false(same(hash_of(&hash, 2, row), hash_of(&other, 2, row)));
     assert_false(same(hash_of(&hash, 2, row), hash_of(&seeded, 2, row)));
-    gw_buf_release(&hash.scratch);
+    gw_rowhash_release(&hash);
     gw_buf_release(&other.scratch);
     gw_buf_release(&seeded.scratch);
 }

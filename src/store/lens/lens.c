@@ -18,6 +18,10 @@ const struct gw_table_definition *lens_definition(const struct lens *lens, enum 
 
 static void lens_close(struct gw_store *store)
 {
+    struct lens *lens = lens_of(store);
+    pthread_mutex_destroy(&lens->turn.lock);
+    pthread_cond_destroy(&lens->turn.given);
+    free(lens->largest);
     free(store);
 }
 
@@ -63,6 +67,8 @@ static struct lens *lens_new(const struct gw_lens_options *options, enum gw_side
 {
     struct lens *lens = gw_zalloc(sizeof *lens);
     lens->options = *options;
+    pthread_mutex_init(&lens->turn.lock, NULL);
+    pthread_cond_init(&lens->turn.given, NULL);
     lens->side = side;
     lens->inner = options->sides[side];
     lens->back = side == GW_BLUE;
@@ -90,6 +96,8 @@ bool gw_lens_face(const struct gw_lens_options *options, enum gw_side side, stru
     const struct gw_store_type *type = options->sides[side]->type;
     if (!type->scan || !type->scan->to_datum || !type->scan->from_datum)
         return gw_fail(err, GW_ERR_UNSUPPORTED, "%s cannot be compared with another engine yet", type->name);
-    *out = &lens_new(options, side, &lens_face_type)->base;
+    struct lens *lens = lens_new(options, side, &lens_face_type);
+    lens->largest = gw_calloc(options->schemas[GW_GREEN]->count + 1, sizeof *lens->largest);
+    *out = &lens->base;
     return true;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define SHAPE GW_GREEN /* both faces show the collections of this side */
+#define FETCH_BYTES ((size_t)4 << 20)
+#define LARGE_BYTES ((size_t)1 << 20) /* rows of more than that are read by one scan of a side at a time */
 
 struct lens_scan {
     struct lens *lens;
@@ -15,13 +17,17 @@ struct lens_scan {
     struct gw_map_run *asks;     /* green's face under a filter: whether a row belongs there */
     const struct gw_collection *shape, *own;
     const struct gw_table_definition *definition; /* of green */
-    struct gw_arena arena;
-    struct gw_buf bytes, why;
+    struct gw_arena arena, work;                  /* what is handed out; what one row's conversion needs */
+    struct gw_buf bytes, room, why;
     struct gw_datum *in, *out;
     bool *compared; /* by column of the shape */
     size_t capacity;
     struct gw_row row;
+    bool in_turn; /* it is this scan's turn to read large rows */
+    bool bloated; /* the session has read large rows: its buffers are as large */
     size_t value_capacity;
+    struct gw_row_version *versions; /* of the rows of the last fetch */
+    size_t version_capacity;
 };
 
 static struct lens_scan *scan_of(struct gw_scan *scan)
@@ -122,23 +128,65 @@ const struct gw_reader_facet lens_face_reader = {
 
 /* ---- scan -------------------------------------------------------------------------------------------------------- */
 
+static void give_turn(struct lens_scan *s)
+{
+    struct lens_turn *turn = &s->lens->turn;
+    if (!s->in_turn)
+        return;
+    pthread_mutex_lock(&turn->lock);
+    turn->taken = s->in_turn = false;
+    pthread_cond_broadcast(&turn->given);
+    pthread_mutex_unlock(&turn->lock);
+}
+
+static size_t largest_row(const struct lens_scan *s)
+{
+    return atomic_load_explicit(&s->lens->largest[s->shape->id], memory_order_relaxed);
+}
+
+/* Nothing was met yet and no value can be small for certain: as if it had large rows. */
+static bool may_be_large(const struct lens_scan *s, const struct gw_collection *collection)
+{
+    size_t largest = largest_row(s);
+    return largest > LARGE_BYTES || (largest == 0 && collection->toast_bytes != 0);
+}
+
+/* Waits while another scan of this side reads large rows, if this one may, too. Nothing else is waited for with the turn
+ * in hand, so whoever has it comes to an end. */
+static void take_turn(struct lens_scan *s, const struct gw_collection *collection)
+{
+    struct lens_turn *turn = &s->lens->turn;
+    if (s->in_turn || !may_be_large(s, collection))
+        return;
+    pthread_mutex_lock(&turn->lock);
+    while (turn->taken && may_be_large(s, collection))
+        pthread_cond_wait(&turn->given, &turn->lock);
+    if (!turn->taken)
+        turn->taken = s->in_turn = true;
+    pthread_mutex_unlock(&turn->lock);
+}
+
 static void face_close(struct gw_scan *scan)
 {
     struct lens_scan *s = scan_of(scan);
     if (!s)
         return;
+    give_turn(s);
     if (s->inner)
         inner_scan(s)->close(s->inner);
     gw_map_run_close(s->run);
     gw_map_run_close(s->run_back);
     gw_map_run_close(s->asks);
     gw_arena_release(&s->arena);
+    gw_arena_release(&s->work);
     gw_buf_release(&s->bytes);
+    gw_buf_release(&s->room);
     gw_buf_release(&s->why);
     free(s->in);
     free(s->out);
     free(s->compared);
     free(s->row.values);
+    free(s->versions);
     free(s);
 }
 
@@ -150,6 +198,26 @@ static bool filters_any(const struct lens *lens)
     return any;
 }
 
+static bool ready(struct lens_scan *s, struct gw_error *err)
+{
+    if (s->inner)
+        return true;
+    if (!inner_scan(s)->open(s->lens->inner, &s->inner, err))
+        return false;
+    if (inner_scan(s)->whole_values)
+        inner_scan(s)->whole_values(s->inner);
+    return true;
+}
+
+/* Client libraries keep their buffers for as long as a session lasts, and one that waits for its turn needs none. */
+static void drop_bloated(struct lens_scan *s)
+{
+    if (s->bloated)
+        inner_scan(s)->close(s->inner);
+    s->inner = s->bloated ? NULL : s->inner;
+    s->bloated = false;
+}
+
 static bool face_open(struct gw_store *store, struct gw_scan **out, struct gw_error *err)
 {
     struct lens_scan *s = gw_zalloc(sizeof *s);
@@ -158,12 +226,10 @@ static bool face_open(struct gw_store *store, struct gw_scan **out, struct gw_er
     if ((!mapped && filters_any(s->lens) && !gw_map_run_open(s->lens->options.map, true, &s->asks, err)) ||
         (mapped && (!gw_map_run_open(s->lens->options.map, false, &s->run, err) ||
                     !gw_map_run_open(s->lens->options.map, true, &s->run_back, err))) ||
-        !inner_scan(s)->open(s->lens->inner, &s->inner, err)) {
+        !ready(s, err)) {
         face_close((struct gw_scan *)(void *)s);
         return false;
     }
-    if (inner_scan(s)->whole_values)
-        inner_scan(s)->whole_values(s->inner);
     *out = (struct gw_scan *)(void *)s;
     return true;
 }
@@ -205,7 +271,11 @@ static bool face_begin(struct gw_scan *scan, const struct gw_collection *collect
 {
     struct lens_scan *s = scan_of(scan);
     take_collection(s, collection);
-    return inner_scan(s)->begin(s->inner, s->own, range, ordered, at, err);
+    take_turn(s, collection);
+    if (ready(s, err) && inner_scan(s)->begin(s->inner, s->own, range, ordered, at, err))
+        return true;
+    give_turn(s);
+    return false;
 }
 
 /* Rows that the filter leaves out are not shown on either face: whichever side owns, blue has them, and green has them
@@ -215,7 +285,7 @@ static bool face_begin(struct gw_scan *scan, const struct gw_collection *collect
 static void show_misfit(struct lens_scan *s, const char *why)
 {
     char *text = gw_asprintf("does not fit: %s", why);
-    struct gw_datum datum = gw_datum_text(gw_arena_strdup(&s->arena, text));
+    struct gw_datum datum = gw_datum_text(gw_arena_strdup(&s->work, text));
     for (size_t i = 0; i < s->shape->column_count; i++)
         if (s->shape->columns[i].key_position == 0)
             s->out[i] = datum;
@@ -248,34 +318,48 @@ static bool map_row(struct lens_scan *s, bool *kept, struct gw_error *err)
     return true;
 }
 
+/* As green should hold it; of JSON that is a copy. */
+static void write_value(struct lens_scan *s, size_t i, bool unlike, struct gw_value *value)
+{
+    struct gw_datum datum = lens_normal(&s->definition->columns[i].type, unlike, &s->out[i], &s->work, &s->room);
+    *value = (struct gw_value){.kind = GW_VALUE_NULL};
+    if (!s->compared[i] || datum.kind == GW_KIND_NULL || datum.kind == GW_KIND_ABSENT ||
+        datum.kind == GW_KIND_UNCHANGED)
+        return;
+    gw_buf_clear(&s->bytes);
+    lens_value_write(&s->bytes, &datum, s->shape->columns[i].key_position > 0);
+    *value = (struct gw_value){.kind = GW_VALUE_BINARY,
+                               .len = (uint32_t)s->bytes.len,
+                               .bytes = gw_arena_dup(&s->arena, s->bytes.data, s->bytes.len)};
+}
+
 /* Canonical bytes of s->out, as one value a column; in the arena. */
 static void write_values(struct lens_scan *s, struct gw_value *values)
 {
+    static pthread_mutex_t large_documents = PTHREAD_MUTEX_INITIALIZER; /* one copy at a time in this process */
     struct gw_store *const *sides = s->lens->options.sides;
     bool unlike = strcmp(sides[GW_BLUE]->type->name, sides[GW_GREEN]->type->name) != 0;
     for (size_t i = 0; i < s->shape->column_count; i++) {
-        struct gw_datum datum = lens_normal(&s->definition->columns[i].type, unlike, &s->out[i], &s->arena);
-        if (!s->compared[i] || datum.kind == GW_KIND_NULL || datum.kind == GW_KIND_ABSENT ||
-            datum.kind == GW_KIND_UNCHANGED) {
-            values[i] = (struct gw_value){.kind = GW_VALUE_NULL};
+        if (s->out[i].kind != GW_KIND_JSON || s->out[i].len < LARGE_BYTES) {
+            write_value(s, i, unlike, &values[i]);
             continue;
         }
-        gw_buf_clear(&s->bytes);
-        gw_datum_write(&s->bytes, &datum);
-        values[i] = (struct gw_value){.kind = GW_VALUE_BINARY,
-                                      .len = (uint32_t)s->bytes.len,
-                                      .bytes = gw_arena_dup(&s->arena, s->bytes.data, s->bytes.len)};
+        pthread_mutex_lock(&large_documents);
+        write_value(s, i, unlike, &values[i]);
+        gw_buf_release(&s->room);
+        pthread_mutex_unlock(&large_documents);
     }
 }
 
 static bool convert(struct lens_scan *s, const struct gw_row *row, struct gw_value *values, bool *kept,
                     struct gw_error *err)
 {
+    gw_arena_reset(&s->work);
     /* What a side computes by itself does not move: NULL, as in the rows that are copied and followed. */
     for (size_t i = 0; i < s->own->column_count; i++) {
         if (row->values[i].kind == GW_VALUE_NULL || s->own->columns[i].generated)
             s->in[i] = gw_datum_null();
-        else if (!inner_scan(s)->to_datum(s->inner, &s->own->columns[i], &row->values[i], &s->arena, &s->in[i], err))
+        else if (!inner_scan(s)->to_datum(s->inner, &s->own->columns[i], &row->values[i], &s->work, &s->in[i], err))
             return gw_error_place(err, "%s, column %s", gw_collection_label(s->own), s->own->columns[i].name);
     }
     if (!map_row(s, kept, err))
@@ -283,6 +367,27 @@ static bool convert(struct lens_scan *s, const struct gw_row *row, struct gw_val
     if (*kept)
         write_values(s, values);
     return true;
+}
+
+/* Rows by key come so many at a time that no more than some megabytes of them are there, by the largest row met. */
+static void note_size(struct lens_scan *s, const struct gw_row *row)
+{
+    atomic_uint *largest = &s->lens->largest[s->shape->id];
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < row->count; i++)
+        bytes += row->values[i].len;
+    if (bytes > UINT32_MAX)
+        bytes = UINT32_MAX;
+    s->bloated |= bytes > LARGE_BYTES;
+    unsigned known = atomic_load_explicit(largest, memory_order_relaxed);
+    while (bytes > known && !atomic_compare_exchange_weak(largest, &known, (unsigned)bytes))
+        ;
+}
+
+static size_t rows_at_a_time(const struct lens_scan *s)
+{
+    size_t largest = largest_row(s);
+    return largest > FETCH_BYTES ? 1 : FETCH_BYTES / (largest + 1) + 1;
 }
 
 static bool face_next(struct gw_scan *scan, struct gw_row *row, bool *end, struct gw_error *err)
@@ -296,6 +401,7 @@ static bool face_next(struct gw_scan *scan, struct gw_row *row, bool *end, struc
             return false;
         if (*end)
             return true;
+        note_size(s, &native);
         if (!convert(s, &native, s->row.values, &kept, err))
             return false;
         if (!kept)
@@ -308,7 +414,10 @@ static bool face_next(struct gw_scan *scan, struct gw_row *row, bool *end, struc
 static bool face_end(struct gw_scan *scan, struct gw_error *err)
 {
     struct lens_scan *s = scan_of(scan);
-    return inner_scan(s)->end(s->inner, err);
+    bool ok = inner_scan(s)->end(s->inner, err);
+    drop_bloated(s);
+    give_turn(s);
+    return ok;
 }
 
 /* ---- rows by key ------------------------------------------------------------------------------------------------- */
@@ -336,25 +445,27 @@ static bool own_key(struct lens_scan *s, const struct gw_row *key, struct gw_row
     return true;
 }
 
-static bool face_fetch(struct gw_scan *scan, const struct gw_collection *collection, const struct gw_row *keys,
-                       size_t key_count, struct gw_row *rows, struct gw_position *at, struct gw_error *err)
+/* Some keys, and what is known of their rows before the next ones push it out of the inner scan. */
+static bool fetch_some(struct lens_scan *s, const struct gw_row *keys, size_t count, struct gw_row *rows,
+                       struct gw_row_version *versions, struct gw_position *at, struct gw_error *err)
 {
-    struct lens_scan *s = scan_of(scan);
-    take_collection(s, collection);
-    gw_arena_reset(&s->arena);
-    struct gw_row *own = gw_arena_alloc(&s->arena, (key_count + 1) * sizeof *own);
+    struct gw_row *own = gw_arena_alloc(&s->arena, (count + 1) * sizeof *own);
     if (s->run_back)
         gw_map_run_reset(s->run_back);
-    for (size_t i = 0; i < key_count; i++)
+    for (size_t i = 0; i < count; i++)
         if (!own_key(s, &keys[i], &own[i], err))
             return false;
-    if (!inner_scan(s)->fetch(s->inner, s->own, own, key_count, rows, at, err))
+    if (!inner_scan(s)->fetch(s->inner, s->own, own, count, rows, at, err))
         return false;
-    for (size_t i = 0; i < key_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         bool kept = false;
         struct gw_value *values = gw_arena_alloc(&s->arena, (s->shape->column_count + 1) * sizeof *values);
+        versions[i] = (struct gw_row_version){.copies = 1};
+        if (inner_scan(s)->version)
+            inner_scan(s)->version(s->inner, i, &versions[i]);
         if (rows[i].count == 0)
             continue;
+        note_size(s, &rows[i]);
         if (!convert(s, &rows[i], values, &kept, err))
             return false;
         rows[i] = kept ? (struct gw_row){.count = s->row.count, .values = values} : (struct gw_row){0};
@@ -362,14 +473,45 @@ static bool face_fetch(struct gw_scan *scan, const struct gw_collection *collect
     return true;
 }
 
+static bool fetch_all(struct lens_scan *s, const struct gw_row *keys, size_t key_count, struct gw_row *rows,
+                      struct gw_position *at, struct gw_error *err)
+{
+    gw_arena_reset(&s->arena);
+    if (s->version_capacity < key_count) {
+        s->version_capacity = key_count;
+        s->versions = gw_realloc(s->versions, key_count * sizeof *s->versions);
+    }
+    *at = (struct gw_position){0};
+    for (size_t done = 0; done < key_count;) {
+        size_t most = rows_at_a_time(s), count = key_count - done < most ? key_count - done : most;
+        struct gw_position seen;
+        if (!fetch_some(s, keys + done, count, rows + done, s->versions + done, &seen, err))
+            return false;
+        if (done == 0 || gw_position_before(at, &seen)) /* behind all that any of them saw */
+            *at = seen;
+        done += count;
+    }
+    return true;
+}
+
+static bool face_fetch(struct gw_scan *scan, const struct gw_collection *collection, const struct gw_row *keys,
+                       size_t key_count, struct gw_row *rows, struct gw_position *at, struct gw_error *err)
+{
+    struct lens_scan *s = scan_of(scan);
+    take_collection(s, collection);
+    take_turn(s, collection);
+    bool ok = ready(s, err) && fetch_all(s, keys, key_count, rows, at, err);
+    drop_bloated(s);
+    give_turn(s);
+    return ok;
+}
+
 /* ---- words, order, versions -------------------------------------------------------------------------------------- */
 
 static void face_print(const struct gw_column *column, const struct gw_value *value, struct gw_buf *out)
 {
     (void)column;
-    struct gw_cursor in = gw_cursor_of(value->bytes, value->len);
-    struct gw_datum datum = gw_datum_read(&in);
-    gw_datum_print(&datum, out);
+    lens_value_print(value, out);
 }
 
 static bool whole_number(enum gw_kind kind)
@@ -399,24 +541,20 @@ static bool face_key_order(struct gw_scan *scan, const struct gw_collection *col
 
 static void face_version(const struct gw_scan *scan, size_t index, struct gw_row_version *out)
 {
-    const struct lens_scan *s = (const struct lens_scan *)(const void *)scan;
-    const struct gw_scan_facet *facet = inner_scan(s);
-    *out = (struct gw_row_version){.copies = 1};
-    if (facet->version)
-        facet->version(s->inner, index, out);
+    *out = ((const struct lens_scan *)(const void *)scan)->versions[index];
 }
 
 static bool face_running(struct gw_scan *scan, struct gw_buf *token, struct gw_error *err)
 {
     struct lens_scan *s = scan_of(scan);
-    return !inner_scan(s)->running || inner_scan(s)->running(s->inner, token, err);
+    return !inner_scan(s)->running || (ready(s, err) && inner_scan(s)->running(s->inner, token, err));
 }
 
 static bool face_outlasted(struct gw_scan *scan, const char *token, bool *outlasted, struct gw_error *err)
 {
     struct lens_scan *s = scan_of(scan);
     *outlasted = true;
-    return !inner_scan(s)->outlasted || inner_scan(s)->outlasted(s->inner, token, outlasted, err);
+    return !inner_scan(s)->outlasted || (ready(s, err) && inner_scan(s)->outlasted(s->inner, token, outlasted, err));
 }
 
 const struct gw_scan_facet lens_face_scan = {

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define ROOM_KEEP_BYTES ((size_t)1 << 20)
+
 /* 1.0 and 1.00 are one number: the scale is the column's, not the value's. */
 static struct gw_datum normal_decimal(const struct gw_datum *datum)
 {
@@ -22,13 +24,13 @@ static struct gw_datum normal_decimal(const struct gw_datum *datum)
     return out;
 }
 
-static struct gw_datum normal_json(const struct gw_datum *datum, struct gw_arena *arena)
+static struct gw_datum normal_json(const struct gw_datum *datum, struct gw_buf *room)
 {
-    gw_autobuf struct gw_buf text = {0};
     struct gw_error ignored;
-    if (!gw_json_canonical((const char *)datum->bytes, datum->len, &text, &ignored))
+    gw_buf_shrink(room, ROOM_KEEP_BYTES);
+    if (!gw_json_canonical((const char *)datum->bytes, datum->len, room, &ignored))
         return *datum; /* not JSON after all: compared as it is */
-    return gw_datum_of_bytes(GW_KIND_JSON, gw_arena_dup(arena, text.data, text.len), text.len);
+    return gw_datum_of_bytes(GW_KIND_JSON, room->data, room->len);
 }
 
 static struct gw_datum normal_text(const struct gw_type *type, const struct gw_datum *datum)
@@ -57,7 +59,7 @@ static struct gw_datum normal_time(const struct gw_type *type, const struct gw_d
 }
 
 struct gw_datum lens_normal(const struct gw_type *type, bool unlike, const struct gw_datum *datum,
-                            struct gw_arena *arena)
+                            struct gw_arena *arena, struct gw_buf *room)
 {
     switch (datum->kind) {
     case GW_KIND_UINT64:
@@ -69,7 +71,7 @@ struct gw_datum lens_normal(const struct gw_type *type, bool unlike, const struc
     case GW_KIND_DECIMAL:
         return normal_decimal(datum);
     case GW_KIND_JSON:
-        return normal_json(datum, arena);
+        return normal_json(datum, room);
     case GW_KIND_TEXT:
         if (unlike && type->loose && is_time(type->kind))
             return normal_time(type, datum, arena);

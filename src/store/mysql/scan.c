@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_BYTES 256 /* a value's buffer at first; a longer one is fetched again */
+#define FIRST_BYTES 256        /* a value's buffer at first; a longer one is fetched again */
+#define KEEP_BYTES (64u << 10) /* a longer buffer goes with its row */
 #define BINARY_CHARSET 63
 
 struct scan_column {
@@ -32,6 +33,8 @@ struct gw_scan {
     struct gw_mysql_conn *conn;
     MYSQL_STMT *stmt;
     bool reading;
+    bool by_key; /* rows outlive the next one */
+    bool moved;  /* buffers that the library does not know of yet */
     struct scan_column *columns;
     MYSQL_BIND *binds;
     size_t column_count; /* of the collection */
@@ -217,19 +220,45 @@ static struct gw_value time_of(struct gw_scan *scan, const struct scan_column *c
     return text_of(scan, text, len);
 }
 
-/* A value that was longer than its buffer comes again, whole; the buffer stays as long as that. */
+static void make_room(struct gw_scan *scan, size_t field, size_t bytes)
+{
+    struct scan_column *column = &scan->columns[field];
+    gw_buf_release(&column->bytes); /* what is in it need not be carried over */
+    gw_buf_reserve(&column->bytes, bytes);
+    scan->binds[field].buffer = column->bytes.data;
+    scan->binds[field].buffer_length = bytes;
+    scan->moved = true;
+}
+
+/* Before the next row: after a large one buffers are as small as at first. The library forgets where in a row its values
+ * are when it is told of other buffers, so that has to wait until all of a row is taken. */
+static bool settle_buffers(struct gw_scan *scan, struct gw_error *err)
+{
+    for (size_t i = 0; i < scan->field_count; i++)
+        if (scan->columns[i].bytes.capacity > KEEP_BYTES)
+            make_room(scan, i, FIRST_BYTES);
+    if (scan->moved && mysql_stmt_bind_result(scan->stmt, scan->binds) != 0)
+        return fail(scan, err);
+    scan->moved = false;
+    return true;
+}
+
+/* A value that was longer than its buffer comes again, whole. */
 static bool whole(struct gw_scan *scan, size_t field, struct gw_error *err)
 {
     struct scan_column *column = &scan->columns[field];
-    MYSQL_BIND *bind = &scan->binds[field];
-    if (column->len <= bind->buffer_length)
+    if (column->len <= scan->binds[field].buffer_length)
         return true;
-    gw_buf_reserve(&column->bytes, column->len);
-    bind->buffer = column->bytes.data;
-    bind->buffer_length = column->len;
-    if (mysql_stmt_fetch_column(scan->stmt, bind, (unsigned)field, 0) != 0)
-        return fail(scan, err);
-    return mysql_stmt_bind_result(scan->stmt, scan->binds) == 0 || fail(scan, err);
+    make_room(scan, field, column->len);
+    return mysql_stmt_fetch_column(scan->stmt, &scan->binds[field], (unsigned)field, 0) == 0 || fail(scan, err);
+}
+
+/* Lives as long as the row. A long one stays where it is: it is not copied for that. */
+static const unsigned char *bytes_of(struct gw_scan *scan, const struct scan_column *column)
+{
+    if (scan->by_key || column->len <= KEEP_BYTES)
+        return gw_arena_dup(&scan->arena, column->bytes.data, column->len);
+    return (const unsigned char *)column->bytes.data;
 }
 
 static bool take_value(struct gw_scan *scan, size_t field, struct gw_value *out, struct gw_error *err)
@@ -266,7 +295,7 @@ static bool take_value(struct gw_scan *scan, size_t field, struct gw_value *out,
             return false;
         *out = (struct gw_value){.kind = column->is_binary ? GW_VALUE_BINARY : GW_VALUE_TEXT,
                                  .len = (uint32_t)column->len,
-                                 .bytes = gw_arena_dup(&scan->arena, column->bytes.data, column->len)};
+                                 .bytes = bytes_of(scan, column)};
         return true;
     default:
         *out = time_of(scan, column);
@@ -278,6 +307,8 @@ static bool take_value(struct gw_scan *scan, size_t field, struct gw_value *out,
 static bool next_row(struct gw_scan *scan, struct gw_value *values, bool *end, struct gw_error *err)
 {
     gw_mysql_enter(scan->conn);
+    if (!settle_buffers(scan, err))
+        return false;
     int got = mysql_stmt_fetch(scan->stmt);
     *end = got == MYSQL_NO_DATA;
     if (*end)
@@ -355,6 +386,7 @@ static bool scan_next(struct gw_scan *scan, struct gw_row *row, bool *end, struc
     if (!scan->reading)
         return gw_fail(err, GW_ERR_BUG, "no range is being read");
     gw_arena_reset(&scan->arena);
+    scan->by_key = false;
     if (!next_row(scan, scan->values, end, err)) {
         drop_connection(scan);
         return false;
@@ -465,6 +497,7 @@ static bool scan_fetch(struct gw_scan *scan, const struct gw_collection *c, cons
     if (!ready_connection(scan, err))
         return false;
     gw_arena_reset(&scan->arena);
+    scan->by_key = true;
     struct gw_position seen = {0};
     if (!fetch_all(scan, c, keys, key_count, rows, &seen, err)) {
         drop_connection(scan);

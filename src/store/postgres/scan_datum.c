@@ -456,9 +456,8 @@ static bool plain_number(const struct gw_pg_coding *coding, const char *text, st
     return end != text && !*end;
 }
 
-static struct gw_datum bytes_datum(const struct gw_pg_coding *coding, const char *text)
+static struct gw_datum bytes_datum(const struct gw_pg_coding *coding, const char *text, size_t len)
 {
-    size_t len = strlen(text);
     if (coding->code == GW_PG_CODE_TEXT && coding->type.fixed)
         while (len && text[len - 1] == ' ')
             len--;
@@ -523,7 +522,7 @@ static bool text_datum(const struct gw_pg_coding *coding, const char *text, stru
     default:
         break;
     }
-    *out = bytes_datum(coding, text);
+    *out = bytes_datum(coding, text, strlen(text));
     return true;
 }
 
@@ -540,6 +539,10 @@ bool gw_pg_scan_datum(const struct gw_pg_coding *coding, const struct gw_column 
                        GW_FORM_LARGE_BYTES);
     if (binary_form)
         return binary_datum(coding, value, arena, out) || odd(column, err);
+    if (coding->code == GW_PG_CODE_TEXT || coding->code == GW_PG_CODE_JSON || coding->code == GW_PG_CODE_JSONB) {
+        *out = bytes_datum(coding, (const char *)value->bytes, value->len);
+        return true;
+    }
     return text_datum(coding, gw_arena_dup(arena, value->bytes, value->len), arena, out) || odd(column, err);
 }
 

@@ -7,8 +7,7 @@
 struct gw_codec {
     const struct gw_collection *collection;
     struct gw_lite_form *forms;
-    struct gw_buf left; /* of the block that was fed */
-    size_t at;
+    struct gw_cursor left; /* of the block that was fed: rows are whole in it, and it is not copied */
     struct gw_arena arena;
 };
 
@@ -33,7 +32,6 @@ static void codec_close(struct gw_codec *codec)
     for (size_t c = 0; c < codec->collection->column_count; c++)
         gw_type_release(&codec->forms[c].type);
     free(codec->forms);
-    gw_buf_release(&codec->left);
     gw_arena_release(&codec->arena);
     free(codec);
 }
@@ -42,21 +40,18 @@ static void codec_close(struct gw_codec *codec)
 
 static bool codec_feed(struct gw_codec *codec, const struct gw_block *block, struct gw_error *err)
 {
-    if (codec->at < codec->left.len)
+    if (gw_cursor_left(&codec->left) > 0)
         return gw_fail(err, GW_ERR_BUG, "a block is fed before the last one is taken");
-    gw_buf_shrink(&codec->left, (size_t)1 << 20);
-    codec->at = 0;
-    if (block->len > 0)
-        gw_buf_add(&codec->left, block->bytes, block->len);
+    codec->left = gw_cursor_of(block->bytes, block->len);
     return true;
 }
 
 static bool codec_row(struct gw_codec *codec, struct gw_datum *out, bool *got, struct gw_error *err)
 {
-    *got = codec->at < codec->left.len;
+    *got = gw_cursor_left(&codec->left) > 0;
     if (!*got)
         return true;
-    struct gw_cursor in = gw_cursor_of(codec->left.data + codec->at, codec->left.len - codec->at);
+    struct gw_cursor in = codec->left;
     gw_arena_reset(&codec->arena);
     for (size_t c = 0; c < codec->collection->column_count; c++) {
         struct gw_lite_cell cell = gw_lite_unpack_cell(&in);
@@ -65,13 +60,13 @@ static bool codec_row(struct gw_codec *codec, struct gw_datum *out, bool *got, s
                            gw_collection_label(codec->collection));
         out[c] = gw_lite_cell_to_datum(&codec->forms[c], &cell, &codec->arena);
     }
-    codec->at = (size_t)((const char *)in.at - codec->left.data);
+    codec->left = in;
     return true;
 }
 
 static void codec_restart(struct gw_codec *codec)
 {
-    codec->at = codec->left.len = 0;
+    codec->left = gw_cursor_of(NULL, 0);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */

@@ -24,6 +24,9 @@ struct gw_lite_conn {
     bool foreign;           /* behaves as an application's connection: triggers and foreign keys are on */
 };
 
+/* For a session that reads rows once: pages are not worth keeping, and each session would keep 2 MB of them. */
+#define GW_LITE_READ_ONCE "PRAGMA cache_size = -256"
+
 /* `foreign`: with triggers and foreign keys, as an application would have it (the fence's probe). */
 GW_MUST_CHECK bool gw_lite_connect(struct gw_lite_store *, bool foreign, struct gw_lite_conn **out, struct gw_error *);
 void gw_lite_disconnect(struct gw_lite_conn *); /* NULL is fine; rolls back */

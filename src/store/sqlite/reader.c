@@ -23,6 +23,10 @@ static bool reader_open(struct gw_store *base, struct gw_reader **out, struct gw
     struct gw_lite_conn *conn = NULL;
     if (!gw_lite_connect(gw_lite_store_of(base), false, &conn, err))
         return false;
+    if (!gw_lite_exec(conn, GW_LITE_READ_ONCE, err)) {
+        gw_lite_disconnect(conn);
+        return false;
+    }
     struct gw_reader *reader = gw_zalloc(sizeof *reader);
     reader->conn = conn;
     *out = reader;

@@ -5,12 +5,15 @@
 #include "store/sqlite/capture.h"
 #include "store/sqlite/keys.h"
 
+#define LARGE_BYTES (64u << 10)
+
 struct gw_scan {
     struct gw_lite_conn *conn;
     struct gw_lite_table *table;
     size_t columns;
     sqlite3_stmt *rows;
     struct gw_arena arena;
+    bool by_key;      /* rows outlive the next one */
     uint32_t *copies; /* of the last fetch */
     size_t copies_capacity;
 };
@@ -20,6 +23,10 @@ static bool scan_open(struct gw_store *base, struct gw_scan **out, struct gw_err
     struct gw_lite_conn *conn = NULL;
     if (!gw_lite_connect(gw_lite_store_of(base), false, &conn, err))
         return false;
+    if (!gw_lite_exec(conn, GW_LITE_READ_ONCE, err)) {
+        gw_lite_disconnect(conn);
+        return false;
+    }
     struct gw_scan *scan = gw_zalloc(sizeof *scan);
     scan->conn = conn;
     *out = scan;
@@ -56,27 +63,33 @@ static struct gw_value canonical(struct gw_scan *scan, sqlite3_stmt *statement, 
     if (type == SQLITE_TEXT) {
         const unsigned char *text = sqlite3_column_text(statement, column);
         uint32_t len = (uint32_t)sqlite3_column_bytes(statement, column);
+        bool stays = !scan->by_key && len > LARGE_BYTES; /* where it is, until the next row: not copied */
         return (struct gw_value){.kind = GW_VALUE_TEXT,
                                  .len = len,
-                                 .bytes = gw_arena_dup(&scan->arena, text ? (const void *)text : "", len)};
+                                 .bytes =
+                                     stays ? text : gw_arena_dup(&scan->arena, text ? (const void *)text : "", len)};
+    }
+    if (type == SQLITE_BLOB) {
+        const void *blob = sqlite3_column_blob(statement, column);
+        size_t len = (size_t)sqlite3_column_bytes(statement, column);
+        unsigned char *bytes = gw_arena_alloc(&scan->arena, len + 2);
+        bytes[0] = 'b';
+        if (len > 0)
+            memcpy(bytes + 1, blob, len);
+        bytes[len + 1] = 0;
+        return (struct gw_value){.kind = GW_VALUE_BINARY, .len = (uint32_t)len + 1, .bytes = bytes};
     }
     gw_autobuf struct gw_buf bytes = {0};
     if (type == SQLITE_INTEGER) {
         gw_buf_addc(&bytes, 'i');
         gw_buf_put64(&bytes, (uint64_t)sqlite3_column_int64(statement, column));
-    } else if (type == SQLITE_FLOAT) {
+    } else {
         union {
             double real;
             uint64_t bits;
         } v = {.real = sqlite3_column_double(statement, column)};
         gw_buf_addc(&bytes, 'r');
         gw_buf_put64(&bytes, v.bits);
-    } else {
-        const void *blob = sqlite3_column_blob(statement, column);
-        int len = sqlite3_column_bytes(statement, column);
-        gw_buf_addc(&bytes, 'b');
-        if (len > 0)
-            gw_buf_add(&bytes, blob, (size_t)len);
     }
     return (struct gw_value){.kind = GW_VALUE_BINARY,
                              .len = (uint32_t)bytes.len,
@@ -159,12 +172,13 @@ static bool scan_begin(struct gw_scan *scan, const struct gw_collection *collect
 static bool scan_next(struct gw_scan *scan, struct gw_row *row, bool *end, struct gw_error *err)
 {
     bool got = false;
+    gw_arena_reset(&scan->arena);
     if (!gw_lite_step(scan->conn, scan->rows, &got, err))
         return false;
     *end = !got;
     if (!got)
         return true;
-    gw_arena_reset(&scan->arena);
+    scan->by_key = false;
     *row = row_here(scan, scan->rows);
     return true;
 }
@@ -204,6 +218,7 @@ static bool scan_fetch(struct gw_scan *scan, const struct gw_collection *collect
     gw_autobuf struct gw_buf sql = {0};
     bool ok = begin(scan, collection, at, err);
     gw_arena_reset(&scan->arena);
+    scan->by_key = true;
     if (ok) {
         select_from(scan, &sql);
         gw_buf_adds(&sql, " WHERE ");

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <strings.h>
 
+#define TREE_MOST_BYTES ((size_t)64 << 10)
+
 struct meaning {
     enum gw_kind kind;
     int scale;
@@ -203,6 +205,18 @@ static bool is_plain_decimal(const char *text, size_t len)
     return digits > 0 && points <= 1;
 }
 
+/* A tree of a large document would be many times as large. */
+static bool is_json(const char *text, size_t len)
+{
+    gw_autobuf struct gw_buf canonical = {0};
+    struct gw_error ignored;
+    if (len > TREE_MOST_BYTES)
+        return gw_json_canonical(text, len, &canonical, &ignored);
+    json_t *json = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_decref(json);
+    return json != NULL;
+}
+
 static struct gw_datum text_meaning(const struct meaning *meaning, const struct gw_value *value, struct gw_arena *arena)
 {
     const char *text = value->len > 0 ? (const char *)value->bytes : "";
@@ -219,12 +233,8 @@ static struct gw_datum text_meaning(const struct meaning *meaning, const struct 
     }
     if (meaning->kind == GW_KIND_DECIMAL && meaning->texts && is_plain_decimal(text, len))
         return gw_datum_of_bytes(GW_KIND_DECIMAL, text, len);
-    if (meaning->kind == GW_KIND_JSON) {
-        json_t *json = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-        json_decref(json);
-        if (json)
-            return gw_datum_of_bytes(GW_KIND_JSON, text, len);
-    }
+    if (meaning->kind == GW_KIND_JSON && is_json(text, len))
+        return gw_datum_of_bytes(GW_KIND_JSON, text, len);
     return gw_datum_of_bytes(GW_KIND_TEXT, text, len);
 }
 
