@@ -99,7 +99,7 @@ struct split_front {
 /* One more chunk from front->low on, which then stands where the next begins. */
 static bool split_step(struct splitter *s, struct split_front *front, bool *last, struct gw_error *err)
 {
-    struct gw_bound next = {0};
+    struct gw_bound open = {0}, next = {0};
     struct copy_patience patience = {0};
     pthread_mutex_lock(&s->run->lock);
     int64_t rows = copy_wanted_rows(s->run, front->id);
@@ -107,7 +107,7 @@ static bool split_step(struct splitter *s, struct split_front *front, bool *last
     while (!split_once(s, front->id, &front->low, rows, &next, last, err))
         if (!copy_again(s->run, &patience, err))
             return false;
-    struct gw_range range = {.low = front->low, .high = *last ? (struct gw_bound){0} : next};
+    struct gw_range range = {.low = front->low, .high = *last ? open : next};
     bool ok = split_add(s, front->id, &range, err);
     gw_bound_release(&front->low);
     front->low = next;

@@ -69,7 +69,7 @@ static bool command(struct demo *demo, const char *const *words, bool quiet, jso
 {
     const char *argv[12] = {demo->self, "-f", demo->file, "--json"};
     const char *environment[] = {demo->secret, NULL};
-    for (size_t i = 0; words[i] && i < 7; i++)
+    for (size_t i = 0; i < 7 && words[i]; i++)
         argv[4 + i] = words[i];
     struct gw_process_run run = {.spec = {.argv = argv, .environment = environment, .die_with_us = true},
                                  .timeout_ms = COMMAND_MS,

@@ -116,7 +116,7 @@ static void add_user_switch(const struct gw_demo_place *place, const char **full
 
 static void add_arguments(const char **full, size_t n, const char *const *argv)
 {
-    for (size_t i = 0; argv[i] && i < ARGUMENTS_MAX; i++)
+    for (size_t i = 0; i < ARGUMENTS_MAX && argv[i]; i++)
         full[n++] = argv[i];
     full[n] = NULL;
 }

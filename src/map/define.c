@@ -162,13 +162,13 @@ static bool set_type(struct definer *d, struct gw_column_definition *green, cons
 {
     gw_autobuf struct gw_buf sql_type = {0};
     struct gw_type *wanted = next_wanted(d);
-    bool as_it_is =
-        d->c->same_engine && blue && (!rule || (!rule->has_type && !rule->lookup && !rule->mask && !rule->hash));
+    bool as_it_is = d->c->same_engine && blue && blue->sql_type &&
+                    (!rule || (!rule->has_type && !rule->lookup && !rule->mask && !rule->hash));
     result_type(rule, from, wanted);
     /* Asked for as a document to work with, not as a text to be kept to the letter. */
     if (!d->c->same_engine && wanted->kind == GW_KIND_JSON)
         wanted->no_nul = true;
-    if (as_it_is && blue->sql_type) {
+    if (as_it_is) {
         gw_type_copy(&green->type, from);
         green->sql_type = gw_strdup(blue->sql_type);
         return true;
@@ -274,12 +274,10 @@ static void added_type(struct definer *d, const struct gw_column_rule *rule, str
     const struct gw_yaml_node *constant = rule->constant;
     if (!constant || !constant->plain || gw_yaml_is_null(constant))
         return;
-    size_t len = strlen(constant->text);
+    const char *digits = constant->text + (constant->text[0] == '-' ? 1 : 0);
     if (strcmp(constant->text, "true") == 0 || strcmp(constant->text, "false") == 0)
         out->kind = GW_KIND_BOOL;
-    else if (len < 18 &&
-             strspn(constant->text + (constant->text[0] == '-'), "0123456789") == len - (constant->text[0] == '-') &&
-             len > (constant->text[0] == '-'))
+    else if (digits[0] && digits[strspn(digits, "0123456789")] == '\0' && strlen(constant->text) < 18)
         *out = (struct gw_type){.kind = GW_KIND_INT64, .bits = 64};
 }
 

@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 
 #define CONNECT_TIMEOUT_S 10
-#define POOL_KEEPS 4
 
 /* ---- classification -------------------------------------------------------------------------------------------- */
 
@@ -499,68 +498,38 @@ bool gw_mysql_query_text(struct gw_mysql_conn *conn, const char *sql, struct gw_
 
 /* ---- pool ------------------------------------------------------------------------------------------------------ */
 
-struct gw_mysql_pool {
-    pthread_mutex_t lock;
-    struct gw_mysql_conn *idle[POOL_KEEPS];
-    size_t count;
-};
-
-struct gw_mysql_pool *gw_mysql_pool_new(void)
-{
-    struct gw_mysql_pool *pool = gw_zalloc(sizeof *pool);
-    pthread_mutex_init(&pool->lock, NULL);
-    return pool;
-}
-
-void gw_mysql_pool_free(struct gw_mysql_pool *pool)
-{
-    if (!pool)
-        return;
-    for (size_t i = 0; i < pool->count; i++)
-        gw_mysql_close(pool->idle[i]);
-    pthread_mutex_destroy(&pool->lock);
-    free(pool);
-}
-
 /* Nothing is due on an idle connection: if there is something to read, it is the server's farewell. */
-static bool still_alive(struct gw_mysql_conn *conn)
+static bool still_alive(void *session)
 {
+    struct gw_mysql_conn *conn = session;
     struct pollfd fd = {.fd = mysql_get_socket(conn->my), .events = POLLIN};
     return fd.fd >= 0 && poll(&fd, 1, 0) == 0;
 }
 
+static void close_idle(void *session)
+{
+    gw_mysql_close(session);
+}
+
+struct gw_idle *gw_mysql_pool_new(void)
+{
+    return gw_idle_new(still_alive, close_idle);
+}
+
 bool gw_mysql_borrow(struct gw_mysql_store *store, struct gw_mysql_conn **out, struct gw_error *err)
 {
-    for (;;) {
-        struct gw_mysql_conn *conn = NULL;
-        pthread_mutex_lock(&store->pool->lock);
-        if (store->pool->count > 0)
-            conn = store->pool->idle[--store->pool->count];
-        pthread_mutex_unlock(&store->pool->lock);
-        if (!conn)
-            return gw_mysql_connect(store, "control", out, err);
-        if (still_alive(conn)) {
-            *out = conn;
-            return true;
-        }
-        gw_mysql_close(conn);
-    }
+    *out = gw_idle_take(store->pool);
+    return *out || gw_mysql_connect(store, "control", out, err);
 }
 
 void gw_mysql_return(struct gw_mysql_conn *conn, bool broken)
 {
     if (!conn)
         return;
-    struct gw_mysql_pool *pool = conn->store->pool;
-    if (!broken && !conn->broken && !conn->in_transaction) {
-        pthread_mutex_lock(&pool->lock);
-        if (pool->count < POOL_KEEPS) {
-            pool->idle[pool->count++] = conn;
-            conn = NULL;
-        }
-        pthread_mutex_unlock(&pool->lock);
-    }
-    gw_mysql_close(conn);
+    if (broken || conn->broken || conn->in_transaction)
+        gw_mysql_close(conn);
+    else
+        gw_idle_give(conn->store->pool, conn);
 }
 
 /* ---- SQL text -------------------------------------------------------------------------------------------------- */

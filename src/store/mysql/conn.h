@@ -35,9 +35,8 @@ void gw_mysql_close(struct gw_mysql_conn *);
 /* A pooled connection for short calls of the store itself (any thread); give it back with `broken` on error. */
 GW_MUST_CHECK bool gw_mysql_borrow(struct gw_mysql_store *, struct gw_mysql_conn **out, struct gw_error *);
 void gw_mysql_return(struct gw_mysql_conn *, bool broken);
-/* The pool behind borrow; mysql.c makes and frees it. No connection may be out when it is freed. */
-struct gw_mysql_pool *gw_mysql_pool_new(void);
-void gw_mysql_pool_free(struct gw_mysql_pool *);
+/* What is behind borrow; mysql.c makes it, and frees it when no connection is out. */
+struct gw_idle *gw_mysql_pool_new(void);
 
 /* This thread's next calls of the library are on this connection. */
 void gw_mysql_enter(struct gw_mysql_conn *);

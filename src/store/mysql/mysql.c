@@ -6,6 +6,7 @@
 #include "store/mysql/fence_accounts.h"
 #include "store/mysql/url.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,7 +154,7 @@ static void mysql_store_close(struct gw_store *base)
     struct gw_mysql_store *store = gw_mysql_store_of(base);
     if (!store)
         return;
-    gw_mysql_pool_free(store->pool);
+    gw_idle_free(store->pool);
     if (store->url)
         explicit_bzero(store->url, strlen(store->url));
     gw_mysql_url_free(store->address);

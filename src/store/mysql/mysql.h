@@ -13,12 +13,10 @@
 #ifndef GW_STORE_MYSQL_MYSQL_H
 #define GW_STORE_MYSQL_MYSQL_H
 
+#include "store/idle.h"
 #include "store/store.h"
 
-#include <pthread.h>
-
-struct gw_mysql_pool; /* conn.c */
-struct gw_mysql_url;  /* url.h */
+struct gw_mysql_url; /* url.h */
 
 struct gw_mysql_store {
     struct gw_store base; /* first */
@@ -29,7 +27,7 @@ struct gw_mysql_store {
     char *database;
     char account[160]; /* CURRENT_USER(): "godwit@%" */
     struct gw_cancel *cancel;
-    struct gw_mysql_pool *pool;
+    struct gw_idle *pool; /* sessions for short calls, see conn.h */
     bool is_mariadb;
     bool fence_accounts;  /* the fence locks accounts, too */
     bool bulk;            /* takes arrays of parameters (MariaDB) */

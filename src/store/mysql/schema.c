@@ -6,6 +6,7 @@
 #include "store/mysql/home.h"
 
 #include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <mysqld_error.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -15,7 +15,6 @@
 
 #define CONNECT_TIMEOUT_MS 10000
 #define CANCEL_PATIENCE_S 1
-#define POOL_KEEPS 4
 
 /* ---- classification -------------------------------------------------------------------------------------------- */
 
@@ -467,67 +466,38 @@ bool gw_pg_query_text(struct gw_pg_store *store, PGconn *conn, const char *sql, 
 
 /* ---- pool ------------------------------------------------------------------------------------------------------ */
 
-struct gw_pg_pool {
-    pthread_mutex_t lock;
-    PGconn *idle[POOL_KEEPS];
-    size_t count;
-};
-
-struct gw_pg_pool *gw_pg_pool_new(void)
-{
-    struct gw_pg_pool *pool = gw_zalloc(sizeof *pool);
-    pthread_mutex_init(&pool->lock, NULL);
-    return pool;
-}
-
-void gw_pg_pool_free(struct gw_pg_pool *pool)
-{
-    if (!pool)
-        return;
-    for (size_t i = 0; i < pool->count; i++)
-        PQfinish(pool->idle[i]);
-    pthread_mutex_destroy(&pool->lock);
-    free(pool);
-}
-
 /* Nothing is due on an idle connection: if there is something to read, it is the server's farewell. */
-static bool still_alive(PGconn *conn)
+static bool still_alive(void *session)
 {
+    PGconn *conn = session;
     struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
     return PQstatus(conn) == CONNECTION_OK && fd.fd >= 0 && poll(&fd, 1, 0) == 0;
 }
 
+static void close_idle(void *session)
+{
+    PQfinish(session);
+}
+
+struct gw_idle *gw_pg_pool_new(void)
+{
+    return gw_idle_new(still_alive, close_idle);
+}
+
 bool gw_pg_borrow(struct gw_pg_store *store, PGconn **out, struct gw_error *err)
 {
-    for (;;) {
-        PGconn *conn = NULL;
-        pthread_mutex_lock(&store->pool->lock);
-        if (store->pool->count > 0)
-            conn = store->pool->idle[--store->pool->count];
-        pthread_mutex_unlock(&store->pool->lock);
-        if (!conn)
-            return gw_pg_connect(store, GW_PG_PLAIN, "control", out, err);
-        if (still_alive(conn)) {
-            *out = conn;
-            return true;
-        }
-        PQfinish(conn);
-    }
+    *out = gw_idle_take(store->pool);
+    return *out || gw_pg_connect(store, GW_PG_PLAIN, "control", out, err);
 }
 
 void gw_pg_return(struct gw_pg_store *store, PGconn *conn, bool broken)
 {
     if (!conn)
         return;
-    if (!broken && PQstatus(conn) == CONNECTION_OK && PQtransactionStatus(conn) == PQTRANS_IDLE) {
-        pthread_mutex_lock(&store->pool->lock);
-        if (store->pool->count < POOL_KEEPS) {
-            store->pool->idle[store->pool->count++] = conn;
-            conn = NULL;
-        }
-        pthread_mutex_unlock(&store->pool->lock);
-    }
-    PQfinish(conn);
+    if (broken || PQstatus(conn) != CONNECTION_OK || PQtransactionStatus(conn) != PQTRANS_IDLE)
+        PQfinish(conn);
+    else
+        gw_idle_give(store->pool, conn);
 }
 
 /* ---- SQL text -------------------------------------------------------------------------------------------------- */

@@ -26,9 +26,8 @@ GW_MUST_CHECK bool gw_pg_connect(struct gw_pg_store *, enum gw_pg_purpose, const
 GW_MUST_CHECK bool gw_pg_borrow(struct gw_pg_store *, PGconn **out, struct gw_error *);
 void gw_pg_return(struct gw_pg_store *, PGconn *conn, bool broken);
 
-/* The pool behind borrow; postgres.c makes and frees it. No connection may be out when it is freed. */
-struct gw_pg_pool *gw_pg_pool_new(void);
-void gw_pg_pool_free(struct gw_pg_pool *);
+/* What is behind borrow; postgres.c makes it, and frees it when no connection is out. */
+struct gw_idle *gw_pg_pool_new(void);
 
 /* Runs SQL that returns no rows (several statements allowed, simple protocol). */
 GW_MUST_CHECK bool gw_pg_exec(struct gw_pg_store *, PGconn *, const char *sql, struct gw_error *);

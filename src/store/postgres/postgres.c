@@ -112,7 +112,7 @@ static void pg_close(struct gw_store *base)
     struct gw_pg_store *store = gw_pg_store_of(base);
     if (!store)
         return;
-    gw_pg_pool_free(store->pool);
+    gw_idle_free(store->pool);
     gw_pg_manifest_free(store->manifest);
     pthread_mutex_destroy(&store->manifest_lock);
     if (store->url)

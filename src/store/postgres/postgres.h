@@ -10,11 +10,11 @@
 #ifndef GW_STORE_POSTGRES_POSTGRES_H
 #define GW_STORE_POSTGRES_POSTGRES_H
 
+#include "store/idle.h"
 #include "store/store.h"
 
 #include <pthread.h>
 
-struct gw_pg_pool;     /* conn.c */
 struct gw_pg_manifest; /* schema_manifest.c */
 
 struct gw_pg_store {
@@ -29,7 +29,7 @@ struct gw_pg_store {
     char session_user[64];
     enum gw_capture asked_capture;
     struct gw_buf why_captured; /* by triggers: why, "" for the log */
-    struct gw_pg_pool *pool;
+    struct gw_idle *pool;       /* sessions for short calls, see conn.h */
     pthread_mutex_t manifest_lock;
     struct gw_pg_manifest *manifest; /* the source's definitions, once a step needed them here */
 };

@@ -130,38 +130,29 @@ void gw_lite_disconnect(struct gw_lite_conn *conn)
     free(conn);
 }
 
+static void close_idle(void *session)
+{
+    gw_lite_disconnect(session);
+}
+
+struct gw_idle *gw_lite_pool_new(void)
+{
+    return gw_idle_new(NULL, close_idle);
+}
+
 bool gw_lite_borrow(struct gw_lite_store *store, struct gw_lite_conn **out, struct gw_error *err)
 {
-    struct gw_lite_conn *conn = NULL;
-    pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < GW_LITE_IDLE && !conn; i++) {
-        conn = store->idle[i];
-        store->idle[i] = NULL;
-    }
-    pthread_mutex_unlock(&store->lock);
-    if (conn) {
-        *out = conn;
-        return true;
-    }
-    return gw_lite_connect(store, false, out, err);
+    *out = gw_idle_take(store->pool);
+    return *out || gw_lite_connect(store, false, out, err);
 }
 
 void gw_lite_return(struct gw_lite_conn *conn)
 {
     if (!conn)
         return;
-    struct gw_lite_store *store = conn->store;
     gw_lite_rollback(conn);
     conn->lock_ms = GW_LITE_LOCK_MS;
-    pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < GW_LITE_IDLE && conn; i++) {
-        if (store->idle[i])
-            continue;
-        store->idle[i] = conn;
-        conn = NULL;
-    }
-    pthread_mutex_unlock(&store->lock);
-    gw_lite_disconnect(conn);
+    gw_idle_give(conn->store->pool, conn);
 }
 
 /* ---- statements ------------------------------------------------------------------------------------------------ */

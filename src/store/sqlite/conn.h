@@ -33,6 +33,8 @@ void gw_lite_disconnect(struct gw_lite_conn *); /* NULL is fine; rolls back */
 /* A pooled connection for short calls of the store itself (any thread), with no transaction open. */
 GW_MUST_CHECK bool gw_lite_borrow(struct gw_lite_store *, struct gw_lite_conn **out, struct gw_error *);
 void gw_lite_return(struct gw_lite_conn *); /* NULL is fine; rolls back what is open */
+/* What is behind borrow; sqlite.c makes it, and frees it when no connection is out. */
+struct gw_idle *gw_lite_pool_new(void);
 
 /* Any number of statements without results. */
 GW_MUST_CHECK bool gw_lite_exec(struct gw_lite_conn *, const char *sql, struct gw_error *);

@@ -120,9 +120,7 @@ static bool learn_identity(struct gw_lite_store *store, struct gw_lite_conn *con
 static void lite_close(struct gw_store *base)
 {
     struct gw_lite_store *store = gw_lite_store_of(base);
-    for (size_t i = 0; i < GW_LITE_IDLE; i++)
-        gw_lite_disconnect(store->idle[i]);
-    pthread_mutex_destroy(&store->lock);
+    gw_idle_free(store->pool);
     free(store->path);
     free(store->migration);
     free(store);
@@ -140,7 +138,7 @@ static bool lite_open(const struct gw_store_options *options, struct gw_store **
     store->base.side = options->side;
     store->migration = gw_strdup(options->migration ? options->migration : "");
     store->cancel = options->cancel;
-    pthread_mutex_init(&store->lock, NULL);
+    store->pool = gw_lite_pool_new();
     if (!find_file(store, options->url, err) || !gw_lite_borrow(store, &conn, err) ||
         !learn_identity(store, conn, err)) {
         gw_lite_return(conn);

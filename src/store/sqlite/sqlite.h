@@ -17,11 +17,8 @@
 #ifndef GW_STORE_SQLITE_SQLITE_H
 #define GW_STORE_SQLITE_SQLITE_H
 
+#include "store/idle.h"
 #include "store/store.h"
-
-#include <pthread.h>
-
-#define GW_LITE_IDLE 4
 
 struct gw_lite_conn;
 
@@ -30,8 +27,7 @@ struct gw_lite_store {
     char *path;           /* absolute */
     char *migration;
     struct gw_cancel *cancel;
-    pthread_mutex_t lock;
-    struct gw_lite_conn *idle[GW_LITE_IDLE]; /* for short calls of the store itself */
+    struct gw_idle *pool; /* sessions for short calls, see conn.h */
 };
 
 static inline struct gw_lite_store *gw_lite_store_of(struct gw_store *store)
