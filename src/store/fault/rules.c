@@ -50,7 +50,7 @@ static bool rule_parse(struct fault_rule *rule, const char *text, size_t len)
 
 bool fault_rules_parse(struct fault_rules *rules, const char *text, size_t len, struct gw_error *err)
 {
-    struct fault_rule items[FAULT_RULES_MAX];
+    struct fault_rule items[FAULT_RULES_MAX] = {0};
     size_t count = 0;
     for (size_t at = 0; at < len;) {
         const char *comma = memchr(text + at, ',', len - at);

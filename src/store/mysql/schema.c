@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "store/mysql/home.h"
 
-#include <stdatomic.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
