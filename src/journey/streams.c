@@ -231,6 +231,9 @@ static void add_rate(struct gw_buf *out, double rate)
     }
 }
 
+/* Samples end in mid-batch: an applier that takes all it gets seems a little slower at times. */
+#define KEEPS_PACE 0.95
+
 void gw_streams_convergence(const struct gw_follow_status *status, enum gw_side source, struct gw_buf *out)
 {
     const char *target = gw_side_name(gw_side_other(source));
@@ -238,6 +241,8 @@ void gw_streams_convergence(const struct gw_follow_status *status, enum gw_side 
         return;
     if (status->source_rows_per_second <= 0 && status->apply_rows_per_second <= 0)
         return; /* it has only begun: nothing is known of either */
+    if (status->apply_rows_per_second > KEEPS_PACE * status->source_rows_per_second)
+        return;
     gw_buf_adds(out, "source ");
     add_rate(out, status->source_rows_per_second);
     gw_buf_adds(out, " rows/s, apply ");

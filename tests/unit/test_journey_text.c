@@ -46,6 +46,10 @@ static void what_converges_or_does_not_apply_at_all_is_not_said_to_be_too_slow(v
     status = falling_behind();
     status.applying = false; /* held back, or blocked: its rate is 0 for another reason */
     gw_streams_convergence(&status, GW_BLUE, &out);
+    status = falling_behind();
+    status.source_rows_per_second = 107;
+    status.apply_rows_per_second = 106; /* all that it gets, but for what a sample leaves out */
+    gw_streams_convergence(&status, GW_BLUE, &out);
     assert_int_equal(out.len, 0);
 }
 
