@@ -381,6 +381,7 @@ static void put_clock(struct gw_buf *out, int64_t us, unsigned scale)
     if (scale > 0) {
         static const int64_t divide[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
         gw_buf_addc(out, '.');
+        /* cppcheck-suppress arrayIndexOutOfBoundsCond ; no time has more than 6 digits */
         put_digits(out, (uint64_t)(fraction / divide[scale]), (int)scale);
     }
 }
