@@ -258,7 +258,13 @@ static bool fail_connect(struct gw_mysql_store *store, MYSQL *my, struct gw_erro
         kind = GW_ERR_REFUSED;
     gw_fail(err, kind, "cannot connect: %s (error %u)", mysql_error(my), code);
     const char *hint = hint_for(code, kind);
-    if (code >= 2000 && code < 3000)
+    if (code == CR_AUTH_PLUGIN_CANNOT_LOAD ||
+        strstr(mysql_error(my), "could not be loaded")) /* the library says 1045, too */
+        hint = "the account logs in by a plugin that the client library lacks here: on Debian libmariadb3 brings them; "
+               "plugin_dir in the address names another folder";
+    else if (code == CR_SSL_CONNECTION_ERROR)
+        hint = "see ssl-mode (disabled, preferred, required, verify_ca, verify_identity) and ssl-ca of the address";
+    else if (code >= 2000 && code < 3000)
         hint = "see that the server runs, and the host, port, socket and ssl-mode of the address";
     if (hint)
         gw_error_hint(err, "%s", hint);
@@ -304,6 +310,18 @@ static MYSQL *real_connect(struct gw_mysql_store *store, const char *what, const
     return my;
 }
 
+/* The library goes on in the clear where the server has no TLS, also when it is told to enforce it. */
+static bool has_tls_as_asked(struct gw_mysql_store *store, MYSQL *my, struct gw_error *err)
+{
+    if (store->address->ssl_mode < GW_MYSQL_SSL_REQUIRED || mysql_get_ssl_cipher(my))
+        return true;
+    gw_fail(err, GW_ERR_REFUSED, "the server offers no TLS, and ssl-mode of the address requires it");
+    gw_error_hint(err, "give the server a certificate (ssl_cert, ssl_key), or ssl-mode=preferred in the address");
+    char url[160];
+    gw_redact_url(store->url, url, sizeof url);
+    return gw_error_place(err, "%s %s", gw_side_name(store->base.side), url);
+}
+
 bool gw_mysql_connect(struct gw_mysql_store *store, const char *what, struct gw_mysql_conn **out, struct gw_error *err)
 {
     gw_autobuf struct gw_buf password = {0};
@@ -320,6 +338,10 @@ bool gw_mysql_connect(struct gw_mysql_store *store, const char *what, struct gw_
         return gw_fail(err, GW_ERR_RESOURCE, "no memory for a connection");
     if (mysql_errno(my)) {
         fail_connect(store, my, err);
+        mysql_close(my);
+        return false;
+    }
+    if (!has_tls_as_asked(store, my, err)) {
         mysql_close(my);
         return false;
     }
