@@ -64,7 +64,7 @@ static void mysql_kit_do(MYSQL *my, const char *sql)
     } while (more == 0);
 }
 
-static void mysql_kit_pair(struct pair *pair)
+static void mysql_kit_pair(struct pair *pair, enum gw_capture capture)
 {
     static int number;
     struct mysql_own *own = gw_zalloc(sizeof *own);
@@ -81,7 +81,8 @@ static void mysql_kit_pair(struct pair *pair)
             mysql_kit_do(own->admin[0], "CREATE TABLE item (id bigint PRIMARY KEY, v text, big longtext);"
                                         "CREATE TABLE loose (a text, b text)");
         MUST(gw_store_open(
-            &(struct gw_store_options){.url = url, .migration = own->database, .side = (enum gw_side)side},
+            &(struct gw_store_options){
+                .url = url, .migration = own->database, .side = (enum gw_side)side, .capture = capture},
             &pair->store[side], &err));
     }
     pair->own = own;
@@ -90,13 +91,19 @@ static void mysql_kit_pair(struct pair *pair)
 static void mariadb_kit_open(struct pair *pair)
 {
     mysql_kit_server = "MARIADB";
-    mysql_kit_pair(pair);
+    mysql_kit_pair(pair, GW_CAPTURE_AUTO);
 }
 
 static void mysql_kit_open(struct pair *pair)
 {
     mysql_kit_server = "MYSQL";
-    mysql_kit_pair(pair);
+    mysql_kit_pair(pair, GW_CAPTURE_AUTO);
+}
+
+static void mysql_triggers_open(struct pair *pair)
+{
+    mysql_kit_server = "MARIADB";
+    mysql_kit_pair(pair, GW_CAPTURE_TRIGGER);
 }
 
 static void mysql_kit_close(struct pair *pair)

@@ -97,7 +97,7 @@ static inline void gather(struct pair *p, int side, struct gw_stream *stream)
 {
     struct gw_error err = {0};
     struct gw_change change = {0};
-    bool got = p->kit->one_writer;
+    bool got = p->kit->one_writer || p->kit->by_looks;
     while (got) {
         MUST(type_of(p, side)->changes->next(stream, 0, &change, &got, &err));
         if (got && change.kind != GW_CHANGE_PROGRESS)

@@ -114,12 +114,20 @@ static bool wait_alone(struct gw_mysql_conn *conn, const char *lock, struct gw_e
         return false;
     if (got)
         return true;
-    gw_fail(err, GW_ERR_CONFLICT, "the binlog of %s is being read by another session (connection %lu on the server)",
+    gw_fail(err, GW_ERR_CONFLICT, "the changes of %s are being read by another session (connection %lu on the server)",
             gw_side_name(conn->store->base.side), id);
     gw_error_hint(err,
                   "another godwit runs this migration: stop it, or let it do the work; if its machine is gone: KILL"
                   " that connection");
     return gw_error_place(err, "%s %s", gw_side_name(conn->store->base.side), conn->store->base.identity.address);
+}
+
+bool gw_binlog_alone(struct gw_mysql_conn *conn, const char *lock, struct gw_error *err)
+{
+    if (!wait_alone(conn, lock, err))
+        return false;
+    own_add(conn->id);
+    return true;
 }
 
 /* ---- the command ----------------------------------------------------------------------------------------------- */

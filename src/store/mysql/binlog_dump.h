@@ -32,6 +32,8 @@ GW_MUST_CHECK bool gw_binlog_dump_next(struct gw_binlog_dump *, int64_t deadline
                                        size_t *len, struct gw_error *);
 /* GW_ERR_LOST_POSITION with the way on; `why` is a clause. */
 bool gw_binlog_lost(struct gw_mysql_store *, struct gw_error *, const char *why, ...) GW_PRINTF(3, 4);
+/* The one stream of this name: what `lock` of open does, for a stream that reads something else. */
+GW_MUST_CHECK bool gw_binlog_alone(struct gw_mysql_conn *, const char *lock, struct gw_error *);
 /* Is the lock held, by whomever? */
 GW_MUST_CHECK bool gw_binlog_lock_held(struct gw_mysql_conn *, const char *lock, bool *held, struct gw_error *);
 

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/mysql/binlog_dump.h"
+#include "store/mysql/capture.h"
+#include "store/mysql/changes_stream.h"
 #include "store/mysql/column.h"
 
 #include <inttypes.h>
@@ -176,6 +178,21 @@ static bool check_reading(struct gw_mysql_store *store, const struct gw_binlog_p
     return fine;
 }
 
+bool gw_mysql_log_readable(struct gw_mysql_store *store, struct gw_error *err)
+{
+    struct gw_mysql_conn *conn;
+    struct gw_binlog_place at;
+    bool filtered = false;
+    if (!gw_mysql_borrow(store, &conn, err))
+        return false;
+    bool fine = check_settings(store, conn, err) && read_status(conn, &at, &filtered, err);
+    gw_mysql_return(conn, !fine);
+    if (fine && filtered)
+        return refuse(store, err, "the server leaves this database out of its binlog (binlog_do_db, binlog_ignore_db)",
+                      "take those settings out of its configuration, and restart it");
+    return fine && check_reading(store, &at, err);
+}
+
 /* ---- prepared XA transactions ---------------------------------------------------------------------------------- */
 
 /* "1:6162:" for each: format, gtrid and bqual in hex. */
@@ -205,12 +222,18 @@ static bool list_prepared(struct gw_mysql_conn *conn, json_t *out, struct gw_err
 
 /* ---- the note -------------------------------------------------------------------------------------------------- */
 
+static const char *note_name(const struct gw_mysql_store *store)
+{
+    return gw_mysql_captures(store) ? GW_MYSQL_CAPTURE_NOTE : NOTE;
+}
+
 static bool read_note(struct gw_mysql_store *store, struct gw_mysql_conn *conn, json_t **out, struct gw_error *err)
 {
     gw_autobuf struct gw_buf text = {0};
+    gw_autofree char *sql = gw_asprintf("SELECT json FROM godwit_note WHERE name = '%s'", note_name(store));
     bool found = false;
     *out = NULL;
-    if (!gw_mysql_query_text(conn, "SELECT json FROM godwit_note WHERE name = '" NOTE "'", &text, &found, err)) {
+    if (!gw_mysql_query_text(conn, sql, &text, &found, err)) {
         if (gw_mysql_errno(conn) != ER_NO_SUCH_TABLE || conn->broken)
             return false;
         return true;
@@ -243,7 +266,7 @@ static bool write_note(struct gw_mysql_conn *conn, const struct gw_position *sta
     json_t *note = json_pack("{s:s, s:O}", "start", start->text, "xa", prepared);
     char *text = json_dumps(note, JSON_COMPACT);
     json_decref(note);
-    gw_buf_adds(&sql, "REPLACE INTO godwit_note (name, json) VALUES ('" NOTE "', ");
+    gw_buf_addf(&sql, "REPLACE INTO godwit_note (name, json) VALUES ('%s', ", note_name(conn->store));
     gw_mysql_add_literal(&sql, text);
     gw_buf_addc(&sql, ')');
     free(text);
@@ -278,6 +301,24 @@ static bool begin_log(struct gw_mysql_store *store, struct gw_mysql_conn *conn, 
     return fine;
 }
 
+/* Those that are prepared have written before the triggers were there, if the server was started anew since. */
+static bool prepare_captured(struct gw_mysql_store *store, struct gw_mysql_conn *conn, const struct gw_schema *schema,
+                             struct gw_position *start, struct gw_error *err)
+{
+    json_t *note;
+    if (!check_columns(schema, err) || !gw_mysql_capture_prepare(store, conn, schema, start, err) ||
+        !read_note(store, conn, &note, err))
+        return false;
+    bool noted = note != NULL;
+    json_decref(note);
+    if (noted)
+        return true;
+    json_t *prepared = json_array();
+    bool fine = list_prepared(conn, prepared, err) && write_note(conn, start, prepared, err);
+    json_decref(prepared);
+    return fine;
+}
+
 static bool prepare_with(struct gw_mysql_store *store, struct gw_mysql_conn *conn, const struct gw_schema *schema,
                          struct gw_position *start, struct gw_error *err)
 {
@@ -301,7 +342,8 @@ static bool prepare(struct gw_store *base, const struct gw_schema *schema, struc
     struct gw_position from = {0};
     if (!gw_mysql_borrow(store, &conn, err))
         return false;
-    bool fine = prepare_with(store, conn, schema, &from, err);
+    bool fine = gw_mysql_captures(store) ? prepare_captured(store, conn, schema, &from, err)
+                                         : prepare_with(store, conn, schema, &from, err);
     gw_mysql_return(conn, !fine);
     if (!fine)
         return false;
@@ -348,6 +390,8 @@ static bool horizon(struct gw_store *base, struct gw_position *out, struct gw_er
 {
     struct gw_mysql_conn *conn;
     struct gw_binlog_place at;
+    if (gw_mysql_captures(gw_mysql_store_of(base)))
+        return gw_mysql_capture_horizon(gw_mysql_store_of(base), out, err);
     if (!gw_mysql_borrow(gw_mysql_store_of(base), &conn, err))
         return false;
     bool fine = gw_mysql_binlog_end(conn, &at, err);
@@ -437,6 +481,8 @@ static bool retained(struct gw_store *base, struct gw_retained *out, struct gw_e
     char lock[64];
     bool found = false, attached = false;
     int64_t bytes = -1;
+    if (gw_mysql_captures(store))
+        return gw_mysql_capture_retained(store, out, err);
     if (!gw_mysql_borrow(store, &conn, err))
         return false;
     gw_mysql_stream_lock(store, lock);
@@ -461,7 +507,9 @@ static bool drop(struct gw_store *base, struct gw_error *err)
     struct gw_mysql_conn *conn;
     if (!gw_mysql_borrow(store, &conn, err))
         return false;
-    bool fine = gw_mysql_exec(conn, "DELETE FROM godwit_note WHERE name = '" NOTE "'", err);
+    bool fine =
+        gw_mysql_capture_drop(store, err) &&
+        gw_mysql_exec(conn, "DELETE FROM godwit_note WHERE name IN ('" NOTE "', '" GW_MYSQL_CAPTURE_NOTE "')", err);
     if (!fine && gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken)
         fine = true;
     gw_mysql_return(conn, !fine);
@@ -469,13 +517,50 @@ static bool drop(struct gw_store *base, struct gw_error *err)
     return fine;
 }
 
+/* ---- streams: of the log, or of what triggers wrote ------------------------------------------------------------- */
+
+static struct gw_mysql_captured *captured(struct gw_stream *stream)
+{
+    const struct gw_mysql_stream_head *head = (const struct gw_mysql_stream_head *)stream;
+    return head && head->captured ? (struct gw_mysql_captured *)stream : NULL;
+}
+
+static bool stream_open(struct gw_store *base, const struct gw_schema *schema, const struct gw_position *from,
+                        struct gw_stream **out, struct gw_error *err)
+{
+    struct gw_mysql_store *store = gw_mysql_store_of(base);
+    return gw_mysql_captures(store) ? gw_mysql_capture_open(store, schema, from, (struct gw_mysql_captured **)out, err)
+                                    : gw_mysql_stream_open(base, schema, from, out, err);
+}
+
+static void stream_close(struct gw_stream *stream)
+{
+    if (captured(stream))
+        gw_mysql_capture_close(captured(stream));
+    else
+        gw_mysql_stream_close(stream);
+}
+
+static bool stream_next(struct gw_stream *stream, int timeout_ms, struct gw_change *change, bool *got,
+                        struct gw_error *err)
+{
+    return captured(stream) ? gw_mysql_capture_next(captured(stream), timeout_ms, change, got, err)
+                            : gw_mysql_stream_next(stream, timeout_ms, change, got, err);
+}
+
+static bool stream_acknowledge(struct gw_stream *stream, const struct gw_position *position, struct gw_error *err)
+{
+    return captured(stream) ? gw_mysql_capture_acknowledge(captured(stream), position, err)
+                            : gw_mysql_stream_acknowledge(stream, position, err);
+}
+
 const struct gw_changes_facet gw_mysql_changes = {
     .prepare = prepare,
     .settled = settled,
-    .open = gw_mysql_stream_open,
-    .close = gw_mysql_stream_close,
-    .next = gw_mysql_stream_next,
-    .acknowledge = gw_mysql_stream_acknowledge,
+    .open = stream_open,
+    .close = stream_close,
+    .next = stream_next,
+    .acknowledge = stream_acknowledge,
     .horizon = horizon,
     .signal = send_signal,
     .seen = seen,

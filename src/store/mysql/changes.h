@@ -25,6 +25,8 @@ void gw_mysql_stream_lock(const struct gw_mysql_store *, char out[64]);
 /* What prepare left in the home: where the log begins for us. *found false: it was never opened, or dropped. */
 GW_MUST_CHECK bool gw_mysql_log_noted(struct gw_mysql_store *, struct gw_mysql_conn *, struct gw_binlog_place *start,
                                       bool *found, struct gw_error *);
+/* Does the server give the account its binlog? *err says why not. */
+GW_MUST_CHECK bool gw_mysql_log_readable(struct gw_mysql_store *, struct gw_error *);
 /* For retained: what this process's stream has acknowledged last. */
 void gw_mysql_acknowledged_set(const struct gw_mysql_store *, const struct gw_position *);
 bool gw_mysql_acknowledged_get(const struct gw_mysql_store *, struct gw_position *out);

@@ -45,6 +45,7 @@ struct group {
 };
 
 struct gw_stream {
+    struct gw_mysql_stream_head head; /* first */
     struct gw_mysql_store *store;
     const struct gw_schema *schema;
     struct gw_mysql_source main, replay; /* replay: a prepared XA transaction, from where it was prepared */

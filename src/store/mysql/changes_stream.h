@@ -6,6 +6,10 @@
 #include "store/mysql/binlog_sql.h"
 #include "store/mysql/changes.h"
 
+struct gw_mysql_stream_head { /* every stream's first member */
+    bool captured;            /* by triggers: capture.h */
+};
+
 /* A way through the log: its connection, its decoder, and where it is. */
 struct gw_mysql_source {
     struct gw_mysql_store *store;

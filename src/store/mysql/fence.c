@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/mysql/capture.h"
 #include "store/mysql/fence_accounts.h"
 #include "store/mysql/home.h"
 #include "store/mysql/reader.h"
@@ -170,12 +171,19 @@ static bool lock_all(struct gw_mysql_conn *conn, const struct gw_schema *schema,
     return gw_mysql_exec_buf(conn, &sql, err) || gw_error_prefix(err, "waiting for writers");
 }
 
+/* With the tables locked, so that whoever wrote has ended. */
+static bool log_end(struct gw_mysql_conn *conn, struct gw_position *at, struct gw_error *err)
+{
+    if (gw_mysql_captures(conn->store))
+        return gw_mysql_capture_horizon(conn->store, at, err);
+    return !conn->store->binlog || gw_mysql_log_end(conn, at, err);
+}
+
 static bool raise_with(struct gw_mysql_conn *conn, const struct gw_schema *schema, int timeout_ms,
                        struct gw_position *at, struct gw_error *err)
 {
     struct gw_position behind = {0};
-    bool fine = lock_all(conn, schema, timeout_ms, err) && set_flag(conn, true, err) &&
-                (!conn->store->binlog || gw_mysql_log_end(conn, &behind, err));
+    bool fine = lock_all(conn, schema, timeout_ms, err) && set_flag(conn, true, err) && log_end(conn, &behind, err);
     GW_CRASH_POINT("mysql.fence.before_unlock");
     fine = fine && gw_mysql_exec(conn, "UNLOCK TABLES", err);
     if (fine)

@@ -4,15 +4,16 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "sql_embedded.h"
+#include "store/mysql/capture.h"
 
 #include <inttypes.h>
 #include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const home_tables[] = {"godwit_loose", "godwit_locked",   "godwit_fence",
-                                          "godwit_note",  "godwit_seen",     "godwit_signal",
-                                          "godwit_chunk", "godwit_position", "godwit_owner"};
+static const char *const home_tables[] = {
+    "godwit_probe_plain", "godwit_probe_captured", "godwit_loose", "godwit_locked",   "godwit_fence", "godwit_note",
+    "godwit_seen",        "godwit_signal",         "godwit_chunk", "godwit_position", "godwit_owner"};
 
 static bool place(struct gw_mysql_store *store, struct gw_error *err)
 {
@@ -214,7 +215,7 @@ static bool leftovers(struct gw_store *base, struct gw_buf *lines, struct gw_err
     gw_buf_clear(lines);
     if (!gw_mysql_borrow(gw_mysql_store_of(base), &conn, err))
         return false;
-    bool fine = gw_mysql_fence_left(conn, lines, err) &&
+    bool fine = gw_mysql_fence_left(conn, lines, err) && gw_mysql_capture_left(conn, lines, err) &&
                 gw_mysql_query(conn,
                                "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
                                " AND TABLE_NAME LIKE 'godwit|_%' ESCAPE '|' ORDER BY 1",

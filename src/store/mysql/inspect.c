@@ -1,5 +1,6 @@
 /* The facet: probes, and audit's sections. */
 #include "store/mysql/inspect.h"
+#include "store/mysql/capture.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -229,4 +230,5 @@ const struct gw_inspect_facet gw_mysql_inspect = {
     .break_glass = gw_mysql_break_glass,
     .probe = probe,
     .probe_write = probe_write,
+    .probe_capture = gw_mysql_capture_probe,
 };

@@ -1,5 +1,5 @@
 /* The type descriptor, and a store's identity as it is learned at open. */
-#include "store/mysql/conn.h"
+#include "store/mysql/capture.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -101,11 +101,16 @@ static void learn_log(struct gw_mysql_store *store, struct gw_mysql_conn *conn)
         gw_mysql_query_text(conn, "SHOW STATUS LIKE 'Binlog_snapshot_file'", &text, &found, &ignored) && found;
 }
 
-static bool decide_capture(struct gw_mysql_store *store, enum gw_capture wanted, struct gw_error *err)
+static bool decide_capture(struct gw_mysql_store *store, struct gw_mysql_conn *conn, enum gw_capture wanted,
+                           struct gw_error *err)
 {
     struct gw_identity *id = &store->base.identity;
-    id->capture =
-        GW_CAPTURE_LOG; /* whatever is wished for: there is no capture by triggers here yet, `check` says so */
+    if (!gw_mysql_capture_decide(store, conn, wanted, &id->capture, err))
+        return false;
+    if (id->capture == GW_CAPTURE_TRIGGER) {
+        id->capabilities &= ~(uint64_t)GW_CAN_TRUNCATE_STREAM;
+        return true;
+    }
     if (wanted == GW_CAPTURE_LOG && !store->binlog) {
         *err = store->binlog_why;
         return gw_error_place(err, "%s %s", gw_side_name(store->base.side), id->address);
@@ -146,7 +151,7 @@ static bool learn_identity(struct gw_mysql_store *store, struct gw_mysql_conn *c
     id->version = version;
     if (store->fence_accounts && !gw_mysql_accounts_can(store, err))
         return gw_error_place(err, "%s %s", gw_side_name(store->base.side), id->address);
-    return check_version(store, err) && decide_capture(store, capture, err);
+    return check_version(store, err) && decide_capture(store, conn, capture, err);
 }
 
 static void mysql_store_close(struct gw_store *base)

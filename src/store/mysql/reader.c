@@ -140,15 +140,21 @@ static bool reader_begin(struct gw_reader *reader, const struct gw_collection *c
     return true;
 }
 
-/* A native value from what was selected. */
+void gw_mysql_native(const struct gw_mysql_form *form, const char **text, size_t *len, char number[32])
+{
+    if (form->kind == GW_MYSQL_FLOAT) {
+        *len = gw_mysql_float_text((float)strtod(*text, NULL), number);
+        *text = number;
+    } else if (form->zerofill && gw_mysql_is_number(form)) {
+        while (*len > 1 && **text == '0' && (*text)[1] >= '0' && (*text)[1] <= '9')
+            (*text)++, (*len)--;
+    }
+}
+
 static void put_value(struct gw_buf *out, const struct gw_mysql_form *form, const char *text, size_t len)
 {
     char number[32];
-    if (form->kind == GW_MYSQL_FLOAT)
-        len = gw_mysql_float_text((float)strtod(text, NULL), number), text = number;
-    else if (form->zerofill && gw_mysql_is_number(form))
-        while (len > 1 && *text == '0' && text[1] >= '0' && text[1] <= '9')
-            text++, len--;
+    gw_mysql_native(form, &text, &len, number);
     gw_mysql_row_put(out, text, len);
 }
 

@@ -51,6 +51,9 @@ GW_MUST_CHECK bool gw_mysql_reader_split(struct gw_reader *, const struct gw_col
 /* reader.c: makes the forms those of this collection. */
 void gw_mysql_reader_know(struct gw_mysql_reader *, const struct gw_collection *);
 
+/* A native value from what was selected; `number` keeps it where it is another text. */
+void gw_mysql_native(const struct gw_mysql_form *form, const char **text, size_t *len, char number[32]);
+
 /* The end of the binlog as it is now: order and "file:offset". Needs the right to see it (BINLOG MONITOR, REPLICATION
  * CLIENT). */
 GW_MUST_CHECK bool gw_mysql_log_end(struct gw_mysql_conn *, struct gw_position *out, struct gw_error *);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "store/mysql/binlog.h"
+#include "store/mysql/capture.h"
 #include "store/mysql/changes.h"
 
 #include <mysqld_error.h>
@@ -126,10 +127,23 @@ static bool locked_position(struct gw_mysql_reader *r, const struct gw_collectio
     return fine;
 }
 
+/* The snapshot is a cut of what triggers captured. */
+static bool captured_mark(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_mark *mark,
+                          struct gw_error *err)
+{
+    if (!r->locker && !gw_mysql_connect(r->store, "copy lock", &r->locker, err))
+        return false;
+    r->in_transaction = true;
+    return gw_mysql_capture_enter(r->conn, r->locker, mark, err) ||
+           gw_error_prefix(err, "beginning to read %s", gw_collection_label(c));
+}
+
 bool gw_mysql_reader_enter(struct gw_mysql_reader *r, const struct gw_collection *c, struct gw_mark *mark,
                            struct gw_error *err)
 {
     struct gw_position at = {0};
+    if (gw_mysql_captures(r->store))
+        return captured_mark(r, c, mark, err);
     if (!r->store->binlog)
         return no_binlog(r->store, err);
     bool fine = r->store->binlog_snapshot ? snapshot_position(r, &at, err) : locked_position(r, c, &at, err);

@@ -4,6 +4,7 @@
  * of a value are: scan_datum.h; decided by what the server says of each column of its answer.
  */
 #include "base/mem.h"
+#include "store/mysql/capture.h"
 #include "store/mysql/reader.h"
 #include "store/mysql/scan_datum.h"
 
@@ -336,6 +337,8 @@ static bool begin_snapshot(struct gw_scan *scan, struct gw_position *at, struct 
     *at = (struct gw_position){0};
     if (!gw_mysql_exec(scan->conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", err))
         return false;
+    if (gw_mysql_captures(scan->store)) /* all that the snapshot saw is before a cut that is taken now */
+        return gw_mysql_capture_horizon(scan->store, at, err);
     if (!scan->store->binlog)
         return true;
     if (!scan->store->binlog_snapshot)

@@ -64,7 +64,7 @@ static bool writer_open(struct gw_store *base, const char *stream, struct gw_wri
     w->store = gw_mysql_store_of(base);
     snprintf(w->stream, sizeof w->stream, "%s", stream);
     if (!gw_mysql_connect(w->store, "apply", &w->conn, err) ||
-        !gw_mysql_exec(w->conn, "SET SESSION foreign_key_checks = 0", err) ||
+        !gw_mysql_exec(w->conn, "SET SESSION foreign_key_checks = 0, @godwit_ours = 1", err) ||
         !gw_mysql_position_read(w->conn, stream, &position, err)) {
         writer_close((struct gw_writer *)w);
         return false;
