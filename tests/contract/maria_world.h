@@ -99,8 +99,10 @@ static inline int world_setup(void **state)
     maria_do(w->admin, "SET NAMES utf8mb4");
     MUST(gw_cancel_init(&w->cancel, &err));
     gw_autofree char *url = maria_world_url("", w->database);
-    MUST(gw_store_open(&(struct gw_store_options){.url = url, .migration = w->database, .cancel = &w->cancel, .capture = maria_world_capture},
-                       &w->store, &err));
+    MUST(gw_store_open(
+        &(struct gw_store_options){
+            .url = url, .migration = w->database, .cancel = &w->cancel, .capture = maria_world_capture},
+        &w->store, &err));
     MUST(w->store->type->ownership->install(w->store, "0123", &err));
     *state = w;
     return 0;

@@ -186,6 +186,25 @@ def test_sqlite_to_sqlite_and_back_under_load(move, new_sqlite):
     nothing_left(one.green)
 
 
+def test_mariadb_by_triggers_to_postgresql_and_back(move, new_mariadb_database, new_database):
+    """godwit's role on blue has all rights on the database and none on the server, whose binlog it cannot read."""
+    one = move(new_mariadb_database(rights="database"), new_database())
+    found = {(f["side"], f["id"]): f for f in one.m.run("check", "--json").json["findings"]}
+    assert "captured by triggers" in found["blue", "capture"]["what"]
+    plan = one.m.run("plan", timeout=120).stdout
+    assert "A captured write costs" in plan and "godwit_capture" in plan
+    there_and_back(one)
+    nothing_left(one.blue)
+    nothing_left(one.green)
+
+
+def test_postgresql_to_mariadb_whose_way_back_is_by_triggers(move, new_mariadb_database, new_database):
+    one = move(new_database(), new_mariadb_database(rights="database", settings={"log_bin": None, "event_scheduler": "OFF"}))
+    there_and_back(one)
+    nothing_left(one.blue)
+    nothing_left(one.green)
+
+
 def test_postgresql_to_postgresql_by_triggers(move, pair, servers):
     one = move(*pair, capture="trigger")
     there_and_back(one)

@@ -12,8 +12,9 @@
  * and no gap has to be proved dead: what commits late is a number that is in no batch yet. What is acknowledged is deleted
  * by its numbers and leaves the runs in the same transaction. Only one cuts at a time (godwit_capture_cut).
  *
- * Order. A number is drawn in the trigger, under the lock of the row that is changed, and a second writer of that row waits
- * for the end of the first: numbers of one row grow as it changed. A batch is the difference of two snapshots, its rows in
+ * Order. A number is drawn in the trigger (UUID_SHORT: one counter of the server, which goes on behind its start time), under
+ * the lock of the row that is changed, and a second writer of that row waits for the end of the first: numbers of one row
+ * grow as it changed. A batch is the difference of two snapshots, its rows in
  * the order of their numbers. It is handed out as one transaction (and one for what is ours, where there are both).
  *
  * Marks. A chunk's snapshot is taken while nobody cuts, and is a cut itself: it saw the batches up to it and no other.
@@ -23,6 +24,9 @@
  * epoch, texts in UTF-8), an old key where it changed, the whole old row where there is no key. The application's statements
  * never fail for our sake: what cannot be written down (a column that is gone, an image above max_allowed_packet) leaves a
  * row that says so, and the stream stops there.
+ *
+ * UPDATE IGNORE fires the trigger for a row that it leaves alone, because of a duplicate or a foreign key. So where a column
+ * of an index changes, the trigger looks whether the row is there as it says.
  *
  * Ours. The writer's session has @godwit_ours set, and the triggers pass it by if it logged in with godwit's user name. Its
  * position row, written first, has a trigger of its own, by which the stream knows that there was a transaction of ours.
@@ -103,10 +107,11 @@ bool gw_mysql_capture_is_plain(
     const struct gw_mysql_form *); /* ended by a comma; others have their length before them */
 /* "godwit_capture_i_<hash of the table>" */
 void gw_mysql_capture_trigger(const char *table, size_t event, char out[64]);
-/* CREATE TRIGGER after INSERT, UPDATE, DELETE (0, 1, 2). `first`: another trigger that ours goes before, or NULL. `quoted`:
- * the table. */
+/* CREATE TRIGGER after INSERT, UPDATE, DELETE (0, 1, 2). `first`: another trigger that ours goes before, or NULL.
+ * `indexed`: of each column, whether an index holds it (NULL: none but the key's). */
 void gw_mysql_capture_trigger_sql(const struct gw_mysql_store *, const struct gw_collection *, size_t event,
-                                  const char *name, const char *rel, const char *first, struct gw_buf *sql);
+                                  const char *name, const char *rel, const char *first, const bool *indexed,
+                                  struct gw_buf *sql);
 /* The columns of an image, as JSON. */
 char *gw_mysql_capture_columns(const struct gw_collection *);
 

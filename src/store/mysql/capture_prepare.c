@@ -123,8 +123,27 @@ static bool first_trigger(struct gw_mysql_conn *conn, const struct gw_collection
     return gw_mysql_query_text(conn, gw_buf_text(&sql), out, found, err);
 }
 
+/* Of each column, whether an index holds it; an index of expressions stands for all. Owned. */
+static bool indexed_columns(struct gw_mysql_conn *conn, const struct gw_collection *c, bool **out, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    MYSQL_RES *r;
+    MYSQL_ROW row;
+    gw_buf_adds(&sql, "SELECT DISTINCT COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()"
+                      " AND TABLE_NAME = ");
+    gw_mysql_add_literal(&sql, c->name);
+    if (!gw_mysql_query(conn, gw_buf_text(&sql), &r, err))
+        return false;
+    *out = gw_calloc(c->column_count + 1, sizeof **out);
+    while ((row = mysql_fetch_row(r)))
+        for (size_t i = 0; i < c->column_count; i++)
+            (*out)[i] = (*out)[i] || !row[0] || strcmp(c->columns[i].name, row[0]) == 0;
+    mysql_free_result(r);
+    return true;
+}
+
 static bool make_trigger(struct gw_mysql_conn *conn, const struct gw_collection *c, size_t event, const char *rel,
-                         struct gw_error *err)
+                         const bool *indexed, struct gw_error *err)
 {
     gw_autobuf struct gw_buf sql = {0}, drop = {0}, first = {0};
     bool found = false;
@@ -133,7 +152,7 @@ static bool make_trigger(struct gw_mysql_conn *conn, const struct gw_collection 
     gw_buf_addf(&drop, "DROP TRIGGER IF EXISTS %s", name);
     if (!run_ddl(conn, c->name, gw_buf_text(&drop), err) || !first_trigger(conn, c, event, &first, &found, err))
         return false;
-    gw_mysql_capture_trigger_sql(conn->store, c, event, name, rel, found ? gw_buf_text(&first) : NULL, &sql);
+    gw_mysql_capture_trigger_sql(conn->store, c, event, name, rel, found ? gw_buf_text(&first) : NULL, indexed, &sql);
     if (run_ddl(conn, c->name, gw_buf_text(&sql), err))
         return true;
     if (gw_mysql_errno(conn) == ER_BINLOG_CREATE_ROUTINE_NEED_SUPER) {
@@ -185,6 +204,7 @@ static bool prepare_table(struct gw_mysql_conn *conn, const struct gw_collection
 {
     gw_autobuf struct gw_buf sql = {0}, known = {0}, rel = {0};
     gw_autofree char *columns = gw_mysql_capture_columns(c);
+    gw_autofree bool *indexed = NULL;
     bool found = false;
     gw_buf_adds(&sql, "SELECT columns FROM godwit_capture_table WHERE figure <> '' AND name = ");
     gw_mysql_add_literal(&sql, c->name);
@@ -197,10 +217,10 @@ static bool prepare_table(struct gw_mysql_conn *conn, const struct gw_collection
                 gw_collection_label(c));
         return gw_error_hint(err, "godwit abort, then godwit copy");
     }
-    if (!note_table(conn, c, columns, &rel, err))
+    if (!indexed_columns(conn, c, &indexed, err) || !note_table(conn, c, columns, &rel, err))
         return false;
     for (size_t event = 0; event < 3; event++) {
-        if (!make_trigger(conn, c, event, gw_buf_text(&rel), err))
+        if (!make_trigger(conn, c, event, gw_buf_text(&rel), indexed, err))
             return false;
         GW_CRASH_POINT("mysql.capture.trigger");
     }
@@ -234,7 +254,8 @@ static bool make_home_triggers(struct gw_mysql_conn *conn, struct gw_error *err)
             continue;
         gw_buf_clear(&sql);
         gw_buf_addf(&sql,
-                    "CREATE TRIGGER %s AFTER %s FOR EACH ROW INSERT INTO godwit_capture (rel, op, image) VALUES (%s)",
+                    "CREATE TRIGGER %s AFTER %s FOR EACH ROW INSERT INTO godwit_capture (seq, rel, op, image)"
+                    " VALUES (UUID_SHORT(), %s)",
                     home_triggers[i][0], home_triggers[i][1], home_triggers[i][2]);
         if (!run_ddl(conn, "godwit_*", gw_buf_text(&sql), err))
             return false;

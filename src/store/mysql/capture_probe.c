@@ -40,7 +40,7 @@ static bool make_tables(struct gw_mysql_store *store, struct gw_mysql_conn *conn
         char name[64];
         gw_buf_clear(&sql);
         gw_mysql_capture_trigger(c.name, event, name);
-        gw_mysql_capture_trigger_sql(store, &c, event, name, "0", NULL, &sql);
+        gw_mysql_capture_trigger_sql(store, &c, event, name, "0", NULL, NULL, &sql);
         if (!gw_mysql_exec_buf(conn, &sql, err))
             return false;
     }

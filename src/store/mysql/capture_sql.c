@@ -171,9 +171,63 @@ static void add_values(struct gw_buf *sql, const struct gw_collection *c, const 
         add_image(sql, c, forms, "NEW");
 }
 
+static bool is_indexed(const struct gw_collection *c, size_t column, const bool *indexed)
+{
+    return c->columns[column].key_position > 0 || (indexed && indexed[column]);
+}
+
+/* "(OLD.`a` <=> NEW.`a` AND ...)" of the key's columns, or of all that an index holds. */
+static void add_same(struct gw_buf *sql, const struct gw_collection *c, const bool *indexed, bool key_only)
+{
+    size_t count = 0;
+    gw_buf_addc(sql, '(');
+    for (size_t i = 0; i < c->column_count; i++) {
+        if (key_only ? c->columns[i].key_position == 0 : !is_indexed(c, i, indexed))
+            continue;
+        gw_buf_adds(sql, count++ ? " AND " : "");
+        add_column(sql, "OLD", &c->columns[i]);
+        gw_buf_adds(sql, " <=> ");
+        add_column(sql, "NEW", &c->columns[i]);
+    }
+    gw_buf_addc(sql, ')');
+}
+
+static void add_exists(struct gw_buf *sql, const struct gw_collection *c, const bool *indexed, const char *row,
+                       bool key_only)
+{
+    size_t count = 0;
+    gw_buf_adds(sql, "EXISTS (SELECT 1 FROM ");
+    gw_mysql_add_table(sql, c);
+    gw_buf_adds(sql, " godwit_row WHERE ");
+    for (size_t i = 0; i < c->column_count; i++) {
+        if (key_only ? c->columns[i].key_position == 0 : !is_indexed(c, i, indexed))
+            continue;
+        gw_buf_adds(sql, count++ ? " AND " : "");
+        add_column(sql, "godwit_row", &c->columns[i]);
+        gw_buf_adds(sql, c->columns[i].key_position > 0 ? " = " : " <=> ");
+        add_column(sql, row, &c->columns[i]);
+    }
+    gw_buf_addc(sql, ')');
+}
+
+/* UPDATE IGNORE fires it for a row that it leaves alone. A transaction sees its own changes, whatever its snapshot. */
+static void add_happened(struct gw_buf *sql, const struct gw_collection *c, const bool *indexed)
+{
+    gw_buf_adds(sql, " AND (");
+    add_same(sql, c, indexed, false);
+    gw_buf_adds(sql, " OR IF(");
+    add_same(sql, c, indexed, true);
+    gw_buf_addc(sql, ',');
+    add_exists(sql, c, indexed, "NEW", false);
+    gw_buf_adds(sql, ",NOT ");
+    add_exists(sql, c, indexed, "OLD", true);
+    gw_buf_adds(sql, "))");
+}
+
 /* Whoever is not of our name is captured whatever it says it is. */
 void gw_mysql_capture_trigger_sql(const struct gw_mysql_store *store, const struct gw_collection *c, size_t event,
-                                  const char *name, const char *rel, const char *first, struct gw_buf *sql)
+                                  const char *name, const char *rel, const char *first, const bool *indexed,
+                                  struct gw_buf *sql)
 {
     struct gw_mysql_form *forms = gw_mysql_forms_of(c);
     gw_buf_addf(sql, "CREATE TRIGGER %s AFTER %s ON ", name, events[event]);
@@ -185,11 +239,16 @@ void gw_mysql_capture_trigger_sql(const struct gw_mysql_store *store, const stru
         gw_buf_addc(sql, ' ');
     }
     gw_buf_addf(sql,
-                "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION INSERT INTO godwit_capture (rel, op) VALUES (%s, 'X');"
-                " IF @godwit_ours IS NULL OR SUBSTRING_INDEX(USER(), '@', 1) <> ",
+                "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION INSERT INTO godwit_capture (seq, rel, op)"
+                " VALUES (UUID_SHORT(), %s, 'X');"
+                " IF (@godwit_ours IS NULL OR SUBSTRING_INDEX(USER(), '@', 1) <> ",
                 rel);
     gw_mysql_add_literal(sql, store->base.identity.user);
-    gw_buf_addf(sql, " THEN INSERT INTO godwit_capture (rel, op, was, image) VALUES (%s, '%c', ", rel, ops[event]);
+    gw_buf_addc(sql, ')');
+    if (event == 1 && c->key_count)
+        add_happened(sql, c, indexed);
+    gw_buf_addf(sql, " THEN INSERT INTO godwit_capture (seq, rel, op, was, image) VALUES (UUID_SHORT(), %s, '%c', ",
+                rel, ops[event]);
     add_values(sql, c, forms, event);
     gw_buf_adds(sql, "); END IF; END");
     gw_mysql_forms_free(forms, c->column_count);

@@ -51,7 +51,7 @@ struct gw_mysql_captured {
     bool pending; /* SCHEMA was handed out first, the row itself is next */
     struct gw_change pending_change;
     struct gw_arena arena;
-    struct gw_buf text;
+    struct gw_buf text, note;
     int64_t checked_us;
     uint64_t trimmed;
     bool trim_more;
@@ -379,11 +379,6 @@ static bool make_row(struct gw_mysql_captured *s, struct table *t, char op, MYSQ
     if (!look_at(s, t, err))
         return false;
     gw_arena_reset(&s->arena);
-    if (t->told_next) {
-        t->told_next = 0;
-        tell(s, t, "its AUTO_INCREMENT went back: it was truncated or made anew, which fires no trigger");
-        return true;
-    }
     if (op == 'X' || (op != 'D' && !row[4])) {
         tell(s, t,
              "a row could not be written down when it was changed: a column is gone, or the row is larger than"
@@ -407,6 +402,24 @@ static bool make_row(struct gw_mysql_captured *s, struct table *t, char op, MYSQ
     return true;
 }
 
+/* With the signal that comes next: one is written whenever something depends on what the stream has told. */
+static void tell_truncate(struct gw_mysql_captured *s)
+{
+    for (size_t i = 0; i < s->table_count; i++) {
+        struct table *t = &s->tables[i];
+        if (!t->told_next || !t->layout.collection)
+            continue;
+        t->told_next = 0;
+        s->pending = true;
+        s->pending_change = s->row.change;
+        gw_buf_clear(&s->note);
+        gw_buf_addf(&s->note, "%s: its AUTO_INCREMENT went back: it was truncated or made anew, which fires no trigger",
+                    gw_collection_label(t->layout.collection));
+        tell_schema(s, t, gw_buf_text(&s->note), false);
+        return;
+    }
+}
+
 static bool make_change(struct gw_mysql_captured *s, MYSQL_ROW row, struct gw_error *err)
 {
     const unsigned long *lengths = mysql_fetch_lengths(s->rows);
@@ -419,6 +432,7 @@ static bool make_change(struct gw_mysql_captured *s, MYSQL_ROW row, struct gw_er
         gw_buf_clear(&s->text);
         gw_buf_add(&s->text, row[4] ? row[4] : "", row[4] ? lengths[4] : 0);
         s->row.change = (struct gw_change){.kind = GW_CHANGE_SIGNAL, .text = gw_buf_text(&s->text)};
+        tell_truncate(s);
         return true;
     }
     return !t || !t->layout.collection || make_row(s, t, *row[2], row, lengths, err);
@@ -518,6 +532,7 @@ void gw_mysql_capture_close(struct gw_mysql_captured *s)
     gw_mysql_runs_release(&s->runs);
     gw_arena_release(&s->arena);
     gw_buf_release(&s->text);
+    gw_buf_release(&s->note);
     free(s);
 }
 

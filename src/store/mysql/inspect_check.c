@@ -1,6 +1,7 @@
 /* check: one side, and both together. */
 #include "base/mem.h"
 #include "sql_embedded.h"
+#include "store/mysql/capture.h"
 #include "store/mysql/fence_accounts.h"
 #include "store/mysql/inspect.h"
 
@@ -85,10 +86,11 @@ static bool check_rights(const struct look *look, struct gw_error *err)
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         if (!strstr(gw_buf_text(&database), "ALL PRIVILEGES"))
             check_right(look, &database, needed[i], NULL, GW_FINDING_BLOCKS, words);
-    check_right(look, &global, "REPLICATION SLAVE", NULL, look->store->binlog ? GW_FINDING_BLOCKS : GW_FINDING_WARNING,
-                "the binlog cannot be read");
-    check_right(look, &global, "BINLOG MONITOR", "REPLICATION CLIENT",
-                look->store->binlog ? GW_FINDING_BLOCKS : GW_FINDING_WARNING, "the binlog's end cannot be seen");
+    if (!gw_mysql_captures(look->store)) {
+        check_right(look, &global, "REPLICATION SLAVE", NULL, GW_FINDING_BLOCKS, "the binlog cannot be read");
+        check_right(look, &global, "BINLOG MONITOR", "REPLICATION CLIENT", GW_FINDING_BLOCKS,
+                    "the binlog's end cannot be seen");
+    }
     check_right(look, &global, "PROCESS", NULL, GW_FINDING_WARNING, "sessions that go around the gate are not seen");
     check_right(look, &global, "CONNECTION ADMIN", "CONNECTION_ADMIN", GW_FINDING_WARNING, "sessions cannot be ended");
     return true;
@@ -123,19 +125,41 @@ static void check_durability(const struct look *look)
                         sync);
 }
 
+/* By triggers, and why: what is asked for is as good as what cannot be otherwise, but it is said which it is. */
+static void check_capture(const struct look *look)
+{
+    const struct gw_error *why = &look->store->binlog_why;
+    bool asked = strcmp(why->message, "capture: trigger") == 0;
+    gw_autofree char *format = variable(look, "global.binlog_format"), *log = variable(look, "global.log_bin");
+    gw_autofree char *galera = variable(look, "global.wsrep_on");
+    gw_findings_add(look->findings, asked ? GW_FINDING_INFO : GW_FINDING_WARNING, look->side, "capture",
+                    asked        ? "nothing to do"
+                    : *why->hint ? why->hint
+                                 : "nothing to do; or what \"godwit check --grants\" prints, and it reads the binlog",
+                    "changes of %s are captured by triggers, not read from its binlog (%s): each row that is written is"
+                    " written once more (godwit plan measures what that costs), and a session that writes one waits for"
+                    " nobody",
+                    gw_side_name(look->side), why->message);
+    gw_findings_add(
+        look->findings, GW_FINDING_INFO, look->side, "truncate", "use DELETE until the migration is finished",
+        "TRUNCATE fires no trigger: it is noticed where it sets an AUTO_INCREMENT back, else by godwit verify");
+    if (strcmp(log, "1") == 0 && strcasecmp(format, "STATEMENT") == 0)
+        gw_findings_add(look->findings, GW_FINDING_WARNING, look->side, "binlog-format",
+                        "SET GLOBAL binlog_format = 'MIXED'",
+                        "binlog_format is STATEMENT: the server warns of each statement that fires one of our triggers,"
+                        " and replicas number what they capture by themselves");
+    if (strcmp(galera, "1") == 0)
+        gw_findings_add(look->findings, GW_FINDING_BLOCKS, look->side, "galera",
+                        "let all writers use one node's binlog",
+                        "the server is a node of a cluster (wsrep_on): what triggers number on one node says nothing of"
+                        " the order on another");
+}
+
 static void check_log(const struct look *look, bool keyless)
 {
     gw_autofree char *image = variable(look, "global.binlog_row_image");
     gw_autofree char *values = variable(look, "global.binlog_row_value_options");
     gw_autofree char *expire = variable(look, "global.binlog_expire_logs_seconds");
-    const struct gw_error *why = &look->store->binlog_why;
-    if (!look->store->binlog) {
-        gw_findings_add(
-            look->findings, GW_FINDING_BLOCKS, look->side, "binlog", why->hint,
-            "changes cannot be read from the binlog (%s), and this engine's are not captured by triggers yet",
-            why->message);
-        return;
-    }
     if (keyless && strcasecmp(image, "FULL") != 0)
         gw_findings_add(look->findings, GW_FINDING_BLOCKS, look->side, "row-image",
                         "SET GLOBAL binlog_row_image = 'FULL'",
@@ -155,7 +179,7 @@ static void check_log(const struct look *look, bool keyless)
 static bool check_binlog_filters(const struct look *look, struct gw_error *err)
 {
     MYSQL_RES *r;
-    if (!look->store->binlog)
+    if (gw_mysql_captures(look->store))
         return true;
     if (!gw_mysql_query(look->conn, gw_mysql_log_status(look->conn), &r, err))
         return false;
@@ -211,6 +235,7 @@ static void check_settings(const struct look *look)
 {
     const struct gw_identity *id = &look->store->base.identity;
     gw_autofree char *trust = variable(look, "global.log_bin_trust_function_creators");
+    gw_autofree char *log_bin = variable(look, "global.log_bin");
     gw_autobuf struct gw_buf global = {0};
     gw_autobuf struct gw_buf database = {0};
     struct gw_error ignored;
@@ -228,11 +253,11 @@ static void check_settings(const struct look *look)
     if (look->side == GW_GREEN && !look->store->local_infile)
         gw_findings_add(look->findings, GW_FINDING_INFO, look->side, "local-infile", "SET GLOBAL local_infile = 1",
                         "local_infile is off: rows are loaded by INSERT, which is slower");
-    if (look->store->binlog && strcmp(trust, "0") == 0 && gw_mysql_rights(look->conn, &global, &database, &ignored) &&
-        !has_right(&global, "SUPER"))
+    if (strcmp(log_bin, "1") == 0 && strcmp(trust, "0") == 0 &&
+        gw_mysql_rights(look->conn, &global, &database, &ignored) && !has_right(&global, "SUPER"))
         gw_findings_add(look->findings, GW_FINDING_BLOCKS, look->side, "trust-function-creators",
                         "SET GLOBAL log_bin_trust_function_creators = 1",
-                        "the fence's triggers cannot be made while the binlog is written");
+                        "triggers (the fence's, and those that capture) cannot be made while the binlog is written");
     check_durability(look);
 }
 
@@ -268,7 +293,9 @@ bool gw_mysql_check(struct gw_store *base, const struct gw_filter *filter, struc
     check_settings(&look);
     bool fine = check_rights(&look, err) && check_fence(&look, err) && check_tables(&look, &keyless, err) &&
                 check_binlog_filters(&look, err);
-    if (fine)
+    if (fine && gw_mysql_captures(look.store))
+        check_capture(&look);
+    else if (fine)
         check_log(&look, keyless);
     gw_mysql_return(look.conn, !fine);
     return fine;

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "sql_embedded.h"
+#include "store/mysql/capture.h"
 #include "store/mysql/home.h"
 #include "store/mysql/inspect.h"
 #include "store/mysql/url.h"
@@ -10,7 +11,8 @@
 #include <string.h>
 
 static const char *const home_tables =
-    "godwit_loose, godwit_locked, godwit_fence, godwit_note, godwit_seen, godwit_signal, godwit_chunk, godwit_position, godwit_owner";
+    "godwit_capture, godwit_capture_batch, godwit_capture_cut, godwit_capture_table, godwit_probe_plain,"
+    " godwit_probe_captured, godwit_loose, godwit_locked, godwit_fence, godwit_note, godwit_seen, godwit_signal, godwit_chunk, godwit_position, godwit_owner";
 
 static void add(json_t *objects, enum gw_side side, bool on_both, const char *what, const char *sql, const char *undo)
 {
@@ -42,6 +44,8 @@ static void add_drops(const struct gw_schema *schema, struct gw_buf *out)
             char name[64];
             gw_mysql_fence_trigger(schema->collections[i].name, event, name);
             gw_buf_addf(out, "DROP TRIGGER IF EXISTS %s;\n", name);
+            gw_mysql_capture_trigger(schema->collections[i].name, event, name);
+            gw_buf_addf(out, "DROP TRIGGER IF EXISTS %s;\n", name);
         }
 }
 
@@ -64,6 +68,23 @@ static void add_fence(json_t *objects, enum gw_side side, const struct gw_schema
         "DROP TRIGGER godwit_fence_...;");
 }
 
+static void add_capture(json_t *objects, const struct gw_mysql_store *store, const struct gw_schema *schema)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    gw_autofree char *what = gw_asprintf("triggers godwit_capture_* after INSERT, UPDATE and DELETE, %zu tables and"
+                                         " three of ours",
+                                         schema->count);
+    add(objects, store->base.side, false, "tables godwit_capture*: what triggers captured, its batches",
+        gw_sql_mysql_capture,
+        "DROP TABLE godwit_capture, godwit_capture_batch, godwit_capture_cut, godwit_capture_table;");
+    if (schema->count > 0) {
+        char name[64];
+        gw_mysql_capture_trigger(schema->collections[0].name, 1, name);
+        gw_mysql_capture_trigger_sql(store, &schema->collections[0], 1, name, "1", NULL, NULL, &sql);
+    }
+    add(objects, store->base.side, false, what, gw_buf_text(&sql), "DROP TRIGGER godwit_capture_...;");
+}
+
 bool gw_mysql_footprint(struct gw_store *base, const struct gw_schema *schema, json_t **out, struct gw_error *err)
 {
     json_t *objects = json_array();
@@ -74,6 +95,8 @@ bool gw_mysql_footprint(struct gw_store *base, const struct gw_schema *schema, j
         "tables godwit_*: who owns the data, positions, checkpoints, signals, notes, the fence's flag, what is off",
         gw_sql_mysql_home, undo);
     add_fence(objects, base->side, schema);
+    if (gw_mysql_captures(gw_mysql_store_of(base)))
+        add_capture(objects, gw_mysql_store_of(base), schema);
     if (base->side == GW_GREEN)
         add(objects, base->side, false, "triggers and events of blue are made when green becomes the owner", "", "");
     begin_script(gw_mysql_store_of(base)->database, &script);

@@ -1,10 +1,11 @@
 -- Capture by triggers: what triggers write down, and how it is cut into batches. Idempotent. See capture.h and
 -- store/capture/capture.h. The triggers are made by capture_prepare.c.
 --
--- `seq` is drawn as a trigger fires, while the row that is changed is locked. Nothing but the primary key: an insert at the
--- end that waits for nobody. rel 0: op 'O' is a transaction of ours, 'S' a signal.
+-- `seq` is drawn (UUID_SHORT) as a trigger fires, while the row that is changed is locked. Not AUTO_INCREMENT: a statement
+-- that fires a trigger twice reserves numbers ahead, and uses them after others have drawn larger ones for the same row.
+-- Nothing but the primary key: an insert at the end that waits for nobody. rel 0: op 'O' is a transaction of ours, 'S' a signal.
 CREATE TABLE IF NOT EXISTS godwit_capture (
-    seq   bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    seq   bigint unsigned NOT NULL PRIMARY KEY,
     rel   int unsigned    NOT NULL,
     op    char(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     at    timestamp(6)    NULL DEFAULT CURRENT_TIMESTAMP(6),

@@ -68,6 +68,8 @@ GODWIT_SQL = {
     # Managed, as RDS gives it: no SUPER, and none of the ADMIN rights that stand for parts of it.
     "rds": "GRANT REPLICATION SLAVE, BINLOG MONITOR, PROCESS, RELOAD, CREATE USER, SHOW DATABASES ON *.* TO 'godwit'@'%';"
            "GRANT SELECT ON mysql.* TO 'godwit'@'%';",
+    # All of the database, and nothing of the server.
+    "database": "",
     # May not read the log: capture has to be by triggers.
     "no_log": "GRANT CONNECTION ADMIN, PROCESS, RELOAD, CREATE USER, SHOW DATABASES ON *.* TO 'godwit'@'%';"
               "GRANT SELECT ON mysql.* TO 'godwit'@'%';",
