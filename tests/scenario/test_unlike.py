@@ -192,7 +192,7 @@ def test_mariadb_by_triggers_to_postgresql_and_back(move, new_mariadb_database, 
     found = {(f["side"], f["id"]): f for f in one.m.run("check", "--json").json["findings"]}
     assert "captured by triggers" in found["blue", "capture"]["what"]
     plan = one.m.run("plan", timeout=120).stdout
-    assert "A captured write costs" in plan and "godwit_capture" in plan
+    assert "A captured write costs" in plan and "godwit_capture" in plan, plan[:2000]
     there_and_back(one)
     nothing_left(one.blue)
     nothing_left(one.green)

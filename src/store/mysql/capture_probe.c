@@ -29,11 +29,10 @@ static bool make_tables(struct gw_mysql_store *store, struct gw_mysql_conn *conn
                                     .columns = columns,
                                     .key_count = 1,
                                     .key = &key};
-    gw_buf_addf(
-        &sql,
-        "%s; DROP TABLE IF EXISTS godwit_probe_plain, godwit_probe_captured; CREATE TABLE godwit_probe_plain %s;"
-        "CREATE TABLE godwit_probe_captured %s",
-        gw_sql_mysql_capture, columns_sql, columns_sql);
+    gw_buf_addf(&sql,
+                "%s DROP TABLE IF EXISTS godwit_probe_plain, godwit_probe_captured; CREATE TABLE godwit_probe_plain %s;"
+                "CREATE TABLE godwit_probe_captured %s",
+                gw_sql_mysql_capture, columns_sql, columns_sql);
     if (!gw_mysql_exec_buf(conn, &sql, err))
         return false;
     for (size_t event = 0; event < 2; event++) {
@@ -55,7 +54,6 @@ static bool write_rows(struct gw_mysql_conn *conn, const char *table, int64_t *t
                     "INSERT INTO %s VALUES (%d, %d, 'a value as long as many are', UTC_TIMESTAMP(6));"
                     "UPDATE %s SET n = n + 1 WHERE id = %d;",
                     table, i, i * 7, table, i);
-    gw_buf_addc(&sql, ' ');
     if (!gw_mysql_exec(conn, "START TRANSACTION", err))
         return false;
     int64_t began_us = gw_mono_us();
