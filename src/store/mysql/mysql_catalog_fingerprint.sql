@@ -50,8 +50,11 @@ SELECT 'views', v.TABLE_NAME, MD5(CONCAT_WS('\1', v.VIEW_DEFINITION, v.DEFINER, 
 UNION ALL
 SELECT 'triggers', g.TRIGGER_NAME,
        MD5(CONCAT_WS('\1', g.EVENT_OBJECT_TABLE, g.ACTION_TIMING, g.EVENT_MANIPULATION,
-                     ROW_NUMBER() OVER (PARTITION BY g.EVENT_OBJECT_TABLE, g.ACTION_TIMING, g.EVENT_MANIPULATION
-                                        ORDER BY g.ACTION_ORDER), -- ours may come first, and go
+                     /* among themselves: ours may come first, and go */
+                     /*!80002 ROW_NUMBER() OVER (PARTITION BY g.EVENT_OBJECT_TABLE, g.ACTION_TIMING, g.EVENT_MANIPULATION
+                         ORDER BY g.ACTION_ORDER), */
+                     /*M! ROW_NUMBER() OVER (PARTITION BY g.EVENT_OBJECT_TABLE, g.ACTION_TIMING, g.EVENT_MANIPULATION
+                         ORDER BY g.ACTION_ORDER), */
                      g.ACTION_STATEMENT, g.DEFINER))
   FROM information_schema.TRIGGERS g
  WHERE g.TRIGGER_SCHEMA = DATABASE() AND g.TRIGGER_NAME NOT LIKE 'godwit|_%' ESCAPE '|'
