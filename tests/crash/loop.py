@@ -33,8 +33,9 @@ COMMAND_S = 90
 # A point that is not named here is tried everywhere.
 LOAD_ORDER = (
     ("postgres.prepare.before_slot", "postgres.prepare.after_slot", "postgres.capture.table", "mysql.prepare.",
+     "mysql.capture.trigger", "mysql.capture.table",
      "lite.prepare.", "load.after_prepare"),
-    ("follow.receive.", "spool.flush.", "spool.sync.", "capture.", "lite.stream."),
+    ("follow.receive.", "spool.flush.", "spool.sync.", "capture.", "mysql.capture.", "lite.stream."),
     ("lite.schema.", "build.after_table", "mysql.build.", "lite.build.", "mapping."),
     ("schema.", "copy.split.", "reader.", "copy.chunk.", "load.after_checkpoint", "load.before_commit",
      "load.after_commit"),
@@ -45,10 +46,11 @@ LOAD_ORDER = (
      "load.before_green_log"),
 )
 LOAD = tuple(prefix for group in LOAD_ORDER for prefix in group)
-FOLLOW = ("follow.", "spool.", "postgres.apply.", "apply.", "lite.writer.", "lite.stream.", "capture.")
+FOLLOW = ("follow.", "spool.", "postgres.apply.", "apply.", "lite.writer.", "lite.stream.", "capture.",
+          "mysql.capture.before_cut", "mysql.capture.after_cut", "mysql.capture.trim")
 SWITCH = ("switch.", "gate.", "watchdog.", "postgres.owner.", "mysql.owner.", "lite.owner.", "postgres.fence.before_commit",
           "mysql.fence.before_", "lite.fence.", "lite.sequences.", "follow.apply.", "follow.receive.", "lease.")
-END = ("end.", "postgres.drop.", "postgres.uninstall.", "postgres.capture.drop", "mysql.drop.", "mysql.uninstall.",
+END = ("end.", "postgres.drop.", "postgres.uninstall.", "postgres.capture.drop", "mysql.capture.drop", "mysql.drop.", "mysql.uninstall.",
        "lite.drop.", "lite.uninstall.", "journal.")
 STAGES = {"load": LOAD, "follow": FOLLOW, "switch": SWITCH, "end": END}
 

@@ -68,6 +68,14 @@ class Unlike(loop.Round):
         """Files in the round's directory."""
 
 
+class UnlikeByTriggers(Unlike):
+    """Two engines, changes captured by triggers on both sides."""
+
+    def prepare(self, servers):
+        self.store["capture"] = "trigger"
+        super().prepare(servers)
+
+
 class Pair:
     """`never`: beginnings of crash points that its rounds do not come to."""
 
@@ -120,12 +128,14 @@ PAIRS = {pair.name: pair for pair in (
     Pair("trigger", "PostgreSQL to PostgreSQL by triggers", ("postgres", "postgres"), ByTriggers,
          (*(one for one in loop.NEVER if "capture" not in one), "postgres.prepare.", "postgres.drop.")),
     Pair("mariadb", "MariaDB to PostgreSQL", ("mysql", "postgres"), Unlike,
-         ("lite.", "capture.", "postgres.capture.", "mysql.build.", *PGBOUNCER_ONLY, *SAME_ENGINE_ONLY)),
+         ("lite.", "capture.", "postgres.capture.", "mysql.capture.", "mysql.build.", *PGBOUNCER_ONLY, *SAME_ENGINE_ONLY)),
+    Pair("mariadb-trigger", "MariaDB to PostgreSQL by triggers", ("mysql", "postgres"), UnlikeByTriggers,
+         ("lite.", "mysql.build.", "mysql.prepare.", "postgres.prepare.", "postgres.drop.", *PGBOUNCER_ONLY, *SAME_ENGINE_ONLY)),
     Pair("sqlite", "SQLite to PostgreSQL", ("sqlite", "postgres"), Unlike,
          ("mysql.", "apply.", "capture.", "postgres.capture.", "lite.build.", "lite.schema.", "follow.cascade.",
           "reader.after_mark", *PGBOUNCER_ONLY, *SAME_ENGINE_ONLY)),
     Pair("to-mariadb", "PostgreSQL to MariaDB", ("postgres", "mysql"), Unlike,
-         ("lite.", "capture.", "postgres.capture.", "build.", *PGBOUNCER_ONLY, *SAME_ENGINE_ONLY)),
+         ("lite.", "capture.", "postgres.capture.", "mysql.capture.", "build.", *PGBOUNCER_ONLY, *SAME_ENGINE_ONLY)),
     Pair("to-sqlite", "PostgreSQL to SQLite", ("postgres", "sqlite"), Unlike,
          ("mysql.", "apply.", "capture.", "postgres.capture.", "build.", "follow.cascade.", *PGBOUNCER_ONLY,
           *SAME_ENGINE_ONLY)),
