@@ -58,6 +58,7 @@ static bool go_careful(struct follow_applier *a, const struct gw_position *end, 
 {
     writer_of(a)->rollback(a->writer);
     a->owed_count = 0;
+    follow_net_replace_apart(a->net);
     pthread_mutex_lock(&a->f->lock);
     a->f->status.careful++;
     pthread_mutex_unlock(&a->f->lock);

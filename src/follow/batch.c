@@ -31,14 +31,23 @@ struct gw_row follow_key_values(const struct gw_collection *collection, const st
     return (struct gw_row){.count = (uint32_t)collection->key_count, .values = values};
 }
 
-/* The key columns of a row, all others absent. The values share the row's bytes. */
-static struct gw_row key_row(const struct gw_collection *collection, const struct gw_row *row, struct gw_arena *arena)
+static struct gw_value taken_value(struct gw_arena *arena, const struct gw_value *value, bool copy)
+{
+    struct gw_value out = *value;
+    if (copy && follow_has_bytes(value))
+        out.bytes = gw_arena_dup(arena, value->bytes, value->len);
+    return out;
+}
+
+/* The key columns of a row, all others absent. Without `copy` the values share the row's bytes. */
+static struct gw_row key_row(const struct gw_collection *collection, const struct gw_row *row, struct gw_arena *arena,
+                             bool copy)
 {
     struct gw_value *values = gw_arena_zalloc(arena, (collection->column_count + 1) * sizeof *values);
     for (size_t c = 0; c < collection->column_count; c++)
         values[c].kind = GW_VALUE_ABSENT;
     for (size_t i = 0; i < collection->key_count; i++)
-        values[collection->key[i]] = row->values[collection->key[i]];
+        values[collection->key[i]] = taken_value(arena, &row->values[collection->key[i]], copy);
     return (struct gw_row){.count = (uint32_t)collection->column_count, .values = values};
 }
 
@@ -74,36 +83,37 @@ static struct gw_row taken(struct gw_arena *arena, const struct gw_row *row, boo
 }
 
 /* Values the new row leaves out and the old one carries (replica identity full). */
-static void fill_unchanged(struct gw_row *row, const struct gw_row *old)
+static void fill_unchanged(struct gw_row *row, const struct gw_row *old, struct gw_arena *arena, bool copy)
 {
     for (uint32_t c = 0; c < row->count; c++)
         if (row->values[c].kind == GW_VALUE_UNCHANGED &&
             (follow_has_bytes(&old->values[c]) || old->values[c].kind == GW_VALUE_NULL))
-            row->values[c] = old->values[c];
+            row->values[c] = taken_value(arena, &old->values[c], copy);
 }
 
 static bool make_update(const struct gw_collection *collection, const struct gw_change *change, struct gw_arena *arena,
                         bool copy, struct follow_op *op, struct gw_error *err)
 {
-    struct gw_row old = {0};
+    const struct gw_row *old = &change->old;
     op->row = taken(arena, &change->row, copy);
-    if (change->old.count > 0) {
-        if (change->old.count != collection->column_count)
+    if (old->count > 0) {
+        if (old->count != collection->column_count)
             return misshapen(collection, "the old row has another number of columns", err);
-        old = taken(arena, &change->old, copy);
-        fill_unchanged(&op->row, &old);
+        fill_unchanged(&op->row, old, arena, copy);
     }
     op->partial = row_partial(&op->row);
     if (collection->key_count == 0) {
-        op->key = old;
-        return old.count > 0 ||
+        op->key = taken(arena, old, copy);
+        return old->count > 0 ||
                misshapen(collection, "an update without its old row, in a collection without key", err);
     }
     if (!key_complete(collection, &op->row))
         return misshapen(collection, "the key is not in the row", err);
-    op->key = key_row(collection, old.count > 0 && key_complete(collection, &old) ? &old : &op->row, arena);
-    for (size_t i = 0; i < collection->key_count; i++)
-        op->moved |= !gw_value_equal(&op->key.values[collection->key[i]], &op->row.values[collection->key[i]]);
+    if (old->count > 0 && key_complete(collection, old))
+        for (size_t i = 0; i < collection->key_count; i++)
+            op->moved |= !gw_value_equal(&old->values[collection->key[i]], &op->row.values[collection->key[i]]);
+    /* A large old row is not worth its memory: of it only the key is kept. */
+    op->key = key_row(collection, op->moved ? old : &op->row, arena, copy && op->moved);
     return true;
 }
 
@@ -129,8 +139,8 @@ bool follow_op_make(const struct gw_schema *schema, const struct gw_change *chan
     if (change->kind == GW_CHANGE_DELETE) {
         if (change->old.count != collection->column_count || !key_complete(collection, &change->old))
             return misshapen(collection, "a delete without its key", err);
-        struct gw_row old = taken(arena, &change->old, copy);
-        out->key = collection->key_count > 0 ? key_row(collection, &old, arena) : old;
+        out->key = collection->key_count > 0 ? key_row(collection, &change->old, arena, copy)
+                                             : taken(arena, &change->old, copy);
     }
     return true;
 }

@@ -51,6 +51,9 @@ GW_MUST_CHECK bool follow_decide_ops(struct follow_join *join, struct follow_op 
 struct follow_net; /* reusable memory of the collapse */
 struct follow_net *follow_net_new(const struct gw_schema *schema);
 void follow_net_free(struct follow_net *net);
+/* A batch could not be written: its rows may have handed unique values around. For some time what went and came again is
+ * deleted and inserted, where the order of deletes before all else saves most of such batches. */
+void follow_net_replace_apart(struct follow_net *net);
 
 /*
  * Decides and writes the batch into the open target transaction. *careful: it cannot be done this way (rows touched

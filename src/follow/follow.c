@@ -130,8 +130,8 @@ static void options_copy(struct gw_follow *f, const struct gw_follow_options *op
         snprintf(f->stream, sizeof f->stream, "%s>%s", gw_side_name(o->source->side), gw_side_name(o->target->side));
     o->stream = f->stream;
     o->spool_dir = gw_strdup(options->spool_dir);
-    o->batch_rows = o->batch_rows > 0 ? o->batch_rows : 30000;
-    o->batch_bytes = o->batch_bytes > 0 ? o->batch_bytes : INT64_C(8) << 20;
+    o->batch_rows = o->batch_rows > 0 ? o->batch_rows : 60000;
+    o->batch_bytes = o->batch_bytes > 0 ? o->batch_bytes : INT64_C(16) << 20;
     o->durable_ms = o->durable_ms > 0 ? o->durable_ms : 2000;
     o->retry_max_ms = o->retry_max_ms > 0 ? o->retry_max_ms : 5000;
     f->source_owns = o->source_owns;

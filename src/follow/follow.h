@@ -52,8 +52,8 @@ struct gw_follow_options {
     int64_t spool_limit_bytes;   /* 0: none */
     int64_t spool_segment_bytes; /* 0: the spool's default */
     bool source_owns;
-    int64_t batch_rows;        /* changes collapsed into one set of statements; 0: 30,000 */
-    int64_t batch_bytes;       /* their bytes; 0: 8 MiB */
+    int64_t batch_rows;        /* changes collapsed into one set of statements; 0: 60,000 */
+    int64_t batch_bytes;       /* their bytes; 0: 16 MiB */
     int batch_delay_ms;        /* how long a batch that is not full may wait for more; 0: not at all */
     int durable_ms;            /* a commit at least this often waits for the target's disk; 0: 2000 */
     int retry_max_ms;          /* longest pause between two tries; 0: 5,000 */

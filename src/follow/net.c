@@ -5,6 +5,7 @@
 
 #define NET_NONE UINT32_MAX
 #define TRUNCATE_KEYS 5000 /* of the target at a time */
+#define REPLACE_APART 1000 /* batches */
 
 enum net_state {
     NET_INSERT, /* was not there, is there */
@@ -36,8 +37,9 @@ struct follow_net {
     size_t loose_count, loose_capacity;
     struct gw_row *keys, *rows; /* scratch of a part */
     size_t keys_capacity, rows_capacity;
-    struct net_entry **order; /* scratch of the update groups */
+    struct net_entry **order; /* scratch: a part's entries as they will be written */
     size_t order_capacity;
+    unsigned apart; /* so many batches more delete and insert what went and came again */
 };
 
 struct follow_net *follow_net_new(const struct gw_schema *schema)
@@ -49,6 +51,11 @@ struct follow_net *follow_net_new(const struct gw_schema *schema)
     net->touched = gw_calloc(schema->count + 1, sizeof *net->touched);
     net->is_touched = gw_calloc(schema->count + 1, sizeof *net->is_touched);
     return net;
+}
+
+void follow_net_replace_apart(struct follow_net *net)
+{
+    net->apart = REPLACE_APART;
 }
 
 void follow_net_free(struct follow_net *net)
@@ -234,14 +241,56 @@ static void scratch_put(struct follow_net *net, size_t at, const struct gw_row *
     net->rows[at] = *row;
 }
 
+/* Where keys are near each other, so are their rows, mostly: shorter ones first, for numbers are written as text. */
+static int compare_keys(const struct net_entry *a, const struct net_entry *b)
+{
+    for (uint32_t c = 0; c < a->key.count; c++) {
+        const struct gw_value *left = &a->key.values[c], *right = &b->key.values[c];
+        if (!follow_has_bytes(left) || !follow_has_bytes(right))
+            continue; /* no column of the key */
+        int order =
+            left->len != right->len ? (left->len < right->len ? -1 : 1) : memcmp(left->bytes, right->bytes, left->len);
+        if (order != 0)
+            return order;
+    }
+    return a < b ? -1 : a > b;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return compare_keys(*(struct net_entry *const *)a, *(struct net_entry *const *)b);
+}
+
+/* The entries of these two states into net->order. */
+static size_t gather(struct follow_net *net, uint32_t collection, enum net_state state, enum net_state other)
+{
+    size_t count = 0;
+    for (uint32_t i = net->first[collection]; i != NET_NONE; i = net->entries[i].next) {
+        if (net->entries[i].state != state && net->entries[i].state != other)
+            continue;
+        net->order = gw_grow(net->order, &net->order_capacity, count, sizeof(struct net_entry *));
+        net->order[count++] = &net->entries[i];
+    }
+    return count;
+}
+
+/* Is what went and came again updated to its new row, in one go? */
+static bool out_replaces(const struct net_out *out, uint32_t collection)
+{
+    const struct gw_writer_facet *writer = out->target->type->writer;
+    return out->net->apart == 0 && writer->updates_all &&
+           writer->updates_all(out->writer, &out->net->schema->collections[collection]);
+}
+
 static bool out_state(struct net_out *out, uint32_t collection, enum gw_change_kind kind, enum net_state state,
                       struct gw_error *err)
 {
     struct follow_net *net = out->net;
-    size_t count = 0;
-    for (uint32_t i = net->first[collection]; i != NET_NONE; i = net->entries[i].next)
-        if (net->entries[i].state == state || net->entries[i].state == NET_REPLACE)
-            scratch_put(net, count++, &net->entries[i].key, &net->entries[i].row);
+    size_t count = gather(net, collection, state, out_replaces(out, collection) ? state : NET_REPLACE);
+    if (count > 1)
+        qsort(net->order, count, sizeof(struct net_entry *), by_key);
+    for (size_t i = 0; i < count; i++)
+        scratch_put(net, i, &net->order[i]->key, &net->order[i]->row);
     return out_part(out, kind, collection, count, err);
 }
 
@@ -259,29 +308,18 @@ static int compare_updates(const void *a, const void *b)
 {
     const struct net_entry *left = *(struct net_entry *const *)a, *right = *(struct net_entry *const *)b;
     int order = compare_left_out(&left->row, &right->row);
-    return order != 0 ? order : left < right ? -1 : left > right;
+    return order != 0 ? order : compare_keys(left, right);
 }
 
 static bool out_updates(struct net_out *out, uint32_t collection, struct gw_error *err)
 {
     struct follow_net *net = out->net;
-    size_t count = 0;
-    bool mixed = false;
-    for (uint32_t i = net->first[collection]; i != NET_NONE; i = net->entries[i].next) {
-        if (net->entries[i].state != NET_UPDATE)
-            continue;
-        net->order = gw_grow(net->order, &net->order_capacity, count, sizeof(struct net_entry *));
-        net->order[count] = &net->entries[i];
-        mixed |= count > 0 && compare_left_out(&net->order[0]->row, &net->entries[i].row) != 0;
-        count++;
-    }
-    if (mixed)
+    size_t count = gather(net, collection, NET_UPDATE, out_replaces(out, collection) ? NET_REPLACE : NET_UPDATE);
+    if (count > 1)
         qsort(net->order, count, sizeof(struct net_entry *), compare_updates);
     for (size_t from = 0; from < count;) {
         size_t to = from;
-        for (; to < count &&
-               (to == from || !mixed || compare_left_out(&net->order[from]->row, &net->order[to]->row) == 0);
-             to++)
+        for (; to < count && (to == from || compare_left_out(&net->order[from]->row, &net->order[to]->row) == 0); to++)
             scratch_put(net, to - from, &net->order[to]->key, &net->order[to]->row);
         if (!out_part(out, GW_CHANGE_UPDATE, collection, to - from, err))
             return false;
@@ -546,6 +584,7 @@ bool follow_batch_write(struct follow_batch *batch, struct follow_join *join, st
     *careful = batch->cascades;
     if (batch->cascades)
         return true;
+    net->apart -= net->apart > 0;
     net_clear(net);
     net_reserve(net, batch->count * 2);
     bool ok = follow_decide_ops(join, batch->ops, batch->count, &batch->arena, err);

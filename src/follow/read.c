@@ -4,6 +4,7 @@
 #include "follow/cascade.h"
 
 #define READ_PILED_UP_MS 50                 /* a batch waits so long for more when nothing in it is urgent */
+#define READ_BUSY_MS 5                      /* then the target is asked again whether it is done */
 #define READ_BORROW_BYTES ((size_t)1 << 20) /* a change with more than this is not copied but written at once */
 
 bool follow_is_canary(const char *token)
@@ -188,12 +189,16 @@ struct fill {
     struct gw_position *end;
 };
 
-static bool fill_full(const struct fill *fill)
+/* A batch that ends between transactions is sent while the one before is still being answered: for the rest of a
+ * transaction that is not large there is room beyond the limit. */
+static bool fill_full(const struct fill *fill, bool boundary)
 {
     const struct gw_follow_options *o = &fill->a->f->options;
     const struct follow_batch *batch = &fill->a->batch;
-    return fill->borrowed || (int64_t)batch->count >= o->batch_rows ||
-           (int64_t)batch->arena.used_bytes >= o->batch_bytes || fill->a->signal_count >= FOLLOW_SIGNALS;
+    int64_t rows = boundary ? o->batch_rows : o->batch_rows + o->batch_rows / 4;
+    int64_t bytes = boundary ? o->batch_bytes : o->batch_bytes + o->batch_bytes / 4;
+    return fill->borrowed || (int64_t)batch->count >= rows || (int64_t)batch->arena.used_bytes >= bytes ||
+           fill->a->signal_count >= FOLLOW_SIGNALS;
 }
 
 /* A large change must be the only thing in the batch: it borrows the reader's memory. Then it is read again. */
@@ -224,6 +229,13 @@ static bool fill_take(struct fill *fill, const struct gw_change *change, struct 
     return true;
 }
 
+/* What is sent while the target is at work only waits there: meanwhile it may become more, and changes of one key one. */
+static bool target_busy(const struct follow_applier *a)
+{
+    const struct gw_writer_facet *writer = a->f->options.target->type->writer;
+    return a->piled_up && a->owed_count > 0 && writer->busy && writer->busy(a->writer) && !follow_stopped(a->f);
+}
+
 bool follow_fill(struct follow_applier *a, int timeout_ms, bool one, struct gw_position *end, enum follow_fill *out,
                  struct gw_error *err)
 {
@@ -238,10 +250,13 @@ bool follow_fill(struct follow_applier *a, int timeout_ms, bool one, struct gw_p
         struct gw_change change;
         bool got = false, again = false;
         int wait_ms = a->tx.inside ? 1000 : !fill.any ? timeout_ms : gw_left_ms(delay_until_us);
-        if (!gw_spool_next(a->reader, wait_ms, &change, &got, err))
+        bool may_wait = fill.any && !a->tx.inside && wait_ms == 0 && target_busy(a);
+        if (!gw_spool_next(a->reader, may_wait ? READ_BUSY_MS : wait_ms, &change, &got, err))
             return false;
         if (!got && a->tx.inside)
             return gw_fail(err, GW_ERR_BUG, "the spool handed out a transaction without its COMMIT");
+        if (!got && may_wait)
+            continue;
         if (!got) {
             *out = fill.any ? FOLLOW_FILL_END : FOLLOW_FILL_NOTHING;
             return true;
@@ -250,12 +265,12 @@ bool follow_fill(struct follow_applier *a, int timeout_ms, bool one, struct gw_p
             return false;
         fill.any = true;
         bool boundary = !a->tx.inside && !again;
-        if (again || fill_full(&fill)) {
+        if (again || fill_full(&fill, boundary)) {
             *out = a->tx.inside ? FOLLOW_FILL_INSIDE : FOLLOW_FILL_END;
             return true;
         }
         if (boundary && (a->schema_met || (one && change.kind == GW_CHANGE_COMMIT) ||
-                         (!gw_spool_ready(a->reader) && gw_left_ms(delay_until_us) == 0))) {
+                         (!gw_spool_ready(a->reader) && gw_left_ms(delay_until_us) == 0 && !target_busy(a)))) {
             *out = FOLLOW_FILL_END;
             return true;
         }

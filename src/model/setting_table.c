@@ -119,7 +119,7 @@ const struct gw_setting gw_settings[] = {
     {.path = "stores.*.follow.wal_limit", .type = GW_SETTING_BYTES, .fallback = "20GB", .min = 1000000,
      .max = 1000000000000000, STORE(follow.wal_limit_bytes),
      .help = "Change log that the owner may keep for godwit; beyond it godwit gives up rather than fill its disk"},
-    {.path = "stores.*.follow.batch_rows", .type = GW_SETTING_COUNT, .fallback = "30000", .min = 1, .max = 1000000,
+    {.path = "stores.*.follow.batch_rows", .type = GW_SETTING_COUNT, .fallback = "60000", .min = 1, .max = 1000000,
      STORE(follow.batch_rows), .help = "Changes applied in one transaction at most"},
     {.path = "stores.*.follow.batch_delay", .type = GW_SETTING_US, .fallback = "0ms", .min = 0, .max = 60000000,
      STORE(follow.batch_delay_us), .help = "How long a change may wait for others to share its batch"},

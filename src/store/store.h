@@ -252,6 +252,9 @@ struct gw_writer_facet {
     /* An update of this collection has to carry every column (a rule makes one column of several): what leaves values
      * out has to be read again. NULL: never. */
     bool (*whole_rows)(struct gw_writer *, const struct gw_collection *);
+    /* An update may set every column that an insert sets: a row that went and came again within a batch is updated. NULL:
+     * it may not, such a row is deleted and inserted. */
+    bool (*updates_all)(struct gw_writer *, const struct gw_collection *);
     GW_MUST_CHECK bool (*truncate)(struct gw_writer *, const struct gw_collection *const *, size_t count,
                                    struct gw_error *);
     /* Deletes the rows of a range (a TRUNCATE met while only some chunks had not seen it), in this side's own order of
@@ -278,6 +281,9 @@ struct gw_writer_facet {
      * it are not there (with GW_ERR_RETRY: perhaps they are, ask for the position); then rollback. */
     GW_MUST_CHECK bool (*commit_ahead)(struct gw_writer *, bool durable, struct gw_error *);
     GW_MUST_CHECK bool (*await)(struct gw_writer *, struct gw_error *);
+    /* Whether the side is still at work on what was sent, without waiting: as long as it is, there is time to send more
+     * at once. NULL: not known. */
+    bool (*busy)(struct gw_writer *);
     void (*rollback)(struct gw_writer *); /* the open transaction; and nothing is owed any more */
 
     /* Position applied here for a stream; order 0 when there is none. All checkpoints, sorted by chunk; owned. */
@@ -394,7 +400,7 @@ struct gw_codec_facet {
     GW_MUST_CHECK bool (*decode)(struct gw_codec *, const struct gw_row *, struct gw_arena *, struct gw_datum *out,
                                  struct gw_error *);
     /* The other way: a row as gw_part takes it, and as changes->locate takes keys. GW_ERR_CONFLICT, naming the column,
-     * for what this engine's column cannot hold. */
+     * for what this engine's column cannot hold. Borrows from the data or the arena. */
     GW_MUST_CHECK bool (*encode)(struct gw_codec *, const struct gw_datum *, struct gw_arena *, struct gw_row *out,
                                  struct gw_error *);
     /* Blocks for writer->put: `first` before the first row of a chunk, `last` behind the last one. They append. */

@@ -92,6 +92,36 @@ static void unique_values_that_swap_are_applied_in_the_original_order(void **sta
     end_equal(w);
 }
 
+static void come_again(struct world *w, const char *place_of_a, const char *place_of_b)
+{
+    struct gw_memory_tx *tx = gw_memory_begin(w->blue_server);
+    world_sql(gw_memory_delete(tx, "setting", ROW("a")));
+    world_sql(gw_memory_delete(tx, "setting", ROW("b")));
+    world_sql(gw_memory_insert(tx, "setting", ROW("a", place_of_a, "x")));
+    world_sql(gw_memory_insert(tx, "setting", ROW("b", place_of_b, "y")));
+    gw_memory_commit(tx);
+    world_catch_up(w->follow);
+}
+
+static void a_row_that_went_and_came_again_is_updated(void **state)
+{
+    (void)state;
+    struct world *w = world_following("again");
+    world_insert(w->blue_server, "setting", ROW("a", "p1", "x"));
+    world_insert(w->blue_server, "setting", ROW("b", "p2", "y"));
+    world_catch_up(w->follow);
+    uint64_t careful = world_status(w->follow).careful;
+    WORLD_OK(gw_fault_set(w->green, "writer.apply:1000000=retry", &err)); /* only to count */
+    come_again(w, "p3", "p4");
+    assert_int_equal(gw_fault_calls(w->green, "writer.apply"), 1);
+    assert_int_equal(world_status(w->follow).careful, careful);
+    come_again(w, "p4", "p3"); /* an update of one would meet the other's */
+    assert_int_equal(world_status(w->follow).careful, careful + 1);
+    come_again(w, "p3", "p4"); /* known by now: deleted and inserted */
+    assert_int_equal(world_status(w->follow).careful, careful + 1);
+    end_equal(w);
+}
+
 /* line.part and setting.place reference account.id: carried out as InnoDB does, past the log. */
 static struct world *world_with_foreign_keys(const char *what)
 {
@@ -713,6 +743,7 @@ int main(void)
         cmocka_unit_test(a_transaction_larger_than_a_batch_is_applied_whole),
         cmocka_unit_test(changes_of_a_key_collapse_to_their_net_effect),
         cmocka_unit_test(unique_values_that_swap_are_applied_in_the_original_order),
+        cmocka_unit_test(a_row_that_went_and_came_again_is_updated),
         cmocka_unit_test(what_a_foreign_key_did_past_the_log_is_made_good),
         cmocka_unit_test(a_parents_key_that_moves_takes_its_children_along),
         cmocka_unit_test(a_row_that_is_not_there_goes_into_quarantine_and_blocks),

@@ -49,7 +49,7 @@ static void the_shortest_file_has_all_defaults(void **state)
     assert_int_equal(s->copy.index_jobs, 2);
     assert_true(s->follow.spool_limit_bytes == 50000000000);
     assert_true(s->follow.wal_limit_bytes == 20000000000);
-    assert_int_equal(s->follow.batch_rows, 30000);
+    assert_int_equal(s->follow.batch_rows, 60000);
     assert_int_equal(s->follow.batch_delay_us, 0);
     assert_int_equal(s->verify.jobs, 2);
     assert_int_equal(s->verify.resettle_ms, 5000);

@@ -170,6 +170,12 @@ static bool writer_send(struct gw_writer *session, const struct gw_part *part, s
     FAULT_SESSION_CALL(session, writer, "writer.apply", type->writer->send(session->inner, part, err));
 }
 
+static bool writer_updates_all(struct gw_writer *session, const struct gw_collection *collection)
+{
+    const struct gw_writer_facet *inner = session->store->inner->type->writer;
+    return session->inner && inner->updates_all && inner->updates_all(session->inner, collection);
+}
+
 static bool writer_find(struct gw_writer *session, const struct gw_collection *collection, const struct gw_row *like,
                         const struct gw_row **keys, size_t *count, struct gw_error *err)
 {
@@ -629,6 +635,7 @@ static const struct gw_writer_facet fault_writer = {
     .begin = writer_begin,
     .apply = writer_apply,
     .send = writer_send,
+    .updates_all = writer_updates_all,
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,

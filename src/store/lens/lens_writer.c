@@ -545,6 +545,12 @@ static bool lens_await(struct gw_writer *writer, struct gw_error *err)
     return inner_writer(w)->await(w->inner, err);
 }
 
+static bool lens_busy(struct gw_writer *writer)
+{
+    struct lens_writer *w = writer_of(writer);
+    return inner_writer(w)->busy && inner_writer(w)->busy(w->inner);
+}
+
 static void lens_rollback(struct gw_writer *writer)
 {
     struct lens_writer *w = writer_of(writer);
@@ -583,6 +589,7 @@ const struct gw_writer_facet lens_writer_facet = {
     .commit = lens_commit,
     .commit_ahead = lens_commit_ahead,
     .await = lens_await,
+    .busy = lens_busy,
     .rollback = lens_rollback,
     .position = lens_position,
     .checkpoints = lens_checkpoints,

@@ -537,6 +537,12 @@ static bool writer_rollback_to(struct gw_writer *writer, struct gw_error *err)
     return ok;
 }
 
+static bool writer_updates_all(struct gw_writer *writer, const struct gw_collection *collection)
+{
+    (void)writer, (void)collection;
+    return true;
+}
+
 const struct gw_writer_facet mem_writer = {
     .open = writer_open,
     .close = writer_close,
@@ -546,6 +552,7 @@ const struct gw_writer_facet mem_writer = {
     .begin = writer_begin,
     .apply = writer_apply,
     .send = writer_send,
+    .updates_all = writer_updates_all,
     .truncate = writer_truncate,
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,

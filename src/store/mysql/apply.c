@@ -287,3 +287,8 @@ bool gw_mysql_apply_await(struct gw_writer *writer, struct gw_error *err)
     GW_CRASH_POINT("apply.after_commit");
     return true;
 }
+
+bool gw_mysql_apply_busy(struct gw_writer *writer)
+{
+    return gw_mysql_pipe_busy(gw_mysql_writer_of(writer));
+}

@@ -207,6 +207,17 @@ bool gw_mysql_pipe_drain(struct gw_mysql_writer *w, struct gw_error *err)
     return fine;
 }
 
+bool gw_mysql_pipe_busy(struct gw_mysql_writer *w)
+{
+    struct gw_mysql_pipe *p = w->pipe;
+    if (!p)
+        return false;
+    pthread_mutex_lock(&p->lock);
+    bool busy = p->count > 0 && p->error.kind == GW_ERR_NONE;
+    pthread_mutex_unlock(&p->lock);
+    return busy;
+}
+
 void gw_mysql_pipe_abandon(struct gw_mysql_writer *w)
 {
     struct gw_mysql_pipe *p = w->pipe;

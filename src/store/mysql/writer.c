@@ -113,6 +113,13 @@ static bool position(struct gw_store *base, const char *stream, struct gw_positi
     return fine;
 }
 
+/* Generated columns are in neither. */
+static bool updates_all(struct gw_writer *writer, const struct gw_collection *c)
+{
+    (void)writer, (void)c;
+    return true;
+}
+
 const struct gw_writer_facet gw_mysql_writer_facet = {
     .open = writer_open,
     .close = writer_close,
@@ -132,6 +139,8 @@ const struct gw_writer_facet gw_mysql_writer_facet = {
     .commit = gw_mysql_apply_commit,
     .commit_ahead = gw_mysql_apply_commit_ahead,
     .await = gw_mysql_apply_await,
+    .busy = gw_mysql_apply_busy,
+    .updates_all = updates_all,
     .rollback = writer_rollback,
     .position = position,
     .checkpoints = gw_mysql_load_checkpoints,

@@ -103,6 +103,8 @@ GW_MUST_CHECK bool gw_mysql_text_send(struct gw_mysql_writer *, struct gw_error 
 /* Waits until the oldest text that commits is done; until all is. */
 GW_MUST_CHECK bool gw_mysql_pipe_await(struct gw_mysql_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_pipe_drain(struct gw_mysql_writer *, struct gw_error *);
+/* Whether a text is run or waits; does not wait itself. */
+bool gw_mysql_pipe_busy(struct gw_mysql_writer *);
 /* Waits for the thread to be idle, forgets what it has not begun and what failed. */
 void gw_mysql_pipe_abandon(struct gw_mysql_writer *);
 void gw_mysql_pipe_free(struct gw_mysql_writer *);
@@ -133,6 +135,7 @@ GW_MUST_CHECK bool gw_mysql_apply_rollback_to(struct gw_writer *, struct gw_erro
 GW_MUST_CHECK bool gw_mysql_apply_commit(struct gw_writer *, bool durable, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_commit_ahead(struct gw_writer *, bool durable, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_await(struct gw_writer *, struct gw_error *);
+bool gw_mysql_apply_busy(struct gw_writer *);
 /* apply_part.c: a part as statements in writer->text; runs or sends the text when it is large. */
 GW_MUST_CHECK bool gw_mysql_part_add(struct gw_mysql_writer *, const struct gw_part *, bool due, uint64_t *touched,
                                      struct gw_error *);
