@@ -63,7 +63,7 @@ static void add_fence(json_t *objects, enum gw_side side, const struct gw_schema
         gw_asprintf("triggers godwit_fence_* before INSERT, UPDATE and DELETE, %zu tables", schema->count);
     add(objects, side, true, what,
         "CREATE TRIGGER godwit_fence_... BEFORE INSERT ON ... FOR EACH ROW BEGIN IF (SUBSTRING_INDEX(USER(), '@', 1) <> "
-        "'godwit' OR @godwit_probe IS NOT NULL) AND (SELECT next_not_cached_value % 2 FROM godwit_fence) = 1 THEN SIGNAL "
+        "'godwit' OR @godwit_probe IS NOT NULL) THEN IF (SELECT next_not_cached_value % 2 FROM godwit_fence) = 1 THEN SIGNAL "
         "SQLSTATE '45000' ...; END IF; END;",
         "DROP TRIGGER godwit_fence_...;");
 }
