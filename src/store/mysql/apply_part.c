@@ -16,6 +16,7 @@
 
 #define STATEMENT_BYTES (256u << 10)
 #define STATEMENT_ROWS 500
+#define LARGE_TEXT_BYTES (4u << 20)
 #define JOIN_FROM 3 /* rows from which on a join is worth it */
 
 struct part_sql {
@@ -40,7 +41,9 @@ static bool end_statement(const struct part_sql *p, uint64_t rows, struct gw_err
         gw_mysql_text_due(&p->w->text, rows, GW_MYSQL_STATEMENT_DUE, p->c);
     if (p->w->text.sql.len < GW_MYSQL_TEXT_BYTES)
         return true;
-    return p->due ? gw_mysql_text_send(p->w, err) : gw_mysql_text_run(p->w, p->touched, err);
+    /* Of texts with large values there is one at a time. */
+    bool large = p->w->text.sql.len > LARGE_TEXT_BYTES;
+    return p->due && !large ? gw_mysql_text_send(p->w, err) : gw_mysql_text_run(p->w, p->touched, err);
 }
 
 static bool is_given(const struct gw_collection *c, size_t column, const struct gw_row *row)

@@ -484,9 +484,12 @@ static bool encode_value(struct pg_codec *c, const struct gw_pg_coding *coding, 
         return false;
     if (c->value.len > UINT32_MAX)
         return gw_fail(err, GW_ERR_UNSUPPORTED, "column %s: a value of more than 4 GiB", coding->column);
+    /* Of a large value there is no copy where it is the same in both. */
+    bool same = c->value.len > KEEP_BYTES && gw_kind_has_bytes(fitting.kind) && fitting.len == c->value.len &&
+                memcmp(fitting.bytes, c->value.data, fitting.len) == 0;
     *out = (struct gw_value){.kind = c->binary ? GW_VALUE_BINARY : GW_VALUE_TEXT,
                              .len = (uint32_t)c->value.len,
-                             .bytes = gw_arena_dup(arena, c->value.data, c->value.len)};
+                             .bytes = same ? fitting.bytes : gw_arena_dup(arena, c->value.data, c->value.len)};
     gw_buf_shrink(&c->value, KEEP_BYTES);
     return true;
 }
