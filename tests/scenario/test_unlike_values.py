@@ -2,11 +2,11 @@
 import pathlib
 import re
 import struct
-import time
 
 import pytest
 
 from godwit_support import binary, runner
+from godwit_support.waiting import pace
 
 MIB = 1 << 20
 FILL = {"mysql": "repeat('Z', {0})", "sqlite": "replace(hex(zeroblob({0} / 2)), '0', 'Z')", "postgres": "repeat('Z', {0})"}
@@ -34,7 +34,7 @@ def watched(m, *args, expect=runner.OK):
     while process.alive():
         found = re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())
         most_kb = max(most_kb, int(found.group(1)) if found else 0)
-        time.sleep(0.005)
+        pace(0.005)
     result = process.wait(10)
     assert result.rc == expect, str(result)
     return result, most_kb / 1024
