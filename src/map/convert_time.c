@@ -79,6 +79,20 @@ static bool parse_with_offset(const char *text, size_t len, int64_t *us, bool *h
     return true;
 }
 
+/* "2024-02-00", "0000-00-00 00:00:00[.000000]": a month or a day that is none, as an engine with such dates prints it. */
+static bool is_of_no_calendar(const char *text, size_t len, bool date)
+{
+    static const char form[] = "dddd-dd-dd dd:dd:dd.dddddd";
+    if (date ? len != 10 : len != 19 && (len < 21 || len > 26))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+            return false;
+    int month = (text[5] - '0') * 10 + text[6] - '0';
+    int day = (text[8] - '0') * 10 + text[9] - '0';
+    return month <= 12 && day <= 31 && (month == 0 || day == 0);
+}
+
 /* The words of a text as a moment of the wanted kind. */
 static bool moment_of_text(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
 {
@@ -90,7 +104,10 @@ static bool moment_of_text(struct gw_convert *convert, const struct gw_datum *in
         out->i64 = GW_DATUM_FOREVER;
     else if (in->len == 9 && memcmp(text, "-infinity", 9) == 0)
         out->i64 = -GW_DATUM_FOREVER;
-    else if (out->kind == GW_KIND_DATE)
+    else if (convert->to->zero_dates && is_of_no_calendar(text, in->len, out->kind == GW_KIND_DATE)) {
+        out->bytes = in->bytes;
+        out->len = in->len;
+    } else if (out->kind == GW_KIND_DATE)
         return gw_date_parse(text, in->len, &out->i64) || gw_convert_lose(convert, GW_LOSS_FORM);
     else if (gw_timestamp_parse(text, in->len, &out->i64)) {
         if (out->kind == GW_KIND_TIMESTAMPTZ && !gw_zone_to_utc(convert->zone, out->i64, &out->i64))

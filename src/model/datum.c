@@ -60,11 +60,15 @@ bool gw_kind_has_bytes(enum gw_kind kind)
     }
 }
 
-/* A DATE or TIMESTAMP that is none of the calendar holds bytes, too. */
+static bool is_moment(enum gw_kind kind)
+{
+    return kind == GW_KIND_DATE || kind == GW_KIND_TIMESTAMP || kind == GW_KIND_TIMESTAMPTZ;
+}
+
+/* One that is none of the calendar holds bytes, too. */
 static bool has_bytes(const struct gw_datum *datum)
 {
-    return gw_kind_has_bytes(datum->kind) ||
-           ((datum->kind == GW_KIND_DATE || datum->kind == GW_KIND_TIMESTAMP) && datum->len != 0);
+    return gw_kind_has_bytes(datum->kind) || (is_moment(datum->kind) && datum->len != 0);
 }
 
 struct gw_datum gw_datum_null(void)
@@ -156,6 +160,7 @@ void gw_datum_write(struct gw_buf *out, const struct gw_datum *datum)
         break;
     case GW_KIND_DATE:
     case GW_KIND_TIMESTAMP:
+    case GW_KIND_TIMESTAMPTZ:
         gw_buf_put32(out, datum->len);
         if (datum->len)
             gw_buf_add(out, datum->bytes, datum->len);
@@ -165,7 +170,6 @@ void gw_datum_write(struct gw_buf *out, const struct gw_datum *datum)
     case GW_KIND_INT64:
     case GW_KIND_UINT64:
     case GW_KIND_TIME:
-    case GW_KIND_TIMESTAMPTZ:
         gw_buf_put64(out, datum->u64);
         break;
     default:
@@ -223,7 +227,6 @@ static void read_fixed(struct gw_cursor *in, struct gw_datum *datum)
     case GW_KIND_INT64:
     case GW_KIND_UINT64:
     case GW_KIND_TIME:
-    case GW_KIND_TIMESTAMPTZ:
         datum->u64 = gw_cursor_u64(in);
         break;
     default:
@@ -238,7 +241,7 @@ struct gw_datum gw_datum_read(struct gw_cursor *in)
         read_bytes(in, &datum);
     else if (datum.kind == GW_KIND_BOOL)
         read_bool(in, &datum);
-    else if (datum.kind == GW_KIND_DATE || datum.kind == GW_KIND_TIMESTAMP)
+    else if (is_moment(datum.kind))
         read_moment(in, &datum);
     else
         read_fixed(in, &datum);

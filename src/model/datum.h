@@ -26,8 +26,8 @@
  *   BITS         bytes: one character, '0' or '1', for each bit, most significant first
  *   GEOMETRY     bytes: SRID as 4 bytes big-endian, then WKB
  *
- * A DATE or TIMESTAMP whose `len` is not 0 is none of the calendar ("0000-00-00", "2024-02-31"): `bytes` holds it as the
- * engine writes it. What no kind fits (network addresses, ranges, ...) is TEXT in the engine's own text form, and its
+ * A DATE, TIMESTAMP or TIMESTAMPTZ whose `len` is not 0 is none of the calendar ("0000-00-00", "2024-02-31"): `bytes` holds
+ * it as the engine writes it. What no kind fits (network addresses, ranges, ...) is TEXT in the engine's own text form, and its
  * type says so (gw_type.foreign).
  *
  * A datum borrows its bytes; who hands it out says for how long.

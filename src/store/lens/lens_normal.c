@@ -55,6 +55,7 @@ static struct gw_datum normal_time(const struct gw_type *type, const struct gw_d
     struct gw_convert convert = {.to = &strict, .policy = GW_MAP_FAIL, .arena = arena};
     struct gw_datum out;
     strict.loose = false;
+    strict.zero_dates = strict.infinities = true;
     return gw_map_convert(&convert, datum, &out) ? out : normal_text(type, datum);
 }
 

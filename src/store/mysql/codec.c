@@ -360,7 +360,10 @@ static bool put_integer(const struct codec_column *column, const struct gw_datum
     uint64_t n = datum->kind == GW_KIND_BOOL ? datum->boolean : negative ? -datum->u64 : datum->u64;
     if (!integer_fits(&column->form, n, negative))
         return cannot_hold(column, datum, err);
-    add_unsigned(out, n, negative);
+    if (column->form.kind == GW_MYSQL_YEAR && n == 0)
+        gw_buf_adds(out, "0000"); /* a "0" would be the year 2000 */
+    else
+        add_unsigned(out, n, negative);
     return true;
 }
 

@@ -280,7 +280,8 @@ static bool decimal_cell(const struct gw_lite_form *form, const char *column, co
 static bool printed_cell(const struct gw_datum *datum, struct gw_arena *arena, struct gw_lite_cell *out)
 {
     gw_autobuf struct gw_buf text = {0};
-    if ((datum->kind == GW_KIND_DATE || datum->kind == GW_KIND_TIMESTAMP) && datum->len > 0) {
+    if ((datum->kind == GW_KIND_DATE || datum->kind == GW_KIND_TIMESTAMP || datum->kind == GW_KIND_TIMESTAMPTZ) &&
+        datum->len > 0) {
         /* In no calendar; its text lies behind the same pointer as every kind's bytes. */
         gw_buf_add(&text, datum->bytes, datum->len);
     } else if ((datum->kind == GW_KIND_TIMESTAMP || datum->kind == GW_KIND_TIMESTAMPTZ) &&
