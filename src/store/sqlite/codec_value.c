@@ -27,15 +27,50 @@ static struct gw_datum arena_text(enum gw_kind kind, struct gw_arena *arena, con
 
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
 
+/* With so few digits that all is exact below 2^53: the quotient of two whole numbers is rounded as a text of it would be
+ * read, so it is this double or no text with so many digits is. *known false: the number is too large for that. */
+static bool print_exactly(double real, int scale, bool *known, char out[64])
+{
+    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    char digits[24], *p = digits + sizeof digits, *to = out;
+    *known = scale < 10 && fabs(real) * powers[scale] < 0x1p50;
+    if (!*known)
+        return false;
+    int64_t whole = llround(real * powers[scale]);
+    if ((double)whole / powers[scale] != real)
+        return false;
+    uint64_t n = whole < 0 ? (uint64_t)-whole : (uint64_t)whole;
+    for (int place = 0; n > 0 || place <= scale; place++, n /= 10) {
+        if (place == scale && scale > 0)
+            *--p = '.';
+        *--p = (char)('0' + n % 10);
+    }
+    if (whole < 0)
+        *to++ = '-';
+    memcpy(to, p, (size_t)(digits + sizeof digits - p));
+    to[digits + sizeof digits - p] = 0;
+    return true;
+}
+
 bool gw_lite_print_real(double real, int scale, char out[64])
 {
+    bool known;
     if (!isfinite(real) || (real == 0 && signbit(real)) || fabs(real) >= 1e15)
         return false;
+    if (scale >= 0) {
+        bool exact = print_exactly(real, scale, &known, out);
+        if (known)
+            return exact;
+    }
     if (scale >= 0) {
         snprintf(out, 64, "%.*f", scale < 30 ? scale : 30, real);
         return strtod(out, NULL) == real;
     }
     for (int digits = 0; digits <= 20; digits++) {
+        if (print_exactly(real, digits, &known, out))
+            return true;
+        if (known)
+            continue;
         snprintf(out, 64, "%.*f", digits, real);
         if (strtod(out, NULL) == real)
             return true;
@@ -80,10 +115,40 @@ static void print_timestamp(int64_t us, struct gw_buf *out)
     gw_timestamp_print(us, ' ', us % 1000000 == 0 ? 0 : 6, out);
 }
 
+/* `count` digits; -1 when they are none. */
+static int digits_of(const char *p, int count)
+{
+    int n = 0;
+    for (int i = 0; i < count; i++) {
+        unsigned digit = (unsigned)((unsigned char)p[i] - '0');
+        if (digit > 9)
+            return -1;
+        n = n * 10 + (int)digit;
+    }
+    return n;
+}
+
+/* "2024-02-29 12:30:00", what nearly all of them are; false: another form, or none. */
+static bool parse_plain_timestamp(const char *text, size_t len, int64_t *v)
+{
+    if (len != 19 || text[4] != '-' || text[7] != '-' || text[10] != ' ' || text[13] != ':' || text[16] != ':')
+        return false;
+    int year = digits_of(text, 4), month = digits_of(text + 5, 2), day = digits_of(text + 8, 2);
+    int hour = digits_of(text + 11, 2), minute = digits_of(text + 14, 2), second = digits_of(text + 17, 2);
+    if (year < 1 || month < 1 || day < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
+        second > 59 || !gw_civil_exists(year, (unsigned)month, (unsigned)day))
+        return false;
+    *v = gw_days_from_civil(year, (unsigned)month, (unsigned)day) * GW_DAY_US +
+         ((hour * INT64_C(60) + minute) * 60 + second) * 1000000;
+    return true;
+}
+
 /* As `encode` writes it? Then it is this value, else another one that means the same. */
 static bool parse_time_like(enum gw_kind kind, const char *text, size_t len, int64_t *v)
 {
     gw_autobuf struct gw_buf again = {0};
+    if (kind == GW_KIND_TIMESTAMP && parse_plain_timestamp(text, len, v))
+        return true;
     if (kind == GW_KIND_DATE) {
         if (!gw_date_parse(text, len, v))
             return false;

@@ -42,17 +42,18 @@ void gw_lite_pack_cell(struct gw_buf *out, const struct gw_lite_cell *cell)
 
 void gw_lite_pack_column(struct gw_buf *out, sqlite3_stmt *statement, int column)
 {
-    struct gw_lite_cell cell = {.type = sqlite3_column_type(statement, column)};
+    sqlite3_value *value = sqlite3_column_value(statement, column);
+    struct gw_lite_cell cell = {.type = sqlite3_value_type(value)};
     if (cell.type == SQLITE_INTEGER)
-        cell.integer = sqlite3_column_int64(statement, column);
+        cell.integer = sqlite3_value_int64(value);
     else if (cell.type == SQLITE_FLOAT)
-        cell.real = sqlite3_column_double(statement, column);
+        cell.real = sqlite3_value_double(value);
     else if (cell.type == SQLITE_TEXT)
-        cell.bytes = sqlite3_column_text(statement, column);
+        cell.bytes = sqlite3_value_text(value);
     else if (cell.type == SQLITE_BLOB)
-        cell.bytes = sqlite3_column_blob(statement, column);
+        cell.bytes = sqlite3_value_blob(value);
     if (cell.type == SQLITE_TEXT || cell.type == SQLITE_BLOB)
-        cell.len = (uint32_t)sqlite3_column_bytes(statement, column);
+        cell.len = (uint32_t)sqlite3_value_bytes(value);
     gw_lite_pack_cell(out, &cell);
 }
 
