@@ -54,6 +54,33 @@ static bool take_integer(const struct codec_column *column, const unsigned char 
     return true;
 }
 
+/* "-12.50": whole numbers below 2^53 and powers of ten up to 10^15 are doubles, so their quotient is rounded once, as the
+ * text would be. False: another form, or more digits. */
+static bool take_short_double(const unsigned char *p, size_t len, double *out)
+{
+    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    bool negative = len > 0 && *p == '-', point = false;
+    size_t count = 0, behind = 0;
+    uint64_t n = 0;
+    for (size_t i = negative; i < len; i++) {
+        unsigned digit = p[i] - (unsigned)'0';
+        if (digit <= 9) {
+            n = n * 10 + digit;
+            count++;
+            behind += point;
+        } else if (p[i] == '.' && !point) {
+            point = true;
+        } else {
+            return false;
+        }
+    }
+    if (count == 0 || count > 15)
+        return false;
+    double size = (double)n / powers[behind];
+    *out = negative ? -size : size;
+    return true;
+}
+
 static bool take_float(const struct codec_column *column, const unsigned char *p, size_t len, struct gw_datum *out,
                        struct gw_error *err)
 {
@@ -66,6 +93,8 @@ static bool take_float(const struct codec_column *column, const unsigned char *p
     out->len = 0;
     if (column->kind == GW_KIND_FLOAT32)
         out->f32 = strtof(text, &end);
+    else if (take_short_double(p, len, &out->f64))
+        return true;
     else
         out->f64 = strtod(text, &end);
     return !*end || bad_value(column, p, len, err);
@@ -367,26 +396,27 @@ static bool put_integer(const struct codec_column *column, const struct gw_datum
     return true;
 }
 
-static void put_digits(struct gw_buf *out, uint64_t n, int width)
+/* They return where they ended. */
+static char *put_digits(char *to, uint64_t n, int width)
 {
-    char text[20];
     for (int i = width; i-- > 0; n /= 10)
-        text[i] = (char)('0' + n % 10);
-    gw_buf_add(out, text, (size_t)width);
+        to[i] = (char)('0' + n % 10);
+    return to + width;
 }
 
-static void put_clock(struct gw_buf *out, int64_t us, unsigned scale)
+static char *put_clock(char *to, int64_t us, unsigned scale)
 {
     int64_t seconds = us / 1000000, fraction = us % 1000000;
-    put_digits(out, (uint64_t)(seconds / 60 % 60), 2);
-    gw_buf_addc(out, ':');
-    put_digits(out, (uint64_t)(seconds % 60), 2);
+    to = put_digits(to, (uint64_t)(seconds / 60 % 60), 2);
+    *to++ = ':';
+    to = put_digits(to, (uint64_t)(seconds % 60), 2);
     if (scale > 0) {
         static const int64_t divide[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
-        gw_buf_addc(out, '.');
+        *to++ = '.';
         /* cppcheck-suppress arrayIndexOutOfBoundsCond ; no time has more than 6 digits */
-        put_digits(out, (uint64_t)(fraction / divide[scale]), (int)scale);
+        to = put_digits(to, (uint64_t)(fraction / divide[scale]), (int)scale);
     }
+    return to;
 }
 
 /* Digits behind what the column keeps would be rounded by the server, without a word. */
@@ -400,6 +430,7 @@ static bool put_calendar(const struct codec_column *column, const struct gw_datu
                          struct gw_error *err)
 {
     int64_t year, days = datum->i64, us = 0;
+    char clock[40], *to = clock;
     unsigned month, day, scale = column->form.kind == GW_MYSQL_DATE ? 0 : column->form.scale;
     bool text = !gw_mysql_is_number(&column->form) &&
                 (column->form.kind < GW_MYSQL_DATE || column->form.kind > GW_MYSQL_TIMESTAMP);
@@ -419,17 +450,18 @@ static bool put_calendar(const struct codec_column *column, const struct gw_datu
     gw_civil_from_days(days, &year, &month, &day);
     if (year < 0 || year > 9999 || !keeps_fraction(us, scale) || (column->form.kind == GW_MYSQL_DATE && us != 0))
         return cannot_hold(column, datum, err);
-    put_digits(out, (uint64_t)year, 4);
-    gw_buf_addc(out, '-');
-    put_digits(out, month, 2);
-    gw_buf_addc(out, '-');
-    put_digits(out, day, 2);
-    if (column->form.kind == GW_MYSQL_DATE)
-        return true;
-    gw_buf_addc(out, ' ');
-    put_digits(out, (uint64_t)(us / (INT64_C(3600) * 1000000)), 2);
-    gw_buf_addc(out, ':');
-    put_clock(out, us, scale);
+    to = put_digits(to, (uint64_t)year, 4);
+    *to++ = '-';
+    to = put_digits(to, month, 2);
+    *to++ = '-';
+    to = put_digits(to, day, 2);
+    if (column->form.kind != GW_MYSQL_DATE) {
+        *to++ = ' ';
+        to = put_digits(to, (uint64_t)(us / (INT64_C(3600) * 1000000)), 2);
+        *to++ = ':';
+        to = put_clock(to, us, scale);
+    }
+    gw_buf_add(out, clock, (size_t)(to - clock));
     return true;
 }
 
@@ -437,15 +469,17 @@ static bool put_time(const struct codec_column *column, const struct gw_datum *d
                      struct gw_error *err)
 {
     int64_t us = datum->i64 < 0 ? -datum->i64 : datum->i64, hours = us / (INT64_C(3600) * 1000000);
+    char clock[40], *to = clock;
     if (column->form.kind != GW_MYSQL_TIME)
         return gw_time_print(datum->i64, -1, out), true;
     if (hours > 838 || !keeps_fraction(us, column->form.scale))
         return cannot_hold(column, datum, err);
     if (datum->i64 < 0)
-        gw_buf_addc(out, '-');
-    put_digits(out, (uint64_t)hours, hours > 99 ? 3 : 2);
-    gw_buf_addc(out, ':');
-    put_clock(out, us, column->form.scale);
+        *to++ = '-';
+    to = put_digits(to, (uint64_t)hours, hours > 99 ? 3 : 2);
+    *to++ = ':';
+    to = put_clock(to, us, column->form.scale);
+    gw_buf_add(out, clock, (size_t)(to - clock));
     return true;
 }
 

@@ -227,11 +227,9 @@ static size_t short_decimal(double value, char out[32])
         return 0;
     for (int places = 0; places <= 6; places++) {
         double whole = size * powers[places];
-        uint64_t digits = (uint64_t)whole;
-        if (whole != (double)digits || (double)digits / powers[places] != size)
+        uint64_t digits = (uint64_t)(whole + 0.5); /* the product was rounded, by less than a quarter */
+        if ((double)digits / powers[places] != size)
             continue;
-        for (; places > 0 && digits % 10 == 0; places--) /* the product above may have missed it */
-            digits /= 10;
         char *p = out + 31;
         size_t len = 0;
         for (int i = 0; i < places || digits > 0 || i == places; i++, digits /= 10) {
