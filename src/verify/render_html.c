@@ -157,14 +157,15 @@ void gw_verify_html(const json_t *report, struct gw_buf *out)
                 "<title>Verdict: %s</title><style>%s</style></head><body>\n"
                 "<div class=\"verdict %s\"><h1>%s</h1></div>\n<p>",
                 verdict, style, verdict, verdict);
+    gw_buf_adds(out, "Tables: ");
     gw_render_number(report, "equal", out);
-    gw_buf_adds(out, " tables equal, ");
+    gw_buf_adds(out, " equal, ");
     gw_render_number(report, "different", out);
     gw_buf_adds(out, " different, ");
     gw_render_number(report, "unresolved", out);
     gw_buf_adds(out, " unresolved; ");
     gw_render_number(report, "rows", out);
-    gw_buf_adds(out, " rows, every column of them.</p>\n<p>");
+    gw_buf_adds(out, " rows compared.</p>\n<p>");
     gw_markup_add_xml(out, gw_buf_text(&when));
     gw_buf_adds(out, ".</p>\n<p>");
     gw_markup_add_xml(out, gw_render_text(report, "reason"));

@@ -142,7 +142,7 @@ struct question {
     char *const *columns;                        /* on the target: what is shown of a row */
     size_t column_count;
     struct gw_buf from[2];
-    const char *broken; /* "rows whose user_id is in no row of users(id)" */
+    const char *noun, *broken; /* "row", "whose user_id is in no row of users(id)" */
 };
 
 static void say_broken(const struct question *q, struct gw_verify_rule *rule, const char *shown, bool reached)
@@ -150,7 +150,7 @@ static void say_broken(const struct question *q, struct gw_verify_rule *rule, co
     gw_autobuf struct gw_buf what = {0};
     uint64_t source = rule->broken[SOURCE], target = rule->broken[TARGET];
     gw_cause_add_count(&what, target);
-    gw_buf_addf(&what, " %s", q->broken);
+    gw_buf_addf(&what, " %s%s %s", q->noun, target == 1 ? "" : "s", q->broken);
     if (*shown)
         gw_buf_addf(&what, ": %s%s", shown, target > SHOWN ? "; ..." : "");
     if (source == GW_RULE_NOT_COUNTED) {
@@ -244,11 +244,12 @@ static bool ask_reference(struct rules *rules, const struct gw_table_definition 
     gw_rules_orphans_sql(rules->options->target, tables[TARGET], key, &q.from[TARGET]);
     if (on_source)
         gw_rules_orphans_sql(rules->options->source, tables[SOURCE], on_source, &q.from[SOURCE]);
-    gw_buf_adds(&broken, "rows whose ");
+    gw_buf_adds(&broken, "whose ");
     add_names(&broken, key->columns, key->column_count);
     gw_buf_addf(&broken, " is in no row of %s(", key->table);
     add_names(&broken, key->references, key->column_count);
     gw_buf_addc(&broken, ')');
+    q.noun = "row";
     q.broken = gw_buf_text(&broken);
     if (!key->name) {
         add_names(&name, key->columns, key->column_count);
@@ -322,7 +323,8 @@ static bool ask_twice(struct rules *rules, const struct gw_table_definition *tab
     struct question q = {.tables = {NULL, tables[TARGET]},
                          .columns = columns,
                          .column_count = index->part_count,
-                         .broken = "keys that are there more than once"};
+                         .noun = "key",
+                         .broken = "found more than once"};
     for (size_t i = 0; i < index->part_count; i++)
         columns[i] = index->parts[i].column;
     gw_rules_twice_sql(rules->options->target, tables[TARGET], index, &q.from[TARGET]);
@@ -368,7 +370,7 @@ static bool look_at_condition(struct rules *rules, const struct gw_table_definit
                               const struct gw_check_definition *check, const struct gw_table_definition *there,
                               struct gw_error *err)
 {
-    struct question q = {.tables = {tables[SOURCE], tables[TARGET]}, .broken = "rows against the condition"};
+    struct question q = {.tables = {tables[SOURCE], tables[TARGET]}, .noun = "row", .broken = "against the condition"};
     struct gw_verify_rule *rule =
         add_rule(rules, GW_RULE_CONDITION, tables[TARGET], check->name ? check->name : check->sql);
     if (has_check(there, check->name))
