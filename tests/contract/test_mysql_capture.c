@@ -308,8 +308,8 @@ static void replay(struct maria_world *w, struct gw_position at, const char *mar
             MUST(changes_of(w)->horizon(w->store, &horizon, &err));
             assert_false(gw_position_before(&horizon, &at));
             s = stream_from(w, &at);
-            leave_at += 20 + rand_r(&seed) % 300;
-            r->reopened++;
+            r->reopened++; /* ever later: what was cut at once is one transaction, however long */
+            leave_at += (20 + rand_r(&seed) % 300) * r->reopened;
             continue;
         }
         if (c.kind == GW_CHANGE_COMMIT) {
