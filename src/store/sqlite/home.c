@@ -3,6 +3,7 @@
 #include "base/crash.h"
 #include "base/mem.h"
 #include "sql_embedded.h"
+#include "store/sqlite/writer.h"
 
 bool gw_lite_read_owner(struct gw_lite_conn *conn, struct gw_owner *owner, bool *installed, struct gw_error *err)
 {
@@ -139,20 +140,22 @@ static bool home_compare_and_set(struct gw_store *base, const struct gw_owner *e
 static bool note_on(struct gw_lite_conn *conn, const char *name, const char *json, struct gw_error *err)
 {
     gw_autostmt sqlite3_stmt *statement = NULL;
-    if (!gw_lite_begin_write(conn, err) ||
-        !gw_lite_prepare(conn, "INSERT OR REPLACE INTO main.godwit_note (name, json) VALUES (?1, ?2)", &statement, err))
+    if (!gw_lite_prepare(conn, "INSERT OR REPLACE INTO main.godwit_note (name, json) VALUES (?1, ?2)", &statement, err))
         return false;
     gw_lite_bind_text(statement, 1, name);
     gw_lite_bind_text(statement, 2, json);
-    return gw_lite_run(conn, statement, err) && gw_lite_exec(conn, "COMMIT", err) && gw_lite_sync(conn->store, err);
+    return gw_lite_run(conn, statement, err);
 }
 
 static bool home_note(struct gw_store *base, const char *name, const char *json, struct gw_error *err)
 {
-    struct gw_lite_conn *conn = NULL;
+    struct gw_lite_conn *conn = gw_lite_own_write(gw_lite_store_of(base));
+    if (conn) /* durable with the rows it is about, and not there without them */
+        return note_on(conn, name, json, err);
     if (!gw_lite_borrow(gw_lite_store_of(base), &conn, err))
         return false;
-    bool ok = note_on(conn, name, json, err);
+    bool ok = gw_lite_begin_write(conn, err) && note_on(conn, name, json, err) && gw_lite_exec(conn, "COMMIT", err) &&
+              gw_lite_sync(conn->store, err);
     gw_lite_return(conn);
     return ok;
 }
@@ -249,4 +252,7 @@ const struct gw_ownership_facet gw_lite_ownership = {
     .noted = home_noted,
     .uninstall = home_uninstall,
     .leftovers = home_leftovers,
+    .by_hand = "open the file by sqlite3, as the user that godwit runs as, and begin with\n"
+               "  .dbconfig enable_trigger off\n"
+               "Triggers of the application do not fire then, either.\n",
 };

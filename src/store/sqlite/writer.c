@@ -20,10 +20,28 @@ static bool writer_open(struct gw_store *base, const char *stream, struct gw_wri
     return true;
 }
 
+/* A file has one writer at a time: what this thread wants to write into it while a transaction of its own is open goes
+ * into that one, or it would wait for itself. */
+static _Thread_local struct gw_lite_conn *own_write;
+
+struct gw_lite_conn *gw_lite_own_write(const struct gw_lite_store *store)
+{
+    return own_write && strcmp(own_write->store->path, store->path) == 0 ? own_write : NULL;
+}
+
+static void set_inside(struct gw_writer *writer, bool inside)
+{
+    writer->inside = inside;
+    if (inside)
+        own_write = writer->conn;
+    else if (own_write == writer->conn)
+        own_write = NULL;
+}
+
 static void writer_rollback(struct gw_writer *writer)
 {
     gw_lite_rollback(writer->conn);
-    writer->inside = false;
+    set_inside(writer, false);
     writer->owed.kind = GW_ERR_NONE;
     writer->sent = writer->owed_at = 0;
     writer->chunk = NULL;
@@ -73,7 +91,7 @@ static bool begin(struct gw_writer *writer, struct gw_error *err)
         return gw_fail(err, GW_ERR_BUG, "a transaction inside a transaction");
     if (!gw_lite_begin_write(writer->conn, err))
         return false;
-    writer->inside = true;
+    set_inside(writer, true);
     if (!gw_lite_int(writer->conn, "PRAGMA main.schema_version", &cookie, NULL, err))
         return false;
     if (cookie != writer->cookie)
@@ -95,7 +113,7 @@ static bool finish(struct gw_writer *writer, bool durable, struct gw_error *err)
     GW_CRASH_POINT("lite.writer.before_commit");
     if (!gw_lite_exec(writer->conn, "COMMIT", err))
         return false;
-    writer->inside = false;
+    set_inside(writer, false);
     GW_CRASH_POINT("lite.writer.after_commit");
     return !durable || gw_lite_sync(writer->conn->store, err);
 }
@@ -261,7 +279,7 @@ static bool writer_begin(struct gw_writer *writer, const struct gw_position *rea
     if (begin(writer, err) && write_position(writer, reached, err))
         return true;
     gw_lite_rollback(writer->conn);
-    writer->inside = false;
+    set_inside(writer, false);
     return false;
 }
 

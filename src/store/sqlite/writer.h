@@ -33,6 +33,9 @@ struct gw_writer {
     struct gw_arena keys_arena, last_arena;
 };
 
+/* The connection of the write transaction that a writer session of the calling thread has open on the store's file, or
+ * NULL. Borrowed until that transaction ends. */
+struct gw_lite_conn *gw_lite_own_write(const struct gw_lite_store *);
 /* Borrowed until the definitions change. */
 GW_MUST_CHECK bool gw_lite_target_for(struct gw_writer *, const struct gw_collection *, struct gw_lite_target **out,
                                       struct gw_error *);
