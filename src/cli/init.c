@@ -150,13 +150,27 @@ static bool open_both(struct gw_cli *cli, struct gw_store *stores[2], struct gw_
     return true;
 }
 
+static bool engines_differ(const struct gw_cli *cli)
+{
+    const struct gw_store_type *types[2] = {NULL, NULL};
+    struct gw_error ignored;
+    for (int side = 0; side < 2; side++)
+        if (!gw_store_type_for(cli->argv[side], &types[side], &ignored))
+            return false;
+    return types[0] != types[1];
+}
+
 /* What cannot be mapped is no reason not to have a file: check says it, too. */
 static bool add_map(struct gw_cli *cli, const struct probed sides[2], struct gw_buf *text, struct gw_error *err)
 {
     struct gw_store *stores[2] = {NULL, NULL};
     bool ok = true;
-    if (!sides[GW_BLUE].reached || !sides[GW_GREEN].reached)
+    if (!sides[GW_BLUE].reached || !sides[GW_GREEN].reached) {
+        if (engines_differ(cli))
+            gw_warn(
+                "the map of the columns is not in the file: once both sides can be reached, init again with --force");
         return true;
+    }
     ok = open_both(cli, stores, err) && (!gw_lens_needed(stores[GW_BLUE], stores[GW_GREEN], NULL) ||
                                          compile_map(stores[GW_BLUE], stores[GW_GREEN], text, err));
     for (int side = 0; side < 2; side++)
@@ -206,9 +220,11 @@ static int init(struct gw_cli *cli, const char *given_name, bool force)
     add_probed(&text, "blue", &sides[GW_BLUE]);
     add_probed(&text, "green", &sides[GW_GREEN]);
     gw_autofree char *blue = lasting_address(cli->argv[GW_BLUE]), *green = lasting_address(cli->argv[GW_GREEN]);
-    gw_migration_write_commented(name, blue, green, &text);
-    if (!add_map(cli, sides, &text, &err))
+    gw_autobuf struct gw_buf map = {0};
+    if (!add_map(cli, sides, &map, &err))
         return gw_cli_fail(cli, &err);
+    gw_migration_write_commented_map(name, blue, green, map.len ? gw_buf_text(&map) : NULL, &text);
+    gw_buf_addc(&text, '\n');
     if (!write_file(cli->file, &text, force, &err))
         return gw_cli_fail(cli, &err);
     report(cli, name, sides);

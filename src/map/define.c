@@ -256,7 +256,8 @@ static bool take_column(struct definer *d, size_t column, struct gw_error *err)
     struct gw_column_definition *green = add_column(d, name, rule ? rule->place : NULL, err);
     if (!green)
         return false;
-    green->not_null = blue->not_null;
+    /* What becomes NULL where it does not fit needs room for it; a key's columns are refused later on. */
+    green->not_null = blue->not_null && !(rule && rule->has_policy && rule->policy == GW_MAP_NULL);
     green->hidden = blue->hidden;
     green->comment = blue->comment ? gw_strdup(blue->comment) : NULL;
     return set_type(d, green, blue, (int)column, &blue->type, rule, err);

@@ -420,13 +420,16 @@ static void take_foreign_key(struct rest *r, const struct gw_foreign_key *blue)
     green->on_delete = blue->on_delete;
     green->on_update = blue->on_update;
     green->not_valid = blue->not_valid;
+    green->deferrable = blue->deferrable;
+    green->deferred = blue->deferred;
 }
 
 static void take_check(struct rest *r, const struct gw_check_definition *blue)
 {
     char *sql = take_sql(r, blue->sql);
     if (!sql) {
-        lose(r, -1, GW_LOSS_CHECK, "check %s is left for a person: %s", blue->name ? blue->name : "", blue->sql);
+        lose(r, -1, GW_LOSS_CHECK, "check %s%sis left for a person: %s", blue->name ? blue->name : "",
+             blue->name && *blue->name ? " " : "", blue->sql);
         return;
     }
     gw_autofree char *name = fresh_name(r, blue->name, "check");

@@ -41,6 +41,36 @@ void gw_map_losses_release(struct gw_map_losses *losses)
     *losses = (struct gw_map_losses){0};
 }
 
+/* ---- what is told once for many columns --------------------------------------------------------------------------- */
+
+bool gw_map_loss_is_shared(const struct gw_map_loss *loss)
+{
+    return loss->sentence && loss->column >= 0 && !loss->counts_rows && !loss->blocks && !loss->breaks_way_back;
+}
+
+size_t gw_map_loss_first(const struct gw_map_losses *losses, size_t i)
+{
+    const struct gw_map_loss *loss = &losses->items[i];
+    for (size_t j = 0; j < i; j++) {
+        const struct gw_map_loss *other = &losses->items[j];
+        if (gw_map_loss_is_shared(other) && strcmp(other->id, loss->id) == 0 &&
+            strcmp(other->what + other->sentence, loss->what + loss->sentence) == 0)
+            return j;
+    }
+    return i;
+}
+
+void gw_map_write_legend(const struct gw_map_losses *losses, const char *lead, struct gw_buf *out)
+{
+    for (size_t i = 0; i < losses->count; i++) {
+        const struct gw_map_loss *loss = &losses->items[i];
+        if (gw_map_loss_is_shared(loss) && gw_map_loss_first(losses, i) == i)
+            gw_buf_addf(out, "%s%s: %s\n", lead, loss->id, loss->what + loss->sentence);
+    }
+}
+
+/* ---- of a type ---------------------------------------------------------------------------------------------------- */
+
 struct adder {
     struct gw_map_losses *losses;
     uint32_t collection;
@@ -53,6 +83,7 @@ struct adder {
 static void add(struct adder *a, enum gw_map_loss_id id, const char *more)
 {
     gw_map_add_loss(a->losses, a->collection, a->column, id, a->policy, "%s: %s", gw_buf_text(&a->words), more);
+    gw_map_last_loss(a->losses)->sentence = a->words.len + 2;
 }
 
 static bool is_integer(enum gw_kind kind)
@@ -307,16 +338,11 @@ static void wider(struct adder *a)
     const struct gw_type *from = a->from;
     const struct gw_type *to = a->to;
     if (from->kind == GW_KIND_UINT64 && (to->kind == GW_KIND_INT64 || to->kind == GW_KIND_DECIMAL))
-        gw_map_add_loss(a->losses, a->collection, a->column, GW_LOSS_UNSIGNED, a->policy,
-                        "%s: green takes negative numbers, which the way back would refuse", gw_buf_text(&a->words));
+        add(a, GW_LOSS_UNSIGNED, "green takes negative numbers, which the way back would refuse");
     else if (from->kind == GW_KIND_BOOL && is_integer(to->kind))
-        gw_map_add_loss(a->losses, a->collection, a->column, GW_LOSS_BOOLEAN, a->policy,
-                        "%s: green takes numbers other than 0 and 1, which the way back would refuse",
-                        gw_buf_text(&a->words));
-    else if (from->kind == GW_KIND_ENUM && to->kind == GW_KIND_TEXT)
-        gw_map_add_loss(a->losses, a->collection, a->column, GW_LOSS_ENUM, a->policy,
-                        "%s: green takes values that are none of the labels, which the way back would refuse",
-                        gw_buf_text(&a->words));
+        add(a, GW_LOSS_BOOLEAN, "green takes numbers other than 0 and 1, which the way back would refuse");
+    else if (from->kind == GW_KIND_ENUM && to->kind == GW_KIND_TEXT && !to->label_count) /* else there is a check */
+        add(a, GW_LOSS_ENUM, "green takes values that are none of the labels, which the way back would refuse");
     else
         return;
     gw_map_last_loss(a->losses)->counts_rows = false;

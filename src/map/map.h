@@ -45,7 +45,8 @@ struct gw_map_loss {
     int column;           /* of blue; -1: of the whole table, see `what` */
     char *id;             /* stable: "length", "scale", "zone", "collation", "case", "prefix", "enum", "unsigned",
                              "zero-date", "nul", "name", "default", "check", "view", "no-inverse", ... */
-    char *what;           /* "text up to 4096 characters becomes varchar(255)" */
+    char *what;           /* "text up to 4096 characters becomes varchar(255): longer values do not fit" */
+    size_t sentence;      /* where in `what` the words behind the two types begin; 0: it is no loss of a type */
     bool counts_rows;     /* real rows may be hit: gw_map_run_hits says how many of those that went through a run */
     bool blocks;          /* cannot be moved so */
     bool breaks_way_back; /* no inverse: says how the column is filled on blue, or asks */
@@ -56,6 +57,12 @@ struct gw_map_losses {
     struct gw_map_loss *items;
 };
 void gw_map_losses_release(struct gw_map_losses *losses);
+/* Does it hit no rows, stop nothing, and say the same of every column of its kind? Then it is told once for all of them. */
+bool gw_map_loss_is_shared(const struct gw_map_loss *loss);
+/* The first shared loss that says what loss `i`, a shared one, says: `i` itself or one before it. */
+size_t gw_map_loss_first(const struct gw_map_losses *losses, size_t i);
+/* Each shared loss once, "case: on green ...", behind `lead`. Appends. */
+void gw_map_write_legend(const struct gw_map_losses *losses, const char *lead, struct gw_buf *out);
 
 /* False for rules that cannot be (a column that is not there, two of one name, a key hashed away): file:line:col in the
  * error's place. */

@@ -131,7 +131,8 @@ static void write_losses(const struct gw_map_losses *losses, uint32_t collection
 {
     for (size_t i = 0; i < losses->count; i++) {
         const struct gw_map_loss *loss = &losses->items[i];
-        if (loss->collection != collection || loss->column != column || (loss->counts_rows && !loss->blocks))
+        if (loss->collection != collection || loss->column != column || (loss->counts_rows && !loss->blocks) ||
+            gw_map_loss_is_shared(loss))
             continue;
         gw_buf_addf(out, "    #%s# %s%s: ", indent, loss->blocks ? "BLOCKS " : "", loss->id);
         add_words(loss->what, out);
@@ -139,15 +140,17 @@ static void write_losses(const struct gw_map_losses *losses, uint32_t collection
     }
 }
 
-/* What may not fit, by its ids alone: check and plan say it in words, and count. */
-static void write_ids(const struct gw_map_losses *losses, uint32_t collection, int column, struct gw_buf *out)
+/* By their ids alone: what may not fit (check and plan say it in words, and count), or what is shared. */
+static void write_ids(const struct gw_map_losses *losses, uint32_t collection, int column, bool shared,
+                      struct gw_buf *out)
 {
     bool any = false;
     for (size_t i = 0; i < losses->count; i++) {
         const struct gw_map_loss *loss = &losses->items[i];
-        if (loss->collection != collection || loss->column != column || !loss->counts_rows)
+        if (loss->collection != collection || loss->column != column ||
+            !(shared ? gw_map_loss_is_shared(loss) : loss->counts_rows))
             continue;
-        gw_buf_addf(out, "%s%s", any ? ", " : "; may not fit: ", loss->id);
+        gw_buf_addf(out, "%s%s", any ? ", " : shared ? "; differs: " : "; may not fit: ", loss->id);
         any = true;
     }
 }
@@ -188,7 +191,8 @@ static void write_column(const struct gw_map *map, const struct gw_map_losses *l
                       : gw_kind_name(map->green.tables[collection].columns[at].type.kind),
                   out);
     }
-    write_ids(losses, collection, column, out);
+    write_ids(losses, collection, column, false, out);
+    write_ids(losses, collection, column, true, out);
     gw_buf_addc(out, '\n');
     write_losses(losses, collection, column, "        ", out);
 }
@@ -197,9 +201,11 @@ void gw_map_write_commented(const struct gw_map *map, const struct gw_map_losses
 {
     gw_buf_adds(
         out,
-        "    # Collections as they will be on green, column by column. A value that does not fit stops the move and "
+        "\n    # Collections as they will be on green, column by column. A value that does not fit stops the move and "
         "is named;\n    # on_loss says otherwise (round, truncate, null, quarantine). godwit check counts the "
-        "rows that do not fit,\n    # and says why. Remove the '#' of what you change.\n");
+        "rows that do not fit,\n    # and says why. Remove the first '#' of the lines you change and of those they "
+        "stand under.\n");
+    gw_map_write_legend(losses, "    # Where a column differs, ", out);
     gw_buf_adds(out, "    #collections:\n");
     for (uint32_t i = 0; i < map->blue.table_count; i++) {
         const struct gw_table_definition *blue = &map->blue.tables[i];
@@ -218,7 +224,7 @@ void gw_map_write_commented(const struct gw_map *map, const struct gw_map_losses
     for (size_t i = 0; i < losses->count; i++) {
         if (losses->items[i].collection != GW_MAP_NO_COLLECTION)
             continue;
-        gw_buf_adds(out, "    # ");
+        gw_buf_adds(out, "    #  # ");
         add_words(losses->items[i].what, out);
         gw_buf_addc(out, '\n');
     }

@@ -353,7 +353,15 @@ static bool check_nulls(struct planner *p, struct gw_error *err)
         const struct gw_map_step *step = &p->there->steps[i];
         const struct gw_column_rule *rule =
             step->column >= 0 ? gw_map_column_rule(p->rule, p->blue->columns[step->column].name) : NULL;
-        bool null = step->policy == GW_MAP_NULL || (rule && rule->lookup && rule->otherwise == OTHERWISE_NULL) ||
+        bool to_null = step->policy == GW_MAP_NULL;
+        if (to_null && rule && !rule->back && p->blue->columns[step->column].not_null) {
+            gw_fail(err, GW_ERR_USER,
+                    "%.80s may not be NULL on blue, and on_loss makes it so on green: what does blue get?", rule->name);
+            gw_error_hint(err, "back: { keep: true } leaves blue's value; back: { lua: \"return value or '...'\" } says"
+                               " what NULL becomes there");
+            return fail_rule(p, rule->place, err);
+        }
+        bool null = to_null || (rule && rule->lookup && rule->otherwise == OTHERWISE_NULL) ||
                     (step->kind == STEP_CONSTANT && step->constant.kind == GW_KIND_NULL);
         if (!null || !p->green->columns[i].not_null)
             continue;

@@ -313,7 +313,7 @@ static void uncomment(const char *from, struct gw_buf *out)
     while (*from) {
         size_t len = strcspn(from, "\n");
         size_t indent = strspn(from, " ");
-        bool words = from[indent + 1] == ' ' && from[indent + 2] != ' ';
+        bool words = indent == len || (from[indent + 1] == ' ' && from[indent + 2] != ' ');
         gw_buf_add(out, from, indent);
         gw_buf_add(out, from + indent + !words, len - indent - !words);
         gw_buf_addc(out, '\n');

@@ -192,6 +192,30 @@ static const char *fix_of(const struct gw_map_loss *loss, uint64_t hits)
     return "";
 }
 
+/* Told once, with the columns it is said of: a schema of any size has hundreds of those. */
+static void add_shared(const struct gw_map *map, const struct gw_map_losses *losses, size_t first,
+                       struct gw_findings *findings)
+{
+    enum { NAMED_AT_MOST = 12 };
+    const struct gw_map_loss *loss = &losses->items[first];
+    gw_autobuf struct gw_buf names = {0};
+    gw_autofree char *id = gw_asprintf("map-%s", loss->id);
+    size_t count = 0;
+    for (size_t i = first; i < losses->count; i++) {
+        if (!gw_map_loss_is_shared(&losses->items[i]) || gw_map_loss_first(losses, i) != first)
+            continue;
+        if (count < NAMED_AT_MOST) {
+            gw_buf_adds(&names, count ? ", " : "");
+            where(map, &losses->items[i], &names);
+        }
+        count++;
+    }
+    if (count > NAMED_AT_MOST)
+        gw_buf_addf(&names, " and %zu more (godwit plan names them)", count - NAMED_AT_MOST);
+    gw_findings_add(findings, GW_FINDING_INFO, GW_BLUE, id, "", "%s: %zu column%s: %s", loss->what + loss->sentence,
+                    count, count == 1 ? "" : "s", gw_buf_text(&names));
+}
+
 static void add_finding(const struct gw_map *map, const struct gw_map_loss *loss, const uint64_t *hits, bool complete,
                         struct gw_findings *findings)
 {
@@ -222,8 +246,12 @@ static void add_finding(const struct gw_map *map, const struct gw_map_loss *loss
 void gw_lens_findings(const struct gw_map *map, const struct gw_map_losses *losses, const uint64_t *hits, bool complete,
                       struct gw_findings *findings)
 {
-    for (size_t i = 0; i < losses->count; i++)
-        add_finding(map, &losses->items[i], hits ? &hits[i] : NULL, complete, findings);
+    for (size_t i = 0; i < losses->count; i++) {
+        if (!gw_map_loss_is_shared(&losses->items[i]))
+            add_finding(map, &losses->items[i], hits ? &hits[i] : NULL, complete, findings);
+        else if (gw_map_loss_first(losses, i) == i)
+            add_shared(map, losses, i, findings);
+    }
 }
 
 /* ---- the map in words -------------------------------------------------------------------------------------------- */
@@ -233,16 +261,17 @@ static bool is_hit(const struct gw_map_loss *loss, uint64_t hits)
     return !loss->counts_rows || hits > 0;
 }
 
-/* What no row is hit by is named on the column's own line, the rest below it. */
-static void add_unhit(const struct gw_map_losses *losses, const uint64_t *hits, uint32_t collection, int column,
-                      struct gw_buf *out)
+/* What no row is hit by, and what is shared, is named on the column's own line, the rest below it. */
+static void add_ids(const struct gw_map_losses *losses, const uint64_t *hits, uint32_t collection, int column,
+                    bool shared, struct gw_buf *out)
 {
     bool any = false;
     for (size_t i = 0; i < losses->count; i++) {
         const struct gw_map_loss *loss = &losses->items[i];
-        if (loss->collection != collection || loss->column != column || is_hit(loss, hits[i]))
+        if (loss->collection != collection || loss->column != column ||
+            (shared ? !gw_map_loss_is_shared(loss) : is_hit(loss, hits[i])))
             continue;
-        gw_buf_addf(out, "%s%s", any ? ", " : "      0 rows hit: ", loss->id);
+        gw_buf_addf(out, "%s%s", any ? ", " : shared ? "; differs: " : "; no row hit by: ", loss->id);
         any = true;
     }
 }
@@ -252,7 +281,8 @@ static void add_hit(const struct gw_map_losses *losses, const uint64_t *hits, ui
 {
     for (size_t i = 0; i < losses->count; i++) {
         const struct gw_map_loss *loss = &losses->items[i];
-        if (loss->collection != collection || loss->column != column || !is_hit(loss, hits[i]))
+        if (loss->collection != collection || loss->column != column || !is_hit(loss, hits[i]) ||
+            gw_map_loss_is_shared(loss))
             continue;
         gw_buf_addf(out, "        %s: %s", loss->id, loss->what);
         if (loss->counts_rows)
@@ -278,8 +308,10 @@ static void add_words(const struct gw_map *map, const struct gw_map_losses *loss
         size_t len = strcspn(at, "\n");
         bool own = (size_t)column < blue->column_count;
         gw_buf_addf(out, "    %.*s", (int)len, at);
-        if (own)
-            add_unhit(losses, hits, collection, column, out);
+        if (own) {
+            add_ids(losses, hits, collection, column, false, out);
+            add_ids(losses, hits, collection, column, true, out);
+        }
         gw_buf_addc(out, '\n');
         if (own)
             add_hit(losses, hits, collection, column, out);
@@ -324,6 +356,8 @@ static bool look_at_rows(struct gw_store *blue, const struct gw_filter *filter, 
         gw_lens_findings(map, losses, hits, complete, out->findings);
     for (uint32_t i = 0; ok && out->map && i < schema.count; i++)
         add_words(map, losses, hits, i, out->map);
+    if (ok && out->map)
+        gw_map_write_legend(losses, "  where a column differs, ", out->map);
     gw_schema_release(&schema);
     free(hits);
     return ok;
