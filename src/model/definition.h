@@ -75,6 +75,7 @@ struct gw_foreign_key {
     char *space, *table;          /* referenced */
     enum gw_reference_action on_delete, on_update;
     bool not_valid;
+    bool deferrable, deferred; /* a transaction may put its check off to the end; does, unless it says otherwise */
 };
 
 struct gw_check_definition {

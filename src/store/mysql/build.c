@@ -291,6 +291,9 @@ static json_t *foreign_keys_of(struct build *b, const struct gw_table_definition
         gw_autofree char *name = key->name ? gw_strndup(key->name, 64) : gw_asprintf("%s_key_%zu", table->name, i);
         if (key->on_delete == GW_REFERENCE_SET_DEFAULT || key->on_update == GW_REFERENCE_SET_DEFAULT)
             gw_buf_addf(b->left, "foreign key %s of %s: SET DEFAULT is not kept\n", name, table->name);
+        if (key->deferred)
+            gw_buf_addf(b->left, "foreign key %s of %s: checked row by row here, not at the end of a transaction\n",
+                        name, table->name);
         gw_buf_adds(&sql, "CONSTRAINT ");
         gw_mysql_add_ident(&sql, name);
         gw_buf_adds(&sql, " FOREIGN KEY (");

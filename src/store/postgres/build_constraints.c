@@ -78,6 +78,9 @@ static void foreign_key_of(const struct gw_foreign_key *key, struct constraint *
     }
     gw_buf_addf(&out->definition, " ON DELETE %s ON UPDATE %s", action_words(key->on_delete),
                 action_words(key->on_update));
+    gw_buf_adds(&out->definition, key->deferred     ? " DEFERRABLE INITIALLY DEFERRED"
+                                  : key->deferrable ? " DEFERRABLE"
+                                                    : "");
 }
 
 /* ---- making --------------------------------------------------------------------------------------------------------- */

@@ -285,6 +285,8 @@ static bool take_constraint(const struct described *d, const PGresult *r, int ro
     key->table = text_at(r, row, 6);
     key->on_delete = action_of(*PQgetvalue(r, row, 7));
     key->on_update = action_of(*PQgetvalue(r, row, 8));
+    key->deferrable = true_at(r, row, 11);
+    key->deferred = true_at(r, row, 12);
     return take_names(PQgetvalue(r, row, 9), &key->columns, &key->column_count, err) &&
            take_names(PQgetvalue(r, row, 10), &key->references, &references, err);
 }

@@ -343,6 +343,29 @@ static bool describe_references(struct gw_lite_conn *conn, const struct gw_lite_
     }
 }
 
+/* Whether and when a check is put off only the statement says. pragma_foreign_key_list counts from the last one back. */
+static void read_deferrals(const struct gw_lite_table *table, struct gw_table_definition *out)
+{
+    struct gw_lite_tokens tokens = {.at = table->sql};
+    struct gw_foreign_key *key = NULL;
+    size_t seen = 0;
+    bool negated = false;
+    for (;;) {
+        struct gw_lite_token token = gw_lite_next_token(&tokens);
+        if (token.kind == GW_LITE_END)
+            return;
+        if (gw_lite_token_is(&token, "REFERENCES"))
+            key = ++seen <= out->foreign_key_count ? &out->foreign_keys[out->foreign_key_count - seen] : NULL;
+        else if (token.depth == 1 && token.kind == GW_LITE_OTHER && *token.at == ',')
+            key = NULL;
+        if (key && gw_lite_token_is(&token, "DEFERRABLE"))
+            key->deferrable = !negated;
+        if (key && gw_lite_token_is(&token, "DEFERRED"))
+            key->deferred = key->deferrable;
+        negated = gw_lite_token_is(&token, "NOT");
+    }
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------------------- */
 
 static bool describe_table(struct gw_lite_conn *conn, const struct gw_lite_table *table, struct gw_definition *out,
@@ -365,7 +388,10 @@ static bool describe_table(struct gw_lite_conn *conn, const struct gw_lite_table
         describe_default(column, definition);
     }
     describe_statement(table, made);
-    return describe_indexes(conn, table, made, err) && describe_references(conn, table, made, err);
+    if (!describe_indexes(conn, table, made, err) || !describe_references(conn, table, made, err))
+        return false;
+    read_deferrals(table, made);
+    return true;
 }
 
 static bool describe_objects(struct gw_lite_conn *conn, struct gw_definition *out, struct gw_error *err)

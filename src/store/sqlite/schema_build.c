@@ -127,6 +127,7 @@ static void add_references(const struct gw_table_definition *table, struct gw_bu
         gw_lite_add_ident(sql, key->table);
         add_names(sql, key->references, key->column_count);
         gw_buf_addf(sql, " ON DELETE %s ON UPDATE %s", actions[key->on_delete], actions[key->on_update]);
+        gw_buf_adds(sql, key->deferred ? " DEFERRABLE INITIALLY DEFERRED" : key->deferrable ? " DEFERRABLE" : "");
     }
 }
 
