@@ -16,14 +16,19 @@ static const char *text_of(const json_t *item, const char *key)
     return text ? text : "";
 }
 
-static const char way_on[] =
-    "\nMend each row by its reason. What you write on the side that follows counts as godwit's own when you log in as\n"
-    "godwit's role and begin the transaction with\n"
-    "  INSERT INTO godwit.position (stream, \"order\", text) VALUES ('operator', 0, '')\n"
-    "    ON CONFLICT (stream) DO UPDATE SET applied_at = clock_timestamp();\n"
-    "Then godwit quarantine --clear ID, or --clear all, and godwit verify.\n";
+static void print_way_on(const json_t *by_hand)
+{
+    const char *const sides[] = {"blue", "green"};
+    puts(
+        "\nMend each row by its reason, so that both sides hold the same. What you write on the side that follows must\n"
+        "count as godwit's own:");
+    for (int side = 0; side < 2; side++)
+        if (*text_of(by_hand, sides[side]))
+            printf("on %s %s", sides[side], text_of(by_hand, sides[side]));
+    puts("Then godwit quarantine --clear ID, or --clear all, and godwit verify.");
+}
 
-static void print_items(const json_t *items)
+static void print_items(const json_t *items, const json_t *by_hand)
 {
     size_t i;
     json_t *item;
@@ -36,12 +41,13 @@ static void print_items(const json_t *items)
         char age[16];
         gw_format_duration(gw_wall_us() - json_integer_value(json_object_get(item, "wall_us")), age);
         const char *key = text_of(item, "key");
-        printf("%4lld  %s  %s of %s%s%s\n      %s\n      at %s, %s ago\n",
+        const char *position = text_of(item, "position");
+        printf("%4lld  %s  %s of %s%s%s\n      %s\n      %s%s%s%s ago\n",
                (long long)json_integer_value(json_object_get(item, "id")), text_of(item, "stream"),
                text_of(item, "operation"), text_of(item, "table"), key[0] ? ", " : "", key, text_of(item, "reason"),
-               text_of(item, "position"), age);
+               position[0] ? "at " : "", position, position[0] ? ", " : "", age);
     }
-    fputs(way_on, stdout);
+    print_way_on(by_hand);
 }
 
 static int list(struct gw_cli *cli)
@@ -62,7 +68,7 @@ static int list(struct gw_cli *cli)
         json_object_set_new(found, "exit", json_integer(code));
         gw_cli_print_json(json_incref(found));
     } else {
-        print_items(items);
+        print_items(items, json_object_get(found, "by_hand"));
     }
     return code;
 }

@@ -16,8 +16,11 @@ bool gw_gate_address_equal(const struct gw_gate_address *a, const struct gw_gate
 
 void gw_gate_address_format(const struct gw_gate_address *address, char *out, size_t size)
 {
-    snprintf(out, size, "%s:%s/%s", address->host[0] ? address->host : "(local socket)", address->port,
-             address->dbname);
+    if (!address->host[0] && !address->port[0])
+        snprintf(out, size, "%s", address->dbname); /* a file */
+    else
+        snprintf(out, size, "%s%s%s/%s", address->host[0] ? address->host : "(local socket)",
+                 address->port[0] ? ":" : "", address->port, address->dbname);
 }
 
 static bool set(char *out, size_t size, const char *value, size_t len, const char *what, struct gw_error *err)

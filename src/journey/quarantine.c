@@ -6,6 +6,25 @@
 
 #include <string.h>
 
+/* How a person writes on the sides that items were to go to. */
+static json_t *by_hand(const struct gw_journey *journey, const struct gw_quarantined *found, size_t count)
+{
+    json_t *words = json_object();
+    for (int side = 0; side < 2; side++) {
+        const struct gw_store_type *type;
+        struct gw_error ignored;
+        bool any = false;
+        for (size_t i = 0; i < count; i++) {
+            const char *to = strchr(found[i].stream, '>');
+            any = any || (to && strcmp(to + 1, gw_side_name((enum gw_side)side)) == 0);
+        }
+        if (any && gw_store_type_for(journey->store->side[side].url, &type, &ignored) && type->ownership &&
+            type->ownership->by_hand)
+            json_object_set_new(words, gw_side_name((enum gw_side)side), json_string(type->ownership->by_hand));
+    }
+    return words;
+}
+
 bool gw_quarantine_list(struct gw_journey *journey, json_t **out, struct gw_error *err)
 {
     struct gw_quarantined *found = NULL;
@@ -21,8 +40,8 @@ bool gw_quarantine_list(struct gw_journey *journey, json_t **out, struct gw_erro
                                         "operation", gw_json_text(found[i].operation), "key",
                                         gw_json_text(found[i].key), "reason", gw_json_text(found[i].reason), "position",
                                         found[i].position.text, "wall_us", (json_int_t)found[i].wall_us));
+    *out = json_pack("{s:o, s:o}", "items", items, "by_hand", by_hand(journey, found, count));
     gw_quarantined_free(found, count);
-    *out = json_pack("{s:o}", "items", items);
     return true;
 }
 

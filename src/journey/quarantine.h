@@ -6,7 +6,8 @@
 
 #include "journey/journey.h"
 
-/* {"items":[{"id","stream","table","operation","key","reason","position","wall_us"}...]}; owned. Needs no side, and the
+/* {"items":[{"id","stream","table","operation","key","reason","position","wall_us"}...],
+ * "by_hand":{"blue","green"}: how a person writes on the sides that items were to go to}; owned. Needs no side, and the
  * journal for reading alone: empty without one. */
 GW_MUST_CHECK bool gw_quarantine_list(struct gw_journey *, json_t **out, struct gw_error *err);
 /* One item in one line: "update of id=3 in public.items: the row to change is not on the target". */

@@ -59,6 +59,12 @@ static void add_duration(const json_t *estimate, const char *key, struct gw_buf 
     }
 }
 
+static void add_about(const json_t *estimate, const char *key, struct gw_buf *out)
+{
+    gw_buf_adds(out, json_is_integer(json_object_get(estimate, key)) ? "about " : "");
+    add_duration(estimate, key, out);
+}
+
 /* Only where triggers capture. */
 static void add_captured(const json_t *estimate, const char *side, struct gw_buf *out)
 {
@@ -82,10 +88,10 @@ static void print_estimate(const json_t *plan, struct gw_buf *out)
     add_duration(estimate, "copy_least_us", out);
     gw_buf_adds(out, " to ");
     add_duration(estimate, "copy_most_us", out);
-    gw_buf_adds(out, ", indexes about ");
-    add_duration(estimate, "index_us", out);
-    gw_buf_adds(out, ", verify about ");
-    add_duration(estimate, "verify_us", out);
+    gw_buf_adds(out, ", indexes ");
+    add_about(estimate, "index_us", out);
+    gw_buf_adds(out, ", verify ");
+    add_about(estimate, "verify_us", out);
     gw_format_bytes(number_of(estimate, "green_disk_bytes"), green);
     gw_format_bytes(number_of(estimate, "local_disk_bytes"), local);
     gw_format_bytes(number_of(estimate, "blue_log_limit_bytes"), log);

@@ -432,6 +432,9 @@ struct gw_ownership_facet {
     GW_MUST_CHECK bool (*uninstall)(struct gw_store *, struct gw_error *);
     /* What of ours is still there, one line each; empty = nothing left. */
     GW_MUST_CHECK bool (*leftovers)(struct gw_store *, struct gw_buf *lines, struct gw_error *);
+    /* For people who mend a row of a side that follows by hand: what they do first, so that the fence lets it pass and the
+     * other direction takes it for ours. Whole lines; NULL where that cannot be done. */
+    const char *by_hand;
 };
 struct gw_fence_facet {
     /* Triggers and flag, everything slow, lowered. Idempotent. */

@@ -89,7 +89,9 @@ static bool unpark_old(struct gw_switch_run *run, struct gw_error *err)
         return true;
     if (run->left)
         return gw_fail(err, GW_ERR_RETRY, "traffic stays parked: where it may go is left to the watchdog");
-    bool ok = gate->type->point(gate, gw_gate_target_of(run->options->from), err) && gate->type->unpark(gate, err);
+    /* Where nothing was parked, nothing was pointed away either, and nobody has to be told to lead it back. */
+    bool ok = (!gate->type->parks || gate->type->point(gate, gw_gate_target_of(run->options->from), err)) &&
+              gate->type->unpark(gate, err);
     run->result->pause_us = gw_mono_us() - run->parked_at_us;
     return ok;
 }

@@ -142,3 +142,75 @@ def test_a_computed_column_is_computed_by_green_as_a_rule_says(new_mariadb_datab
         (1, 63, "nut: 9", 1), (2, 12, "screw: 6", 1), (3, 8, "bolt: 8", 1), (4, 1, "washer: 1", 0)]
     m.run("verify", timeout=120)
     m.run("abort", "--yes", timeout=120)
+
+
+def test_zero_dates_of_a_column_that_must_have_a_value_become_null_and_come_back(new_mariadb_database, new_database, migration):
+    blue, green = new_mariadb_database(), new_database()
+    blue.owner_sql(ZERO_SQL)
+    refused = migration(blue, green, collections={"visit": {"columns": {"day": {"on_loss": "null"}}}})
+    assert "what does blue get" in refused.run("plan", expect=runner.USAGE, timeout=120).stderr
+    back = {"lua": "return value or '0000-00-00'"}
+    m = migration(blue, green, name="room", collections={
+        "visit": {"columns": {"day": {"on_loss": "null", "back": back}, "seen": {"on_loss": "null"}}}})
+    m.run("copy", timeout=120)
+    m.run("verify", timeout=120)
+    m.run("switch", "--yes", timeout=120)
+    green.sql("INSERT INTO visit (id, note) VALUES (5, 'no day')")
+    m.run("rollback", "--yes", "--unverified", timeout=120)
+    assert blue.value("SELECT CAST(day AS char) FROM visit WHERE id = 5") == "0000-00-00"
+    m.run("abort", "--yes")
+
+
+def test_foreign_keys_are_put_off_to_the_end_of_a_transaction_where_they_were(new_sqlite, new_database, migration):
+    blue, green = new_sqlite(), new_database()
+    blue.sql("CREATE TABLE a (id integer PRIMARY KEY, b integer REFERENCES b(id) DEFERRABLE INITIALLY DEFERRED,"
+             " c integer REFERENCES b(id) NOT DEFERRABLE)")
+    blue.sql("CREATE TABLE b (id integer PRIMARY KEY, a integer, FOREIGN KEY (a) REFERENCES a(id) DEFERRABLE INITIALLY DEFERRED)")
+    blue.sql("INSERT INTO b VALUES (7, NULL)")
+    m = migration(blue, green)
+    m.run("copy", timeout=120)
+    m.run("verify", timeout=120)
+    m.run("switch", "--yes", timeout=120)
+    found = green.sql("SELECT conrelid::regclass::text, condeferrable, condeferred FROM pg_constraint WHERE contype = 'f'"
+                      " ORDER BY 1, 2")
+    assert found == [("a", False, False), ("a", True, True), ("b", True, True)]
+    green.sql("BEGIN; INSERT INTO a VALUES (1, 1, NULL); INSERT INTO b VALUES (1, 1); COMMIT")
+    m.run("rollback", "--yes", "--unverified", timeout=120)
+    assert blue.sql("SELECT b FROM a") == [(1,)]
+    m.run("abort", "--yes")
+
+
+def test_a_row_in_quarantine_can_be_mended_by_hand_on_each_engine(new_sqlite, new_mariadb_database, migration):
+    """godwit quarantine says how to write on the side that follows; what is written so is no foreign write."""
+    blue, green = new_sqlite(), new_mariadb_database()
+    blue.sql("CREATE TABLE t (id integer PRIMARY KEY, v text)")
+    blue.sql("INSERT INTO t VALUES (1, 'one'), (2, x'ff')")
+    m = migration(blue, green, collections={"t": {"columns": {"v": {"on_loss": "quarantine"}}}})
+    m.run("copy", timeout=120)
+    words = m.run("quarantine", expect=runner.NO).stdout
+    assert "on green log in as godwit's account" in words
+    blue.sql("UPDATE t SET v = 'two' WHERE id = 2")
+    m.run("follow", "--until", "caught-up", expect=runner.NO, timeout=120)
+    begin = words[words.index("INSERT INTO godwit_position"):words.index("Then godwit quarantine")].strip().rstrip(";")
+    with green.connect("godwit", autocommit=False) as by_hand, by_hand.cursor() as cursor:
+        cursor.execute(begin)
+        cursor.execute("REPLACE INTO t VALUES (2, 'two')")
+        by_hand.commit()
+    m.run("quarantine", "--clear", "all", "--yes")
+    m.run("follow", "--until", "caught-up", timeout=120)
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+
+
+def test_a_cascade_of_mariadb_reaches_sqlite(new_mariadb_database, new_sqlite, migration):
+    """The children are read again and noted on green inside of green's only write transaction."""
+    blue, green = new_mariadb_database(), new_sqlite()
+    blue.owner_sql("CREATE TABLE tree (id int PRIMARY KEY, up int, FOREIGN KEY (up) REFERENCES tree (id) ON DELETE CASCADE);\n"
+                   "INSERT INTO tree VALUES (1, NULL);\nINSERT INTO tree SELECT seq, seq DIV 2 FROM seq_2_to_100")
+    m = migration(blue, green)
+    m.run("copy", timeout=120)
+    blue.sql("DELETE FROM tree WHERE id = 3")
+    m.run("follow", "--until", "caught-up", timeout=60)
+    assert green.value("SELECT count(*) FROM tree") == blue.value("SELECT count(*) FROM tree") < 99
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")

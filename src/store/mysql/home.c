@@ -236,4 +236,7 @@ const struct gw_ownership_facet gw_mysql_ownership = {
     .noted = noted,
     .uninstall = uninstall,
     .leftovers = leftovers,
+    .by_hand = "log in as godwit's account and begin the transaction with\n"
+               "  INSERT INTO godwit_position (stream, place, text, applied_at) VALUES ('operator', 0, '', NOW(6))\n"
+               "    ON DUPLICATE KEY UPDATE applied_at = NOW(6);\n",
 };

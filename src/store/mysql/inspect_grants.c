@@ -15,7 +15,11 @@ static void write_script(const char *user, const char *database, bool is_mariadb
     const char *who = gw_buf_text(&account);
     gw_buf_adds(sql, "-- What godwit's account needs on this side. To be run by an administrator.\n");
     gw_buf_addf(sql, "-- An account of its own: sessions of this user pass the fence, so no application may use it.\n");
-    gw_buf_addf(sql, "CREATE USER IF NOT EXISTS %s; -- IDENTIFIED BY '...'\n", who);
+    gw_buf_addf(sql,
+                "-- Its password goes through no file: the account stays locked until\n"
+                "-- ALTER USER %s IDENTIFIED BY '...' ACCOUNT UNLOCK;\n"
+                "CREATE USER IF NOT EXISTS %s ACCOUNT LOCK;\n",
+                who, who);
     gw_buf_adds(sql,
                 "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, TRIGGER, LOCK TABLES,\n"
                 "      CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE, EVENT, CREATE TEMPORARY TABLES\n"

@@ -14,5 +14,5 @@ SELECT 1, 'no-key', 'blue', CONCAT('table ', t.TABLE_NAME, ' has no primary or u
    AND NOT EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = t.TABLE_SCHEMA
                       AND s.TABLE_NAME = t.TABLE_NAME AND s.NON_UNIQUE = 0 AND s.NULLABLE <> 'YES')
 UNION ALL
-SELECT 0, 'event', 'blue', CONCAT('event ', EVENT_NAME, ' runs on the owner only: on green it is made at the switch'), ''
+SELECT 0, 'event', 'blue', CONCAT('event ', EVENT_NAME, ' runs on the owner only: a green of the same engine gets it at the switch'), ''
   FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() AND STATUS = 'ENABLED'

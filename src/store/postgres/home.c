@@ -251,4 +251,8 @@ const struct gw_ownership_facet gw_pg_ownership = {
     .noted = noted,
     .uninstall = uninstall,
     .leftovers = leftovers,
+    .by_hand = "log in as godwit's role and begin the transaction with\n"
+               "  SET LOCAL godwit.ours = on;\n"
+               "  INSERT INTO godwit.position (stream, \"order\", text) VALUES ('operator', 0, '')\n"
+               "    ON CONFLICT (stream) DO UPDATE SET applied_at = clock_timestamp();\n",
 };

@@ -21,6 +21,7 @@
 
 struct script {
     struct gw_pg_store *store, *other; /* NULL: not reached */
+    bool other_engine;                 /* what is on the other side has no roles that would be of use here */
     PGconn *conn, *other_conn;
     enum gw_side side;
     char *role, *database; /* owned; plain */
@@ -75,6 +76,7 @@ static bool script_open(const struct gw_grants_ask *ask, struct script *s, struc
     gw_autobuf struct gw_buf ident = {0}, literal = {0};
     s->side = ask->options->side;
     s->store = ask->store ? gw_pg_store_of(ask->store) : NULL;
+    s->other_engine = ask->other && ask->other->type != &gw_store_postgres;
     s->other = ask->other && ask->other->type == &gw_store_postgres ? gw_pg_store_of(ask->other) : NULL;
     gw_pg_inspect_who(ask->options->url, ask->store, &s->role, &s->database);
     s->version = ask->store ? ask->store->identity.version : 0;
@@ -359,6 +361,19 @@ static bool add_blue_schemas(struct script *s, struct gw_error *err)
 
 static bool add_green(struct script *s, struct gw_error *err)
 {
+    if (s->other_engine) {
+        gw_buf_addf(
+            s->out,
+            "\n-- It makes the tables here, and owns them.\n"
+            "GRANT USAGE, CREATE ON SCHEMA public TO %s;\n"
+            "-- So that the application may use them from the switch on (app: what it logs in as here):\n"
+            "-- GRANT USAGE ON SCHEMA public TO app;\n"
+            "-- ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA public\n"
+            "--     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;\n"
+            "-- ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO app;\n",
+            s->role_ident, s->role_ident, s->role_ident);
+        return true;
+    }
     if (!s->other) {
         gw_buf_addf(
             s->out,
