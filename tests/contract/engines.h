@@ -43,6 +43,7 @@ struct kit {
     /* Writers come one after the other; what commits between two looks at the log may come as one transaction, its rows
      * with numbers of their own. */
     bool one_writer;
+    bool old_server;        /* one that knows neither WITH nor a limit for the time of a statement */
     bool waits_for_writers; /* a reader begins when no transaction that wrote its table is left */
     bool lists_no_keys; /* the server in the tests is too old for it: no temporary table in a transaction with GTIDs */
     /* As above, but writers do go on side by side: what a look sees is one transaction. */
@@ -311,7 +312,7 @@ static const struct kit kits[] = {
      postgres_dump, .space = NULL},
     {"mysql", mysql_kit_available, mysql_kit_open, mysql_kit_close, mysql_kit_created, mysql_kit_begin,
      mysql_kit_insert, mysql_kit_update, mysql_kit_remove, mysql_kit_truncate, mysql_kit_commit, mysql_kit_rollback,
-     mysql_kit_dump, .space = "", .waits_for_writers = true, .lists_no_keys = true},
+     mysql_kit_dump, .space = "", .waits_for_writers = true, .lists_no_keys = true, .old_server = true},
     {"mariadb", mariadb_kit_available, mariadb_kit_open, mysql_kit_close, mysql_kit_created, mysql_kit_begin,
      mysql_kit_insert, mysql_kit_update, mysql_kit_remove, mysql_kit_truncate, mysql_kit_commit, mysql_kit_rollback,
      mysql_kit_dump, .space = ""},
