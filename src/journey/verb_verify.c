@@ -74,7 +74,6 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
     /* The faces of a mapped pair both show green's collections. */
     struct gw_verify_options options = {.source = source,
                                         .target = target,
-                                        .state = journey->state,
                                         .schema = gw_journey_schema(journey, GW_GREEN),
                                         .jobs = journey->store->verify.jobs,
                                         .resettle_ms = journey->store->verify.resettle_ms,
@@ -84,7 +83,7 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                         .progress_arg = live,
                                         .cancel = journey->cancel};
     bool ok = gw_verify_run(&options, report, err);
-    if (ok && !compare_rules(live, &options, report, err)) {
+    if (ok && (!compare_rules(live, &options, report, err) || !gw_verify_keep(report, journey->state, err))) {
         gw_verify_report_release(report);
         ok = false;
     }

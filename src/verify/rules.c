@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "io/json.h"
 #include "verify/cause.h"
 
 #include <stdlib.h>
@@ -520,24 +519,19 @@ static bool is_worse(enum gw_verdict verdict, enum gw_verdict than)
 }
 
 /* A collection is as good as the worst that was found of it. */
-static bool take_into_verdict(const struct rules *rules, const struct gw_verify_rule *rule, struct gw_error *err)
+static void take_into_verdict(const struct rules *rules, const struct gw_verify_rule *rule)
 {
-    struct gw_state *state = rules->options->verify->state;
     struct gw_verify_report *report = rules->report;
     if (is_worse(rule->verdict, report->verdict))
         report->verdict = rule->verdict;
     if (rule->place >= report->count)
-        return true;
+        return;
     struct gw_verify_collection *collection = &report->collections[rule->place];
     if (!is_worse(rule->verdict, collection->verdict))
-        return true;
+        return;
     collection->verdict = rule->verdict;
     free(collection->reason);
     collection->reason = gw_asprintf("%s: %s", rule->name, rule->what);
-    if (!state)
-        return true;
-    gw_autojson json_t *json = gw_verify_collection_json(collection);
-    return gw_state_put_verdict(state, collection->id, json, err);
 }
 
 bool gw_rules_run(const struct gw_rules_options *options, struct gw_verify_report *report, struct gw_error *err)
@@ -553,7 +547,7 @@ bool gw_rules_run(const struct gw_rules_options *options, struct gw_verify_repor
         ok = look_at_table(&rules, rules.place, err);
     ok = ok && look_at_counters(&rules, err);
     for (size_t i = 0; ok && i < report->rule_count; i++)
-        ok = take_into_verdict(&rules, &report->rules[i], err);
+        take_into_verdict(&rules, &report->rules[i]);
     gw_definition_release(&rules.there);
     report->elapsed_us += gw_mono_us() - began_us;
     return ok;

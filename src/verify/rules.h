@@ -25,8 +25,8 @@ struct gw_rules_options {
     int64_t timeout_ms;                     /* of one statement; 0: none */
 };
 
-/* Appends to report->rules, and takes them into the verdicts of their collections, kept ones too. Without statements (an engine that has none) it does nothing.
- * False only when cancelled or a side is out of reach. */
+/* Appends to report->rules, and takes them into the verdicts of their collections. Without statements (an engine that has
+ * none) it does nothing. False only when cancelled or a side is out of reach. */
 GW_MUST_CHECK bool gw_rules_run(const struct gw_rules_options *, struct gw_verify_report *report, struct gw_error *err);
 
 /* "orders(user_id) -> users(id)", several columns by commas, schema.table where there are schemas: a foreign key that is

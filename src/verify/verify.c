@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/queue.h"
+#include "io/json.h"
 #include "verify/task.h"
 
 #include <stdlib.h>
@@ -400,13 +401,11 @@ static void decide_all(struct gw_verify_report *report)
         snprintf(report->reason, sizeof report->reason, "no row was compared: all collections are empty on both sides");
 }
 
-static bool keep_verdicts(struct run *run, struct gw_error *err)
+bool gw_verify_keep(const struct gw_verify_report *report, struct gw_state *state, struct gw_error *err)
 {
-    for (size_t i = 0; run->options->state && i < run->count; i++) {
-        json_t *json = gw_verify_collection_json(&run->tasks[i].out);
-        bool ok = gw_state_put_verdict(run->options->state, run->tasks[i].out.id, json, err);
-        json_decref(json);
-        if (!ok)
+    for (size_t i = 0; i < report->count; i++) {
+        gw_autojson json_t *json = gw_verify_collection_json(&report->collections[i]);
+        if (!gw_state_put_verdict(state, report->collections[i].id, json, err))
             return false;
     }
     return true;
@@ -484,7 +483,7 @@ bool gw_verify_run(const struct gw_verify_options *options, struct gw_verify_rep
     if (ok) {
         init_tasks(&run);
         run.items = gw_queue_new((size_t)(options->jobs > 0 ? options->jobs : 1) * 4);
-        ok = run_threads(&run, err) && keep_verdicts(&run, err);
+        ok = run_threads(&run, err);
     }
     if (ok) {
         take_report(&run, &report);

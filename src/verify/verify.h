@@ -46,7 +46,6 @@ struct gw_verify_progress {
 struct gw_verify_options {
     struct gw_store *source; /* the side that owns the data */
     struct gw_store *target;
-    struct gw_state *state;         /* where verdicts are kept; may be NULL */
     const struct gw_schema *schema; /* the collections to compare, as planned; read anew from the source */
     int jobs;                       /* pairs of readers; 0: 1 */
     int64_t chunk_rows;             /* 0: by the rows' size, at most 25,000 */
@@ -124,6 +123,8 @@ struct gw_verify_report {
 /* False only when no verdict could be had at all: a side cannot be reached, or it was cancelled. */
 GW_MUST_CHECK bool gw_verify_run(const struct gw_verify_options *, struct gw_verify_report *out, struct gw_error *err);
 void gw_verify_report_release(struct gw_verify_report *);
+/* The collections' verdicts into the journal, when nothing is left to be asked: a switch takes them as they are. */
+GW_MUST_CHECK bool gw_verify_keep(const struct gw_verify_report *, struct gw_state *, struct gw_error *err);
 
 const char *gw_rule_kind_name(enum gw_rule_kind);
 enum gw_exit gw_verify_exit(const struct gw_verify_report *);
