@@ -176,21 +176,76 @@ static void every_type_at_its_limits_is_copied(void **state)
     assert_same_tables();
 }
 
-static void every_type_is_copied_where_no_file_may_be_loaded(void **state)
+/* Packets too small for a bulk: by LOAD DATA, or by statements of many rows. */
+static void copy_without_bulk(bool local_infile)
 {
-    NEEDS_MYSQL(state);
     struct gw_error err = {0};
     struct mysql_own *own = world.own;
     mysql_kit_do(admin_of(0), types_sql);
-    mysql_kit_do(admin_of(1), "SET GLOBAL local_infile = 0");
+    gw_autofree char *undo = gw_asprintf("SET GLOBAL max_allowed_packet = %s, GLOBAL local_infile = 1",
+                                         ask(1, "SELECT @@global.max_allowed_packet"));
+    mysql_kit_do(admin_of(1), local_infile ? "SET GLOBAL max_allowed_packet = 2097152"
+                                           : "SET GLOBAL max_allowed_packet = 2097152, GLOBAL local_infile = 0");
     gw_store_close(world.store[1]);
     gw_autofree char *url = mysql_kit_url(1, "", own->database);
-    MUST(gw_store_open(&(struct gw_store_options){.url = url, .migration = own->database, .side = GW_GREEN},
-                       &world.store[1], &err));
-    mysql_kit_do(admin_of(1), "SET GLOBAL local_infile = 1");
-    make_schema();
-    copy_all(33);
+    bool opened = gw_store_open(&(struct gw_store_options){.url = url, .migration = own->database, .side = GW_GREEN},
+                                &world.store[1], &err);
+    if (opened) {
+        make_schema();
+        copy_all(33);
+    }
+    mysql_kit_do(admin_of(1), undo);
+    MUST(opened);
     assert_same_tables();
+}
+
+static void every_type_is_copied_by_load_data(void **state)
+{
+    NEEDS_MYSQL(state);
+    copy_without_bulk(true);
+}
+
+static void every_type_is_copied_where_no_file_may_be_loaded(void **state)
+{
+    NEEDS_MYSQL(state);
+    copy_without_bulk(false);
+}
+
+static void a_row_that_does_not_fit_fails_its_chunk(void **state)
+{
+    NEEDS_MYSQL(state);
+    struct gw_error err = {0};
+    const struct gw_store_type *type = world.store[1]->type;
+    struct gw_writer *writer;
+    uint64_t loaded;
+    bool already;
+    mysql_kit_do(admin_of(0), "CREATE TABLE narrow (id int PRIMARY KEY, v tinyint)");
+    make_schema();
+    MUST(type->writer->open(world.store[1], "blue>green", &writer, &err));
+    const struct gw_collection *narrow = gw_schema_find(&world.schema, "", "narrow");
+    assert_non_null(narrow);
+    struct gw_checkpoint checkpoint = {.chunk = 1, .collection = narrow->id};
+    MUST(type->writer->begin_chunk(writer, narrow, &checkpoint, &already, &err));
+    /* A good row, one out of range, one whose key is there. */
+    struct gw_block block = {.bytes = "\x01"
+                                      "1"
+                                      "\x01"
+                                      "7"
+                                      "\x01"
+                                      "2"
+                                      "\x03"
+                                      "300"
+                                      "\x01"
+                                      "1"
+                                      "\x01"
+                                      "8",
+                             .len = 14,
+                             .rows = 3};
+    assert_false(type->writer->put(writer, &block, &err) && type->writer->commit_chunk(writer, &loaded, &err));
+    assert_int_equal(err.kind, GW_ERR_CONFLICT);
+    assert_non_null(strstr(err.message, "'v'"));
+    type->writer->close(writer);
+    assert_string_equal(ask(1, "SELECT COUNT(*) FROM narrow"), "0");
 }
 
 static void compare_row(const struct gw_collection *c, struct gw_codec *codec, struct gw_scan *scan,
@@ -440,6 +495,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         MYSQL_TEST(every_type_at_its_limits_is_copied),
         MYSQL_TEST(every_type_is_copied_where_no_file_may_be_loaded),
+        MYSQL_TEST(every_type_is_copied_by_load_data),
+        MYSQL_TEST(a_row_that_does_not_fit_fails_its_chunk),
         MYSQL_TEST(codec_and_scan_agree_on_every_value),
         MYSQL_TEST(definitions_move_and_what_acts_waits_for_the_owner),
         MYSQL_TEST(a_followers_foreign_keys_do_nothing_of_themselves),

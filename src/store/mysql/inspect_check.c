@@ -250,7 +250,7 @@ static void check_settings(const struct look *look)
         gw_findings_add(look->findings, GW_FINDING_WARNING, look->side, "max-packet",
                         "SET GLOBAL max_allowed_packet = 67108864",
                         "max_allowed_packet is %zu: a longer value cannot be moved", look->store->max_packet_bytes);
-    if (look->side == GW_GREEN && !look->store->local_infile)
+    if (look->side == GW_GREEN && !look->store->is_mariadb && !look->store->local_infile)
         gw_findings_add(look->findings, GW_FINDING_INFO, look->side, "local-infile", "SET GLOBAL local_infile = 1",
                         "local_infile is off: rows are loaded by INSERT, which is slower");
     if (strcmp(log_bin, "1") == 0 && strcmp(trust, "0") == 0 &&

@@ -1,7 +1,8 @@
 /*
  * Chunks in: the checkpoint's row first, then the rows, in one transaction.
  *
- * LOAD DATA LOCAL from memory where the server allows it, statements of many rows where not. The text it reads is
+ * By a prepared INSERT with many rows of values where the server knows that (bulk.c); large rows, and all rows elsewhere,
+ * by LOAD DATA LOCAL from memory where the server allows it, else by statements of many rows. The text LOAD DATA reads is
  * declared utf8mb4: characters come out in each column's own set, and what is not well-formed stays as it is, so that
  * binary strings pass through unchanged (no byte of a character above 127 is one of ours: tab, newline, backslash, NUL).
  * LOCAL makes errors warnings and skips rows: any of both fails the chunk.
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define LOAD_BYTES (4u << 20) /* gathered before the server gets it */
+#define BULK_BYTES (1u << 20) /* the largest block that is copied once more for a bulk */
 
 /* Which error came first is what counts. */
 static bool fail_load(struct gw_mysql_writer *w)
@@ -58,6 +60,7 @@ bool gw_mysql_load_begin(struct gw_writer *writer, const struct gw_collection *c
     w->put_bytes = w->loaded_rows = w->buffered_rows = 0;
     w->loading = c;
     gw_buf_clear(&w->load);
+    gw_mysql_bulk_clear(w);
     add_checkpoint_sql(checkpoint, &sql);
     w->in_transaction = true;
     if (!gw_mysql_exec(w->conn, "START TRANSACTION", err) || !gw_mysql_exec_counted(w->conn, &sql, &inserted, err))
@@ -117,8 +120,7 @@ static bool is_of_generated(const struct gw_collection *c, MYSQL_ROW warning)
     return false;
 }
 
-/* What LOAD DATA LOCAL only warns of, in the server's words. */
-static bool check_warnings(struct gw_mysql_writer *w, uint64_t rows, struct gw_error *err)
+bool gw_mysql_load_warnings(struct gw_mysql_writer *w, bool all, struct gw_error *err)
 {
     MYSQL_RES *r;
     gw_autofree char *info = gw_strdup(mysql_info(w->conn->my) ? mysql_info(w->conn->my) : "");
@@ -128,7 +130,7 @@ static bool check_warnings(struct gw_mysql_writer *w, uint64_t rows, struct gw_e
     do
         row = mysql_fetch_row(r);
     while (row && is_of_generated(w->loading, row));
-    if (!row && rows == w->buffered_rows) {
+    if (!row && all) {
         mysql_free_result(r);
         return true;
     }
@@ -153,7 +155,8 @@ static bool load_data(struct gw_mysql_writer *w, struct gw_error *err)
     bool fine = gw_mysql_exec_counted(w->conn, &sql, &rows, err);
     if (!fine)
         return gw_error_place(err, "%s", gw_collection_label(w->loading));
-    if ((mysql_warning_count(w->conn->my) > 0 || rows != w->buffered_rows) && !check_warnings(w, rows, err))
+    bool all = rows == w->buffered_rows;
+    if ((mysql_warning_count(w->conn->my) > 0 || !all) && !gw_mysql_load_warnings(w, all, err))
         return false;
     w->loaded_rows += rows;
     return true;
@@ -254,6 +257,8 @@ static bool insert_rows(struct gw_mysql_writer *w, struct gw_error *err)
 
 static bool flush(struct gw_mysql_writer *w, struct gw_error *err)
 {
+    if (!gw_mysql_bulk_flush(w, err))
+        return false;
     if (w->buffered_rows == 0)
         return true;
     bool fine = w->store->local_infile ? load_data(w, err) : insert_rows(w, err);
@@ -277,6 +282,9 @@ bool gw_mysql_load_put(struct gw_writer *writer, const struct gw_block *block, s
     const unsigned char *at = block->bytes, *end = at + block->len;
     if (!w->in_chunk)
         return gw_fail(err, GW_ERR_BUG, "rows are put outside a chunk");
+    w->put_bytes += block->len;
+    if (w->bulk_can && block->len <= BULK_BYTES)
+        return gw_mysql_bulk_put(w, block, err) || fail_load(w);
     const struct gw_mysql_target *target = gw_mysql_target_of(w, w->loading);
     size_t most = flush_bytes(w);
     while (at < end) {
@@ -285,7 +293,6 @@ bool gw_mysql_load_put(struct gw_writer *writer, const struct gw_block *block, s
         if (!fine || (w->load.len >= most && !flush(w, err)))
             return fail_load(w);
     }
-    w->put_bytes += block->len;
     return true;
 }
 

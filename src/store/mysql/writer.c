@@ -54,6 +54,7 @@ static void writer_close(struct gw_writer *writer)
     gw_buf_release(&w->load);
     gw_arena_release(&w->arena);
     gw_mysql_close(w->conn); /* the server rolls back what is open */
+    gw_mysql_bulk_free(w);
     free(w);
 }
 
@@ -70,6 +71,7 @@ static bool writer_open(struct gw_store *base, const char *stream, struct gw_wri
         return false;
     }
     w->order = position.order;
+    w->bulk_can = w->store->max_packet_bytes >= GW_MYSQL_BULK_PACKET_BYTES && gw_mysql_bulk_can(w);
     *out = (struct gw_writer *)w;
     return true;
 }
@@ -89,6 +91,7 @@ void gw_mysql_writer_rollback(struct gw_mysql_writer *w)
     clear_text(w);
     w->in_chunk = w->in_transaction = w->saved = false;
     gw_buf_clear(&w->load);
+    gw_mysql_bulk_clear(w);
     /* What was committed ahead may be there or not: the row says. */
     if (w->conn->broken || !gw_mysql_exec(w->conn, "ROLLBACK", &ignored) ||
         !gw_mysql_position_read(w->conn, w->stream, &position, &ignored)) {

@@ -37,6 +37,7 @@ struct gw_mysql_text {
     bool commits;
 };
 
+struct gw_mysql_bulk; /* bulk.c: a prepared INSERT and the rows for it */
 struct gw_mysql_pipe; /* text.c: the thread and what it has to run */
 
 struct gw_mysql_target { /* what the writer knows of a collection's table here */
@@ -61,7 +62,9 @@ struct gw_mysql_writer {
     bool in_chunk;
     uint64_t chunk, put_bytes, loaded_rows, buffered_rows;
     const struct gw_collection *loading;
-    struct gw_buf load; /* rows that wait, as LOAD DATA or INSERT takes them */
+    struct gw_buf load;         /* rows that wait, as LOAD DATA or INSERT takes them */
+    struct gw_mysql_bulk *bulk; /* bulk.c; NULL until it is used */
+    bool bulk_can;
 
     /* apply */
     struct gw_mysql_text text; /* gathered, not run */
@@ -116,6 +119,15 @@ GW_MUST_CHECK bool gw_mysql_load_put(struct gw_writer *, const struct gw_block *
 GW_MUST_CHECK bool gw_mysql_load_commit(struct gw_writer *, uint64_t *rows, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_load_checkpoints(struct gw_store *, struct gw_checkpoint **out, size_t *count,
                                              struct gw_error *);
+/* What LOAD DATA LOCAL, or a bulk, only warned of. True where it may be; `all`: each row was taken. */
+GW_MUST_CHECK bool gw_mysql_load_warnings(struct gw_mysql_writer *, bool all, struct gw_error *);
+#define GW_MYSQL_BULK_PACKET_BYTES (4u << 20) /* the least max_allowed_packet for a bulk */
+/* bulk.c */
+bool gw_mysql_bulk_can(struct gw_mysql_writer *); /* the server takes it */
+GW_MUST_CHECK bool gw_mysql_bulk_put(struct gw_mysql_writer *, const struct gw_block *, struct gw_error *);
+GW_MUST_CHECK bool gw_mysql_bulk_flush(struct gw_mysql_writer *, struct gw_error *);
+void gw_mysql_bulk_clear(struct gw_mysql_writer *); /* forgets the rows that wait */
+void gw_mysql_bulk_free(struct gw_mysql_writer *);  /* once the connection is closed */
 /* apply.c, each as store.h says */
 GW_MUST_CHECK bool gw_mysql_apply_begin(struct gw_writer *, const struct gw_position *reached, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_part(struct gw_writer *, const struct gw_part *, uint64_t *touched,
