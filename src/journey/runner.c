@@ -19,7 +19,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { SEND_MS = 2000, REQUEST_MS = 2000, POLL_MS = 250, GUESTS = 16 };
+enum { SEND_MS = 2000, REQUEST_MS = 2000, POLL_MS = 250, PATIENCE_MS = 1000, GUESTS = 16 };
 
 /* A verb is worked on a thread of its own, so that status goes on. One at a time. */
 struct work {
@@ -42,6 +42,7 @@ struct guest {
     json_t *request; /* for a verb; NULL: answered, or gone */
     atomic_bool ended;
     bool used;
+    int64_t patient_until_us; /* for work that is about to end; 0: it has not met any */
 };
 
 struct runner {
@@ -85,6 +86,20 @@ static void forward_line(enum gw_log_level level, const char *line, void *arg)
     send_to_client(work, json_pack("{s:o, s:i}", "line", text, "level", (int)level));
 }
 
+static void wake(struct runner *runner)
+{
+    const uint64_t one = 1;
+    if (write(runner->wake, &one, sizeof one) < 0)
+        gw_debug("the runner is woken by its clock");
+}
+
+/* The last thing that the thread of some work does. */
+static void end_work(struct runner *runner)
+{
+    atomic_store(&runner->work.ended, true);
+    wake(runner);
+}
+
 static void *work_verb(void *arg)
 {
     struct runner *runner = arg;
@@ -106,7 +121,7 @@ static void *work_verb(void *arg)
     if (result)
         json_object_set_new(answer, "result", result);
     send_to_client(work, answer);
-    atomic_store(&work->ended, true);
+    end_work(runner);
     return NULL;
 }
 
@@ -211,7 +226,6 @@ static void *receive_guest(void *arg)
     enum gw_unix_event event;
     json_t *request = NULL;
     const char *verb;
-    const uint64_t one = 1;
     if (!gw_unix_receive(&guest->client, REQUEST_MS, runner->journey->cancel, &event, &request, &err) ||
         event != GW_UNIX_MESSAGE || !gw_json_get_string(request, "verb", &verb, &err)) {
         gw_unix_close(&guest->client);
@@ -222,8 +236,7 @@ static void *receive_guest(void *arg)
     }
     json_decref(request);
     atomic_store(&guest->ended, true);
-    if (write(runner->wake, &one, sizeof one) < 0)
-        gw_debug("the runner is woken by its clock");
+    wake(runner);
     return NULL;
 }
 
@@ -269,11 +282,24 @@ static void begin_requested(struct runner *runner, struct guest *guest, bool ove
     }
 }
 
+/* Who was answered comes back faster than the work is cleared away: so a request waits for a moment before it is told
+ * that the runner is busy. */
+static bool waits_a_moment(struct runner *runner, struct guest *guest)
+{
+    int64_t now_us = gw_mono_us();
+    reap_work(runner, false);
+    if (!guest->request || !atomic_load(&runner->work.running))
+        return false;
+    if (!guest->patient_until_us)
+        guest->patient_until_us = now_us + PATIENCE_MS * INT64_C(1000);
+    return now_us < guest->patient_until_us;
+}
+
 /* over: nothing is begun any more, and all are waited for. */
 static void attend_guests(struct runner *runner, bool over)
 {
     for (struct guest *guest = runner->guests; guest < runner->guests + GUESTS; guest++) {
-        if (!guest->used || (!over && !atomic_load(&guest->ended)))
+        if (!guest->used || (!over && (!atomic_load(&guest->ended) || waits_a_moment(runner, guest))))
             continue;
         pthread_join(guest->thread, NULL);
         if (guest->request)
@@ -355,7 +381,7 @@ static void *go_ahead(void *arg)
                            stage == GW_STAGE_RETAIN ? "godwit rollback, or godwit finish after the retention period"
                                                     : gw_stage_info(stage)->suggest);
     }
-    atomic_store(&runner->work.ended, true);
+    end_work(runner);
     return NULL;
 }
 

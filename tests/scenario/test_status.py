@@ -133,9 +133,12 @@ def test_clients_that_ask_nothing_hold_up_nobody(pair, migration):
     runner = m.popen("run")
     wait_until(lambda: m.status()["verdict"]["verdict"] == "equal", 60, "the runner")
     silent = []
+    socket_path = next(m.directory.glob(".godwit/*/runner.sock"))
+    folder = os.open(socket_path.parent, os.O_PATH)  # the path itself may be longer than an address can be
     for _ in range(8):
         silent.append(socket.socket(socket.AF_UNIX))
-        silent[-1].connect(str(next(m.directory.glob(".godwit/*/runner.sock"))))
+        silent[-1].connect(f"/proc/self/fd/{folder}/runner.sock")
+    os.close(folder)
     asked = m.run("status", "--json")
     assert asked.seconds < 1.5 and asked.json["stage"] == "follow", asked.seconds
     assert m.run("follow", "--until", "caught-up").rc == 0
