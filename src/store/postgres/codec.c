@@ -170,20 +170,6 @@ static bool begin(struct pg_codec *c, bool *known, struct gw_error *err)
 
 /* A row is mostly made of these: they are read and written here, without a call, if nothing about them is unusual. */
 
-static inline uint32_t load32(const char *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap32(value);
-}
-
-static inline uint64_t load64(const char *at)
-{
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap64(value);
-}
-
 static inline bool take_plain(const struct gw_pg_coding *coding, const char *at, uint32_t len, struct gw_datum *out)
 {
     out->kind = coding->type.kind;
@@ -192,13 +178,13 @@ static inline bool take_plain(const struct gw_pg_coding *coding, const char *at,
     case GW_PG_CODE_INT:
         if (len != coding->width || len < 4)
             return false;
-        out->i64 = len == 8 ? (int64_t)load64(at) : (int32_t)load32(at);
+        out->i64 = len == 8 ? (int64_t)gw_get64(at) : (int32_t)gw_get32(at);
         return true;
     case GW_PG_CODE_TIMESTAMP:
     case GW_PG_CODE_FLOAT8:
         if (len != 8)
             return false;
-        out->u64 = load64(at);
+        out->u64 = gw_get64(at);
         return coding->code == GW_PG_CODE_FLOAT8 || out->i64 != INT64_MIN;
     case GW_PG_CODE_BOOL:
         if (len != 1)
@@ -277,7 +263,7 @@ static bool whole_tuple(const struct pg_codec *c)
     for (size_t i = 0; i < c->written; i++) {
         if (c->end - at < 4)
             return false;
-        uint32_t len = load32(at);
+        uint32_t len = gw_get32(at);
         at += 4;
         if (len == UINT32_MAX)
             continue;
@@ -296,7 +282,7 @@ static bool take_tuple(struct pg_codec *c, struct gw_datum *out, struct gw_error
             out[i] = gw_datum_null();
             continue;
         }
-        uint32_t len = load32(at);
+        uint32_t len = gw_get32(at);
         at += 4;
         if (len == UINT32_MAX) {
             out[i] = (struct gw_datum){.kind = GW_KIND_NULL};
