@@ -87,32 +87,17 @@ static void add_streams(struct status_view *view)
 
 static bool add_verdict(struct status_view *view, struct gw_error *err)
 {
-    struct gw_journey *journey = view->journey;
-    gw_autojson json_t *verdicts = NULL;
-    if (!gw_state_verdicts(journey->state, &verdicts, err) || !gw_journey_read_schema(journey, err))
+    struct gw_verdicts *verdicts = &view->verdicts;
+    if (!gw_verdicts_read(view->journey, verdicts, err))
         return false;
-    int equal = 0, different = 0, unresolved = 0;
-    json_int_t oldest_us = 0;
-    size_t i;
-    json_t *verdict;
-    json_array_foreach(verdicts, i, verdict)
-    {
-        const char *word = json_string_value(json_object_get(verdict, "verdict"));
-        json_int_t at = json_integer_value(json_object_get(verdict, "wall_us"));
-        equal += word && !strcmp(word, "equal");
-        different += word && !strcmp(word, "different");
-        unresolved += word && !strcmp(word, "unresolved");
-        if (at && (!oldest_us || at < oldest_us))
-            oldest_us = at;
-    }
-    view->verdict = different                                         ? "different"
-                    : unresolved                                      ? "unresolved"
-                    : equal && (size_t)equal == journey->schema.count ? "equal"
-                                                                      : "none";
+    int64_t age_us = verdicts->oldest_wall_us ? gw_wall_us() - verdicts->oldest_wall_us : 0;
     json_object_set_new(view->status, "verdict",
-                        json_pack("{s:s, s:i, s:i, s:i, s:I, s:I}", "verdict", view->verdict, "equal", equal,
-                                  "different", different, "unresolved", unresolved, "tables",
-                                  (json_int_t)journey->schema.count, "oldest_wall_us", oldest_us));
+                        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "verdict", verdicts->word, "equal",
+                                  (json_int_t)verdicts->equal, "different", (json_int_t)verdicts->different,
+                                  "unresolved", (json_int_t)verdicts->unresolved, "tables",
+                                  (json_int_t)verdicts->tables, "oldest_wall_us", (json_int_t)verdicts->oldest_wall_us,
+                                  "age_us", (json_int_t)(age_us > 0 ? age_us : 0), "max_age_us",
+                                  (json_int_t)(view->journey->store->verify.max_age_ms * 1000)));
     return true;
 }
 
@@ -246,7 +231,7 @@ static bool fill(struct status_view *view, struct gw_error *err)
 
 bool gw_status_take(struct gw_journey *journey, json_t **out, struct gw_error *err)
 {
-    struct status_view view = {.journey = journey, .verdict = "none"};
+    struct status_view view = {.journey = journey, .verdicts = {.word = "none"}};
     char name[32] = "";
     int64_t since_us = 0;
     if (!gw_journey_stage(journey, &view.stage, err) ||

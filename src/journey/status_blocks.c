@@ -70,18 +70,11 @@ static void add_lag(struct status_view *view)
 
 static void add_verdict(struct status_view *view)
 {
-    const json_t *verdict = json_object_get(view->status, "verdict");
-    json_int_t tables = json_integer_value(json_object_get(verdict, "tables"));
-    json_int_t never = tables - json_integer_value(json_object_get(verdict, "equal")) -
-                       json_integer_value(json_object_get(verdict, "different")) -
-                       json_integer_value(json_object_get(verdict, "unresolved"));
-    if (!strcmp(view->verdict, "different"))
-        status_block(view->status, "the last verify found differences: godwit verify");
-    else if (!strcmp(view->verdict, "unresolved"))
-        status_block(view->status, "the last verify left tables unresolved: godwit verify");
-    else if (never > 0)
-        status_block(view->status, "%lld of %lld tables were never compared: godwit verify", (long long)never,
-                     (long long)tables);
+    gw_autobuf struct gw_buf line = {0};
+    gw_verdicts_blocks(view->journey, &view->verdicts, view->stage == GW_STAGE_RETAIN ? GW_GREEN : GW_BLUE, &line);
+    view->verdict_blocks = line.len > 0;
+    if (line.len)
+        status_block(view->status, "%s", gw_buf_text(&line));
 }
 
 static void add_definitions(struct status_view *view)
@@ -224,7 +217,7 @@ static const char *next_in_follow(const struct status_view *view)
         return "godwit abort, then begin again: see what blocks";
     if (!view->runner)
         return "godwit run";
-    if (strcmp(view->verdict, "equal") != 0)
+    if (view->verdict_blocks)
         return "godwit verify";
     if (json_array_size(json_object_get(view->status, "blocks")))
         return "what blocks first, then godwit switch --rehearse";

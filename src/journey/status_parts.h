@@ -3,6 +3,7 @@
 #define GW_JOURNEY_STATUS_PARTS_H
 
 #include "journey/status.h"
+#include "journey/verdicts.h"
 
 /* What was found out while the object was filled, for what is concluded from it. */
 struct status_view {
@@ -16,7 +17,8 @@ struct status_view {
     int64_t round_trip_us; /* one to each side; 0: not measured */
     bool lost[2];          /* the change log of this side no longer has our place */
     bool stopped[2];       /* following this side's log stands still until somebody acts */
-    const char *verdict;   /* "equal", "different", "unresolved", "none" */
+    struct gw_verdicts verdicts;
+    bool verdict_blocks; /* not equal, or too old */
     size_t quarantined;
     bool rehearsed; /* the next change of owner was rehearsed, or done before */
 };

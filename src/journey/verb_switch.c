@@ -11,6 +11,7 @@
 #include "journey/mapping.h"
 #include "journey/streams.h"
 #include "journey/verbs.h"
+#include "journey/verdicts.h"
 #include "switch/switch.h"
 
 #include <stdlib.h>
@@ -75,26 +76,15 @@ static bool add_quarantine(struct gw_journey *journey, struct gw_buf *lines, str
     return true;
 }
 
-static bool add_verdicts(struct gw_journey *journey, struct gw_buf *lines, struct gw_error *err)
+static bool add_verdicts(struct gw_journey *journey, enum gw_side from, struct gw_buf *lines, struct gw_error *err)
 {
-    gw_autojson json_t *verdicts = NULL;
-    if (!gw_state_verdicts(journey->state, &verdicts, err))
+    struct gw_verdicts verdicts;
+    gw_autobuf struct gw_buf line = {0};
+    if (!gw_verdicts_read(journey, &verdicts, err))
         return false;
-    size_t equal = 0, other = 0, i;
-    json_t *verdict;
-    json_array_foreach(verdicts, i, verdict)
-    {
-        const char *word = json_string_value(json_object_get(verdict, "verdict"));
-        if (word && !strcmp(word, "equal"))
-            equal++;
-        else
-            other++;
-    }
-    if (other)
-        gw_buf_addf(lines, "%zu of %zu tables were not found equal by the last verify\n", other, equal + other);
-    else if (equal < journey->schema.count)
-        gw_buf_addf(lines, "%zu of %zu tables were never compared: godwit verify, or switch --unverified\n",
-                    journey->schema.count - equal, journey->schema.count);
+    gw_verdicts_blocks(journey, &verdicts, from, &line);
+    if (line.len)
+        gw_buf_addf(lines, "%s\n", gw_buf_text(&line));
     return true;
 }
 
@@ -132,7 +122,7 @@ static bool blockers(void *arg, enum gw_side from, struct gw_buf *lines, struct 
     struct gw_journey *journey = change->journey;
     add_lag(journey, from, lines);
     add_blocked(journey, lines);
-    return add_quarantine(journey, lines, err) && (change->unverified || add_verdicts(journey, lines, err)) &&
+    return add_quarantine(journey, lines, err) && (change->unverified || add_verdicts(journey, from, lines, err)) &&
            add_ddl(change, from, lines, err);
 }
 

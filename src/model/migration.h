@@ -91,6 +91,7 @@ struct gw_migration_verify {
     int64_t resettle_ms; /* how long a differing row may take to settle on a live pair */
     char **references;   /* foreign keys that no side declares: "orders(user_id) -> users(id)", blue's names */
     size_t reference_count;
+    int64_t max_age_ms;           /* no switch on an older verdict */
     int64_t statement_timeout_ms; /* of one statement that asks what has to hold among rows */
 };
 

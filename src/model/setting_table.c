@@ -133,6 +133,8 @@ const struct gw_setting gw_settings[] = {
     {.path = "stores.*.verify.resettle", .type = GW_SETTING_MS, .fallback = "5s", .min = 0, .max = 3600000,
      STORE(verify.resettle_ms),
      .help = "How long a row that differs on a live pair may take to settle before it is called unresolved"},
+    {.path = "stores.*.verify.max_age", .type = GW_SETTING_MS, .fallback = "24h", .min = 1000, .max = 3650LL * 86400000,
+     STORE(verify.max_age_ms), .help = "No switch begins on a verdict that is older, of any table"},
     {.path = "stores.*.verify.references", .type = GW_SETTING_TEXTS, LIST(verify.references, verify.reference_count),
      .fallback_words = "those that blue declares", .example = "[\"orders(user_id) -> users(id)\"]",
      .help = "Foreign keys that blue does not declare, by blue's names: rows on green that refer to nothing are found"},

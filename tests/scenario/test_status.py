@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -62,6 +63,25 @@ def test_figures_stand_beside_their_limits(pair, migration):
     assert m.status()["spool_limit_bytes"] == 7 * 10**9
     assert {r["guard_bytes"] for r in m.status()["retained"]} == {3 * 10**9}
     runner.stop()
+
+
+def test_a_verdict_older_than_its_limit_blocks_the_switch_until_verify_ran_again(pair, migration):
+    _, _, m = loaded(pair, migration, verify={"max_age": "1h"})
+    m.run("verify")
+    assert m.status()["blocks"] == [] and m.status()["verdict"]["max_age_us"] == 3600 * 10**6
+    assert re.search(r"verdict +equal \(2/2 tables equal, .*old", m.run("status").stdout)
+    with sqlite3.connect(m.directory / ".godwit" / "acme" / "state.db") as journal:
+        journal.execute("UPDATE verdict SET wall_us = wall_us - 2 * 3600 * 1000000 WHERE collection = 0")
+    journal.close()
+    status = m.status()
+    assert "verdict is 2h00m old, and verify.max_age is 1h00m: godwit verify" in traps.blocks(m)
+    assert status["verdict"]["age_us"] >= 7200 * 10**6 and status["verdict"]["verdict"] == "equal"
+    said = m.run("switch", "--yes", "--ignore-sessions", expect=1)
+    assert "verify.max_age is 1h00m: godwit verify, or godwit switch --unverified" in said.stdout + said.stderr
+    assert m.status()["owner"] == "blue"
+    m.run("verify")
+    assert m.status()["blocks"] == []
+    m.run("switch", "--yes", "--ignore-sessions")
 
 
 def test_sessions_around_the_gate_block(pair, migration, new_pgbouncer):
