@@ -14,6 +14,13 @@ void gw_digest_add(struct gw_digest *digest, struct gw_hash128 row_hash, uint64_
     add128(&digest->sum, row_hash);
 }
 
+void gw_digest_add_digest(struct gw_digest *digest, const struct gw_digest *more)
+{
+    digest->rows += more->rows;
+    digest->bytes += more->bytes;
+    add128(&digest->sum, more->sum);
+}
+
 bool gw_digest_equal(const struct gw_digest *a, const struct gw_digest *b)
 {
     return a->rows == b->rows && a->sum.low == b->sum.low && a->sum.high == b->sum.high;

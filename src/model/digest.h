@@ -16,6 +16,7 @@ struct gw_digest {
 };
 
 void gw_digest_add(struct gw_digest *digest, struct gw_hash128 row_hash, uint64_t bytes);
+void gw_digest_add_digest(struct gw_digest *digest, const struct gw_digest *more);
 bool gw_digest_equal(const struct gw_digest *a, const struct gw_digest *b);
 
 #endif

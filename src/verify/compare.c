@@ -1,6 +1,6 @@
-/* A chunk, or a collection as a whole: digests on both sides; where they differ, the rows that do; then the verdict. */
+/* A chunk, or a collection without key: digests on both sides; where they differ, the rows that do; then the verdict. */
 #include "base/mem.h"
-#include "verify/task.h"
+#include "verify/tally.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -74,12 +74,11 @@ static size_t batch_size(const struct gw_verify_task *task)
     return most < GW_VERIFY_BATCH_MAX ? most : GW_VERIFY_BATCH_MAX;
 }
 
-static void add_suspect(struct comparing *c, const struct gw_pass_entry *entry)
+static void add_suspect(struct gw_verify_task *task, const struct gw_pass_rows *rows, const struct gw_pass_entry *entry)
 {
-    struct gw_verify_task *task = c->task;
     struct gw_arena arena = {0};
     size_t offset = entry->stored - 1;
-    struct gw_cursor in = gw_cursor_of(c->rows.stored.data + offset, c->rows.stored.len - offset);
+    struct gw_cursor in = gw_cursor_of(rows->stored.data + offset, rows->stored.len - offset);
     struct gw_row key = gw_row_decode(&in, &arena);
     atomic_fetch_add(&task->shared->suspects, 1);
     pthread_mutex_lock(&task->lock);
@@ -92,22 +91,26 @@ static void add_suspect(struct comparing *c, const struct gw_pass_entry *entry)
     gw_arena_release(&arena);
 }
 
+bool gw_verify_suspect(struct gw_verify_task *task, struct gw_verify_pair *pair, const struct gw_pass_rows *rows,
+                       const struct gw_pass_entry *entry, struct gw_error *err)
+{
+    add_suspect(task, rows, entry);
+    return settle_waiting(task, pair, batch_size(task), err);
+}
+
 static bool look_at_rows(struct comparing *c, struct gw_verify_pair *pair, struct gw_error *err)
 {
     if (!gw_verify_pair_try(pair, read_rows, c, err))
         return false;
     for (size_t i = 0; i < c->rows.capacity; i++) {
         const struct gw_pass_entry *entry = &c->rows.entries[i];
-        if (!gw_pass_entry_differs(entry))
-            continue;
-        add_suspect(c, entry);
-        if (!settle_waiting(c->task, pair, batch_size(c->task), err))
+        if (gw_pass_entry_differs(entry) && !gw_verify_suspect(c->task, pair, &c->rows, entry, err))
             return false;
     }
     return true;
 }
 
-static bool enough_proved(struct gw_verify_task *task)
+bool gw_verify_enough_proved(struct gw_verify_task *task)
 {
     pthread_mutex_lock(&task->lock);
     bool enough = proved(&task->out) >= GW_VERIFY_EXAMINED_MAX;
@@ -133,7 +136,7 @@ static bool look_at_buckets(struct comparing *c, struct gw_verify_pair *pair, st
             c->chosen[next] = true;
             rows += in_bucket;
         }
-        if (rows > 0 && enough_proved(c->task)) {
+        if (rows > 0 && gw_verify_enough_proved(c->task)) {
             pthread_mutex_lock(&c->task->lock);
             c->task->rows_unexamined += rows;
             pthread_mutex_unlock(&c->task->lock);
@@ -154,7 +157,7 @@ static uint64_t most_rows(const struct gw_pass *pass)
 /* A range with far more rows than a chunk should have is read once more into buckets first. */
 static bool drill_down(struct comparing *c, struct gw_verify_pair *pair, struct gw_error *err)
 {
-    if (enough_proved(c->task)) {
+    if (gw_verify_enough_proved(c->task)) {
         pthread_mutex_lock(&c->task->lock);
         c->task->rows_unexamined += most_rows(&c->pass);
         pthread_mutex_unlock(&c->task->lock);
@@ -173,9 +176,8 @@ static bool drill_down(struct comparing *c, struct gw_verify_pair *pair, struct 
 bool gw_verify_compare(struct gw_verify_task *task, struct gw_verify_pair *pair, const struct gw_range *range,
                        struct gw_error *err)
 {
-    struct comparing c = {.task = task,
-                          .scope = {.collection = task->collection, .range = range, .chunk_rows = task->chunk_rows}};
-    gw_pass_init(&c.pass, task->collection->estimated_rows, task->whole);
+    struct comparing c = {.task = task, .scope = {.collection = task->collection, .range = range}};
+    gw_pass_init(&c.pass, task->collection->estimated_rows, task->collection->key_count == 0);
     bool ok = gw_verify_pair_try(pair, read_digests, &c, err);
     if (ok) {
         take_coverage(&c);
@@ -259,7 +261,7 @@ static void decide(struct gw_verify_task *task)
 
 bool gw_verify_close_task(struct gw_verify_task *task, struct gw_verify_pair *pair, struct gw_error *err)
 {
-    bool ok = task->failed || settle_waiting(task, pair, 1, err);
+    bool ok = task->failed || ((!task->tally || gw_tally_look(task, pair, err)) && settle_waiting(task, pair, 1, err));
     if (!ok)
         gw_verify_task_fail(task, err);
     pthread_mutex_lock(&task->lock);
@@ -268,5 +270,6 @@ bool gw_verify_close_task(struct gw_verify_task *task, struct gw_verify_pair *pa
     decide(task);
     gw_verify_keys_release(&task->suspects);
     pthread_mutex_unlock(&task->lock);
+    gw_tally_drop(task);
     return ok;
 }

@@ -94,7 +94,8 @@ bool gw_pass_read(struct gw_pass *pass, struct gw_verify_pair *pair, const struc
     clear_side(pass, 0);
     clear_side(pass, 1);
     memset(pass->spans, 0, sizeof pass->spans);
-    return gw_verify_pair_read(pair, scope, visit_digest, (void *[2]){&visits[0], &visits[1]}, pass->spans, err);
+    return gw_verify_pair_read(pair, (const struct gw_verify_scope *[2]){scope, scope}, visit_digest,
+                               (void *[2]){&visits[0], &visits[1]}, pass->spans, err);
 }
 
 bool gw_pass_read_side(struct gw_pass *pass, struct gw_verify_pair *pair, const struct gw_verify_scope *scope, int side,
@@ -113,6 +114,14 @@ void gw_pass_rows_release(struct gw_pass_rows *rows)
     free(rows->entries);
     gw_buf_release(&rows->stored);
     *rows = (struct gw_pass_rows){0};
+}
+
+void gw_pass_rows_clear(struct gw_pass_rows *rows)
+{
+    rows->count = 0;
+    gw_buf_clear(&rows->stored);
+    if (rows->capacity)
+        memset(rows->entries, 0, rows->capacity * sizeof *rows->entries);
 }
 
 bool gw_pass_entry_differs(const struct gw_pass_entry *entry)
@@ -170,6 +179,32 @@ static void store(struct gw_pass_rows *rows, const struct gw_collection *collect
     entry->stored = at + 1;
 }
 
+void gw_pass_rows_add(struct gw_pass_rows *rows, const struct gw_collection *collection, int place,
+                      struct gw_verify_side *side, struct gw_hash128 key, const struct gw_row *row)
+{
+    uint64_t bytes;
+    struct gw_hash128 hash = gw_rowhash_row(&side->hash, row, &bytes);
+    make_room(rows);
+    struct gw_pass_entry *entry = slot_of(rows->entries, rows->capacity, key);
+    if (is_free(entry)) {
+        rows->count++;
+        entry->key = key;
+        store(rows, collection, row, entry);
+    }
+    struct gw_digest digest = {.rows = entry->count[place], .sum = entry->sum[place]};
+    gw_digest_add(&digest, hash, bytes);
+    entry->count[place] = digest.rows;
+    entry->sum[place] = digest.sum;
+}
+
+const struct gw_pass_entry *gw_pass_rows_find(const struct gw_pass_rows *rows, struct gw_hash128 key)
+{
+    if (rows->capacity == 0)
+        return NULL;
+    const struct gw_pass_entry *entry = slot_of(rows->entries, rows->capacity, key);
+    return is_free(entry) ? NULL : entry;
+}
+
 struct rows_visit {
     struct gw_pass_rows *rows;
     const struct gw_collection *collection;
@@ -182,30 +217,14 @@ static void visit_row(void *arg, struct gw_verify_side *side, const struct gw_ro
 {
     struct rows_visit *visit = arg;
     struct gw_hash128 key = gw_rowhash_key(&side->hash, visit->collection, row);
-    if (visit->chosen && !visit->chosen[bucket_of(visit->bits, key)])
-        return;
-    uint64_t bytes;
-    struct gw_hash128 hash = gw_rowhash_row(&side->hash, row, &bytes);
-    make_room(visit->rows);
-    struct gw_pass_entry *entry = slot_of(visit->rows->entries, visit->rows->capacity, key);
-    if (is_free(entry)) {
-        visit->rows->count++;
-        entry->key = key;
-        store(visit->rows, visit->collection, row, entry);
-    }
-    struct gw_digest digest = {.rows = entry->count[visit->side], .sum = entry->sum[visit->side]};
-    gw_digest_add(&digest, hash, bytes);
-    entry->count[visit->side] = digest.rows;
-    entry->sum[visit->side] = digest.sum;
+    if (!visit->chosen || visit->chosen[bucket_of(visit->bits, key)])
+        gw_pass_rows_add(visit->rows, visit->collection, visit->side, side, key, row);
 }
 
 bool gw_pass_read_rows(struct gw_pass_rows *rows, const struct gw_pass *pass, const bool *chosen,
                        struct gw_verify_pair *pair, const struct gw_verify_scope *scope, struct gw_error *err)
 {
-    rows->count = 0;
-    gw_buf_clear(&rows->stored);
-    if (rows->capacity)
-        memset(rows->entries, 0, rows->capacity * sizeof *rows->entries);
+    gw_pass_rows_clear(rows);
     for (int side = 0; side < 2; side++) {
         struct rows_visit visit = {rows, scope->collection, chosen, pass->bits, side};
         struct gw_verify_span span = {0};

@@ -41,7 +41,12 @@ struct gw_pass_rows {
     struct gw_pass_entry *entries; /* a slot is free while both counts are 0 */
     struct gw_buf stored;          /* gw_row_encode of the key columns, or of the whole row */
 };
+void gw_pass_rows_clear(struct gw_pass_rows *); /* no rows; the room stays */
 void gw_pass_rows_release(struct gw_pass_rows *);
+/* A row of side `place`, whose key has this hash. */
+void gw_pass_rows_add(struct gw_pass_rows *, const struct gw_collection *, int place, struct gw_verify_side *,
+                      struct gw_hash128 key, const struct gw_row *);
+const struct gw_pass_entry *gw_pass_rows_find(const struct gw_pass_rows *, struct gw_hash128 key); /* or NULL */
 /* Rows of the chosen buckets (chosen[bucket], NULL: all), the source first, then the target. Begins anew. */
 GW_MUST_CHECK bool gw_pass_read_rows(struct gw_pass_rows *, const struct gw_pass *, const bool *chosen,
                                      struct gw_verify_pair *, const struct gw_verify_scope *, struct gw_error *err);

@@ -188,7 +188,7 @@ bool gw_verify_settle_keyless(struct gw_verify_task *task, struct gw_verify_pair
         .pair = pair,
         .pass = pass,
         .buckets = buckets,
-        .scope = {.collection = task->collection, .chunk_rows = task->chunk_rows},
+        .scope = {.collection = task->collection},
         .before = gw_calloc(buckets, sizeof(struct gw_digest)),
         .suspect = {gw_calloc(buckets, sizeof(struct gw_digest)), gw_calloc(buckets, sizeof(struct gw_digest))},
         .states = gw_calloc(buckets, 1),

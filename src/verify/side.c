@@ -84,14 +84,15 @@ bool gw_verify_pair_try(struct gw_verify_pair *pair,
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-static bool read_range(struct gw_verify_side *side, const struct gw_collection *collection,
-                       const struct gw_range *range, gw_verify_visit *visit, void *arg, struct gw_verify_span *span,
-                       struct gw_error *err)
+bool gw_verify_side_read(struct gw_verify_side *side, const struct gw_verify_scope *scope, gw_verify_visit *visit,
+                         void *arg, struct gw_verify_span *span, struct gw_error *err)
 {
     const struct gw_scan_facet *facet = side->store->type->scan;
+    const struct gw_range everything = {0};
     struct gw_position at = {0};
-    side->hash.collection = collection->id;
-    if (!gw_verify_side_scan(side, err) || !facet->begin(side->scan, collection, range, false, &at, err))
+    side->hash.collection = scope->collection->id;
+    if (!gw_verify_side_scan(side, err) ||
+        !facet->begin(side->scan, scope->collection, scope->range ? scope->range : &everything, false, &at, err))
         return false;
     gw_verify_span_add(span, &at);
     for (;;) {
@@ -103,27 +104,6 @@ static bool read_range(struct gw_verify_side *side, const struct gw_collection *
             return facet->end(side->scan, err);
         visit(arg, side, &row);
     }
-}
-
-bool gw_verify_side_read(struct gw_verify_side *side, const struct gw_verify_scope *scope, gw_verify_visit *visit,
-                         void *arg, struct gw_verify_span *span, struct gw_error *err)
-{
-    if (scope->range)
-        return read_range(side, scope->collection, scope->range, visit, arg, span, err);
-    struct gw_range range = {0};
-    if (scope->collection->key_count == 0)
-        return read_range(side, scope->collection, &range, visit, arg, span, err);
-    bool last = false, ok = gw_verify_side_reader(side, err);
-    while (ok && !last) {
-        ok = side->store->type->reader->split(side->reader, scope->collection, &range.low, scope->chunk_rows,
-                                              &range.high, &last, err) &&
-             read_range(side, scope->collection, &range, visit, arg, span, err);
-        gw_bound_release(&range.low);
-        range.low = range.high;
-        range.high = (struct gw_bound){0};
-    }
-    gw_range_release(&range);
-    return ok;
 }
 
 struct target_read {
@@ -143,20 +123,23 @@ static void *read_target(void *arg)
     return NULL;
 }
 
-bool gw_verify_pair_read(struct gw_verify_pair *pair, const struct gw_verify_scope *scope, gw_verify_visit *visit,
-                         void *args[2], struct gw_verify_span spans[2], struct gw_error *err)
+bool gw_verify_pair_read(struct gw_verify_pair *pair, const struct gw_verify_scope *const scopes[2],
+                         gw_verify_visit *visit, void *args[2], struct gw_verify_span spans[2], struct gw_error *err)
 {
     struct target_read target = {.side = &pair->sides[GW_VERIFY_TARGET],
-                                 .scope = scope,
+                                 .scope = scopes[GW_VERIFY_TARGET],
                                  .visit = visit,
                                  .arg = args[GW_VERIFY_TARGET],
                                  .span = &spans[GW_VERIFY_TARGET]};
     pthread_t thread;
-    int made = pthread_create(&thread, NULL, read_target, &target);
+    int made = target.scope ? pthread_create(&thread, NULL, read_target, &target) : 0;
     if (made != 0)
         return gw_fail_errno(err, made, "cannot make a thread");
-    bool ok = gw_verify_side_read(&pair->sides[GW_VERIFY_SOURCE], scope, visit, args[GW_VERIFY_SOURCE],
-                                  &spans[GW_VERIFY_SOURCE], err);
+    bool ok =
+        !scopes[GW_VERIFY_SOURCE] || gw_verify_side_read(&pair->sides[GW_VERIFY_SOURCE], scopes[GW_VERIFY_SOURCE],
+                                                         visit, args[GW_VERIFY_SOURCE], &spans[GW_VERIFY_SOURCE], err);
+    if (!target.scope)
+        return ok;
     pthread_join(thread, NULL);
     if (ok && !target.ok)
         *err = target.err;

@@ -25,11 +25,9 @@ struct gw_verify_pair {
     bool unreachable; /* the last failure was of opening a session: nothing can be read at all */
 };
 
-/* Rows to read: a range as the source orders it, or everything, each side cut as it orders itself. */
-struct gw_verify_scope {
+struct gw_verify_scope { /* rows to read, in one snapshot */
     const struct gw_collection *collection;
     const struct gw_range *range; /* NULL: everything */
-    int64_t chunk_rows;           /* how everything is cut; without key it is not */
 };
 
 struct gw_verify_span { /* the positions of the snapshots that were read */
@@ -45,12 +43,13 @@ void gw_verify_pair_release(struct gw_verify_pair *);
 GW_MUST_CHECK bool gw_verify_side_scan(struct gw_verify_side *, struct gw_error *err);   /* ->scan is open */
 GW_MUST_CHECK bool gw_verify_side_reader(struct gw_verify_side *, struct gw_error *err); /* ->reader is open */
 
-/* Every row of the scope; each range of it in a snapshot of its own. */
+/* Every row of the scope. */
 GW_MUST_CHECK bool gw_verify_side_read(struct gw_verify_side *, const struct gw_verify_scope *, gw_verify_visit *,
                                        void *arg, struct gw_verify_span *, struct gw_error *err);
-/* Both sides at once, the target in a thread of its own. args[side]. */
-GW_MUST_CHECK bool gw_verify_pair_read(struct gw_verify_pair *, const struct gw_verify_scope *, gw_verify_visit *,
-                                       void *args[2], struct gw_verify_span spans[2], struct gw_error *err);
+/* Both sides at once, the target in a thread of its own. args[side]; scopes[side] NULL: nothing of this side. */
+GW_MUST_CHECK bool gw_verify_pair_read(struct gw_verify_pair *, const struct gw_verify_scope *const scopes[2],
+                                       gw_verify_visit *, void *args[2], struct gw_verify_span spans[2],
+                                       struct gw_error *err);
 
 /* Runs `work` until it succeeds or fails for good: what passes is tried again on new sessions, for a minute. `work`
  * begins anew each time. */

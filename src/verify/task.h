@@ -28,8 +28,10 @@ void gw_verify_keys_add(struct gw_verify_keys *, const struct gw_row *key);
 void gw_verify_keys_release(struct gw_verify_keys *);
 
 struct gw_verify_shared { /* of the whole run */
+    atomic_bool stop;     /* nothing more can be found out */
     atomic_bool stalled;  /* the target did not get there last time: the next wait is short */
     atomic_ullong chunks, rows, bytes, suspects;
+    atomic_size_t tally_bytes; /* of all tallies at this time */
 };
 
 struct gw_verify_task {
@@ -37,7 +39,7 @@ struct gw_verify_task {
     struct gw_verify_shared *shared;
     const struct gw_collection *collection; /* the source's, with the plan's id */
     int64_t chunk_rows;
-    bool whole; /* compared as a whole: no key, or keys ordered differently */
+    struct gw_tally *tally; /* the sides order its keys differently; owned. Else NULL */
 
     pthread_mutex_t lock;
     size_t items_open; /* chunks queued or being read */
@@ -76,7 +78,12 @@ GW_MUST_CHECK bool gw_verify_settle(struct gw_verify_task *, struct gw_verify_pa
 /* A collection without key whose digests differ. settle_keyless.c */
 GW_MUST_CHECK bool gw_verify_settle_keyless(struct gw_verify_task *, struct gw_verify_pair *, struct gw_pass *,
                                             struct gw_error *err);
-/* One chunk (range), or the whole collection (NULL). compare.c */
+/* A row that differs, to be settled with others; settles them when there are enough. compare.c */
+GW_MUST_CHECK bool gw_verify_suspect(struct gw_verify_task *, struct gw_verify_pair *, const struct gw_pass_rows *,
+                                     const struct gw_pass_entry *, struct gw_error *err);
+/* So many rows were proved to differ that no more are looked at one by one. */
+bool gw_verify_enough_proved(struct gw_verify_task *);
+/* One chunk (range), or a collection without key (NULL). compare.c */
 GW_MUST_CHECK bool gw_verify_compare(struct gw_verify_task *, struct gw_verify_pair *, const struct gw_range *,
                                      struct gw_error *err);
 /* The last suspects, then the verdict. compare.c */

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/queue.h"
 #include "io/json.h"
-#include "verify/task.h"
+#include "verify/tally.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,6 @@ struct run {
     struct gw_verify_task *tasks;
     struct gw_verify_task **order; /* the largest first */
     struct gw_queue *items;
-    atomic_bool stop;
     struct gw_verify_shared shared;
     pthread_mutex_t lock; /* below */
     bool failed;
@@ -38,6 +37,7 @@ struct item { /* a chunk; without range: the whole; `close`: the splitter is don
     struct gw_verify_task *task;
     bool close, has_range;
     struct gw_range range;
+    size_t chunks[2]; /* of a tally */
 };
 
 static void free_item(void *p)
@@ -55,7 +55,7 @@ static void fail_run(struct run *run, const struct gw_error *err)
         run->error = *err;
     run->failed = true;
     pthread_mutex_unlock(&run->lock);
-    atomic_store(&run->stop, true);
+    atomic_store(&run->shared.stop, true);
     gw_queue_close(run->items);
 }
 
@@ -139,7 +139,6 @@ static void init_task(struct run *run, struct gw_verify_task *task, const struct
     source->id = planned->id;
     task->out.columns = source->column_count;
     task->chunk_rows = chunk_rows(run->options, source);
-    task->whole = source->key_count == 0;
     gw_cause_init(&task->cause, source->column_count);
     gw_autobuf struct gw_buf shape = {0};
     if (target)
@@ -201,6 +200,7 @@ static void init_pair(struct run *run, struct gw_verify_pair *pair)
 
 struct splitting {
     struct gw_verify_task *task;
+    int side;
     struct gw_bound low, next;
     bool last, same_order;
 };
@@ -225,12 +225,12 @@ static bool compare_order(struct gw_verify_pair *pair, void *arg, struct gw_erro
 static bool split_once(struct gw_verify_pair *pair, void *arg, struct gw_error *err)
 {
     struct splitting *work = arg;
-    struct gw_verify_side *source = &pair->sides[GW_VERIFY_SOURCE];
+    struct gw_verify_side *side = &pair->sides[work->side];
     gw_bound_release(&work->next);
     work->last = false;
-    return gw_verify_side_reader(source, err) &&
-           source->store->type->reader->split(source->reader, work->task->collection, &work->low,
-                                              work->task->chunk_rows, &work->next, &work->last, err);
+    return gw_verify_side_reader(side, err) &&
+           side->store->type->reader->split(side->reader, work->task->collection, &work->low, work->task->chunk_rows,
+                                            &work->next, &work->last, err);
 }
 
 static bool push(struct run *run, struct gw_verify_task *task, struct item item)
@@ -256,31 +256,72 @@ static bool has_failed(struct gw_verify_task *task)
     return failed;
 }
 
-static bool split_task(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
+/* The range up to the next cut. */
+static bool cut(struct gw_verify_pair *pair, struct splitting *work, struct gw_range *range, struct gw_error *err)
 {
-    struct splitting work = {.task = task, .same_order = true};
-    if (!task->whole && !gw_verify_pair_try(pair, compare_order, &work, err))
+    if (!gw_verify_pair_try(pair, split_once, work, err))
         return false;
-    task->whole = task->whole || !work.same_order;
-    if (task->whole)
-        return push(run, task, (struct item){0}) || gw_fail(err, GW_ERR_CANCELLED, "stopped");
+    *range = (struct gw_range){work->low, work->last ? (struct gw_bound){0} : gw_bound_copy(&work->next)};
+    work->low = work->next;
+    work->next = (struct gw_bound){0};
+    return true;
+}
+
+static bool goes_on(struct run *run, struct gw_verify_task *task)
+{
+    return !atomic_load(&run->shared.stop) && !has_failed(task);
+}
+
+static bool split_alike(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
+{
+    struct splitting work = {.task = task};
     bool ok = true;
-    while (ok && !work.last && !atomic_load(&run->stop) && !has_failed(task)) {
-        ok = gw_verify_pair_try(pair, split_once, &work, err);
-        if (!ok)
+    while (ok && !work.last && goes_on(run, task)) {
+        struct item item = {.has_range = true};
+        ok = cut(pair, &work, &item.range, err);
+        if (ok && !push(run, task, item))
             break;
-        struct item item = {
-            .has_range = true,
-            .range = {gw_bound_copy(&work.low), work.last ? (struct gw_bound){0} : gw_bound_copy(&work.next)}};
-        if (!push(run, task, item))
-            break;
-        gw_bound_release(&work.low);
-        work.low = work.next;
-        work.next = (struct gw_bound){0};
     }
     gw_bound_release(&work.low);
     gw_bound_release(&work.next);
     return ok;
+}
+
+/* Each side as it orders itself; an item is a chunk of each, as long as both have one. */
+static bool split_apart(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
+{
+    struct splitting work[2] = {{.task = task, .side = 0}, {.task = task, .side = 1}};
+    bool ok = true;
+    while (ok && !(work[0].last && work[1].last) && goes_on(run, task)) {
+        struct item item = {.chunks = {GW_TALLY_NO_CHUNK, GW_TALLY_NO_CHUNK}};
+        for (int side = 0; ok && side < 2; side++) {
+            struct gw_range range;
+            if (work[side].last)
+                continue;
+            ok = cut(pair, &work[side], &range, err);
+            if (ok)
+                item.chunks[side] = gw_tally_cut(task, side, range);
+        }
+        if (ok && !push(run, task, item))
+            break;
+    }
+    for (int side = 0; side < 2; side++) {
+        gw_bound_release(&work[side].low);
+        gw_bound_release(&work[side].next);
+    }
+    return ok;
+}
+
+static bool split_task(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
+{
+    struct splitting work = {.task = task, .same_order = true};
+    if (task->collection->key_count == 0)
+        return push(run, task, (struct item){0}) || gw_fail(err, GW_ERR_CANCELLED, "stopped");
+    if (!gw_verify_pair_try(pair, compare_order, &work, err))
+        return false;
+    if (work.same_order)
+        return split_alike(run, pair, task, err);
+    return gw_tally_make(task, err) && split_apart(run, pair, task, err);
 }
 
 static void *run_splitter(void *arg)
@@ -289,7 +330,7 @@ static void *run_splitter(void *arg)
     struct gw_verify_pair pair;
     struct gw_error err;
     init_pair(run, &pair);
-    for (size_t i = 0; i < run->count && !atomic_load(&run->stop); i++) {
+    for (size_t i = 0; i < run->count && !atomic_load(&run->shared.stop); i++) {
         struct gw_verify_task *task = run->order[i];
         if (task->closed)
             continue;
@@ -322,7 +363,7 @@ static void finish_item(struct run *run, struct gw_verify_pair *pair, struct gw_
     pthread_mutex_lock(&task->lock);
     bool last = --task->items_open == 0;
     pthread_mutex_unlock(&task->lock);
-    if (!last || atomic_load(&run->stop))
+    if (!last || atomic_load(&run->shared.stop))
         return;
     if (!gw_verify_close_task(task, pair, &err))
         note_failure(run, pair, task, &err);
@@ -334,8 +375,10 @@ static void work_on(struct run *run, struct gw_verify_pair *pair, struct item *i
 {
     struct gw_verify_task *task = item->task;
     struct gw_error err;
-    if (!item->close && !atomic_load(&run->stop) && !has_failed(task)) {
-        if (!gw_verify_compare(task, pair, item->has_range ? &item->range : NULL, &err))
+    if (!item->close && !atomic_load(&run->shared.stop) && !has_failed(task)) {
+        bool ok = task->tally ? gw_tally_read(task, pair, item->chunks, &err)
+                              : gw_verify_compare(task, pair, item->has_range ? &item->range : NULL, &err);
+        if (!ok)
             note_failure(run, pair, task, &err);
         show_progress(run, task, false);
     }
@@ -462,6 +505,7 @@ static void release_run(struct run *run)
         release_collection(&run->tasks[i].out);
         gw_cause_release(&run->tasks[i].cause);
         gw_verify_keys_release(&run->tasks[i].suspects);
+        gw_tally_drop(&run->tasks[i]);
         pthread_mutex_destroy(&run->tasks[i].lock);
     }
     free(run->tasks);

@@ -11,9 +11,9 @@
  * What "the same value" means is the scan facet's matter (for PostgreSQL see store/postgres/scan_form.h): floats by
  * their bits, numerics with their scale, text with its trailing spaces and case.
  *
- * A collection without key is compared as a whole by the count of each distinct row; one whose keys the two sides
- * order differently (another collation) as a whole too, each side cut as it orders itself. Memory stays bounded by
- * dealing with buckets of keys, one group after the other.
+ * A collection without key is compared as a whole by the count of each distinct row. One whose keys the two sides order
+ * differently (two engines, another collation) is cut on each side as it orders itself: see verify/tally.h. Memory
+ * stays bounded by dealing with buckets of keys, one group after the other.
  *
  * Threads: gw_verify_run blocks; it makes `jobs` pairs of threads and one that splits. Callbacks come from these, one
  *   at a time each.

@@ -1,54 +1,6 @@
 /* Verify on two made-up sides: still ones with every kind of difference, and live ones that move at the worst moment. */
 #include "verify_fake.h"
 
-#define ROWS 1000
-
-/* ---- helpers ----------------------------------------------------------------------------------------------------- */
-
-static void fill_pair(struct fake_pair *pair, int64_t rows)
-{
-    for (int64_t id = 1; id <= rows; id++) {
-        char name[32];
-        snprintf(name, sizeof name, "name %lld", (long long)id);
-        fake_add(&pair->source, id, name, NULL, "2024-01-01 00:00:00");
-        fake_add(&pair->target, id, name, NULL, "2024-01-01 00:00:00");
-    }
-}
-
-static struct gw_verify_report run_options(const struct gw_verify_options *options)
-{
-    struct gw_error err = {0};
-    struct gw_verify_report report = {0};
-    MUST(gw_verify_run(options, &report, &err));
-    return report;
-}
-
-static struct gw_verify_report run(struct fake_pair *pair)
-{
-    struct gw_verify_options options = fake_options(pair);
-    return run_options(&options);
-}
-
-static void expect(struct gw_verify_report *report, enum gw_verdict verdict, const char *reason_part)
-{
-    const struct gw_verify_collection *c = &report->collections[0];
-    if (report->verdict != verdict || !strstr(c->reason, reason_part)) {
-        gw_autobuf struct gw_buf text = {0};
-        gw_verify_report_text(report, true, &text);
-        print_error("wanted %s with \"%s\", got:\n%s", gw_verdict_name(verdict), reason_part, gw_buf_text(&text));
-        fail();
-    }
-    static const enum gw_exit exits[] = {GW_EXIT_YES, GW_EXIT_NO, GW_EXIT_UNRESOLVED};
-    assert_int_equal(gw_verify_exit(report), exits[verdict]);
-}
-
-static void expect_run(struct fake_pair *pair, enum gw_verdict verdict, const char *reason_part)
-{
-    struct gw_verify_report report = run(pair);
-    expect(&report, verdict, reason_part);
-    gw_verify_report_release(&report);
-}
-
 /* ---- still pairs ------------------------------------------------------------------------------------------------- */
 
 static void equal_sides_are_equal_and_covered(void **state)
