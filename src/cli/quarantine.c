@@ -20,7 +20,8 @@ static void print_way_on(const json_t *by_hand)
 {
     const char *const sides[] = {"blue", "green"};
     puts(
-        "\nMend each row by its reason, so that both sides hold the same. What you write on the side that follows must\n"
+        "\nA row that did not fit: mend it on the side it comes from, and godwit follow or run takes it over and clears its\n"
+        "items. Else mend each by its reason, so that both sides hold the same. What you write on the side that follows must\n"
         "count as godwit's own:");
     for (int side = 0; side < 2; side++)
         if (*text_of(by_hand, sides[side]))

@@ -5,6 +5,7 @@
 #define GW_FOLLOW_APPLIER_H
 
 #include "follow/internal.h"
+#include "follow/left_out.h"
 
 struct follow_counts { /* of the target transaction at hand; added to the status when it is committed */
     uint64_t changes[GW_FOLLOW_KINDS];
@@ -40,6 +41,7 @@ struct follow_applier {
     struct follow_join join;
     struct follow_batch batch;
     struct follow_net *net;
+    struct follow_left_out left_out;
     struct follow_source_tx tx;
     struct follow_counts counts;
     char signals[FOLLOW_SIGNALS][128]; /* met in what is at hand */
@@ -57,6 +59,7 @@ struct follow_applier {
     struct gw_spool_place retry_place; /* where the careful way begins */
     struct gw_spool_place borrowed_at; /* of the one change in the batch, which is the reader's own memory */
     bool borrowed;
+    bool missed;   /* the careful op at hand found no row on the target */
     bool row_due;  /* something is in quarantine now: the target has to say that we are past it */
     bool piled_up; /* what is applied is not of the last second */
     bool schema_met;
@@ -107,13 +110,13 @@ GW_MUST_CHECK bool follow_trim(struct follow_applier *a, struct gw_error *err); 
 /* One source transaction, row by row, each behind a savepoint; what fails goes into quarantine. */
 GW_MUST_CHECK bool follow_careful(struct follow_applier *a, int timeout_ms, struct gw_error *err);
 GW_MUST_CHECK bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char *operation,
-                                     const char *key, const char *reason, const void *change, size_t len,
+                                     const char *key, const char *reason, const void *change, size_t len, bool left_out,
                                      struct gw_error *err);
 /* A row as the source has it now, once the source shows the op's transaction; key: the key's values in key order. The row
  * lives until the next call, the mark is the caller's. */
 GW_MUST_CHECK bool follow_read_again(struct follow_applier *a, const struct follow_op *op, const struct gw_row *key,
                                      struct gw_mark *mark, bool *found, struct gw_row *row, struct gw_error *err);
 /* The key of a row event for people: text as it is, binary in hex. */
-void follow_print_key(const struct follow_applier *a, const struct gw_change *change, struct gw_buf *out);
+void follow_print_key(struct follow_applier *a, const struct gw_change *change, struct gw_buf *out);
 
 #endif

@@ -44,6 +44,8 @@ static bool sessions_open(struct follow_applier *a, struct gw_error *err)
     a->row_known_durable = a->row.order == 0; /* what an earlier session did not wait for may not be on the disk */
     a->durable_at_us = a->row_at_us = gw_mono_us();
     follow_join_passed(&a->join, a->reached.order);
+    if (!follow_left_out_load(a, err))
+        return false;
     pthread_mutex_lock(&f->lock);
     f->status.applied = a->reached;
     pthread_cond_broadcast(&f->changed);
@@ -381,6 +383,7 @@ void *follow_apply(void *arg)
     apply_loop(&a);
     sessions_close(&a);
     follow_join_release(&a.join);
+    follow_left_out_release(&a);
     follow_batch_release(&a.batch);
     follow_net_free(a.net);
     gw_buf_release(&a.tx.foreign_change);

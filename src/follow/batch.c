@@ -6,7 +6,7 @@ void follow_batch_clear(struct follow_batch *batch)
 {
     batch->count = 0;
     batch->truncates = false;
-    batch->cascades = false;
+    batch->careful = false;
     gw_arena_reset(&batch->arena);
 }
 
@@ -115,6 +115,11 @@ static bool make_update(const struct gw_collection *collection, const struct gw_
     /* A large old row is not worth its memory: of it only the key is kept. */
     op->key = key_row(collection, op->moved ? old : &op->row, arena, copy && op->moved);
     return true;
+}
+
+struct gw_row follow_key_row(const struct gw_collection *collection, const struct gw_row *row, struct gw_arena *arena)
+{
+    return key_row(collection, row, arena, false);
 }
 
 bool follow_op_make(const struct gw_schema *schema, const struct gw_change *change, uint64_t order,

@@ -28,7 +28,7 @@ struct follow_batch {
     struct follow_op *ops;
     size_t count, capacity;
     bool truncates; /* a TRUNCATE is in it */
-    bool cascades;  /* a row of a parent goes or moves: what that did to others is not in the log */
+    bool careful;   /* something in it has to be read again from the source: row by row */
 };
 
 bool follow_has_bytes(const struct gw_value *value); /* it is there, and not NULL */
@@ -44,6 +44,8 @@ GW_MUST_CHECK bool follow_batch_add(struct follow_batch *batch, const struct gw_
 /* The key's values in key order, for questions and refetches; the array is of the arena. */
 struct gw_row follow_key_values(const struct gw_collection *collection, const struct gw_row *row,
                                 struct gw_arena *arena);
+/* The key columns in their places, all others absent; shares the row's bytes. */
+struct gw_row follow_key_row(const struct gw_collection *collection, const struct gw_row *row, struct gw_arena *arena);
 /* Fills in all verdicts of `count` ops. */
 GW_MUST_CHECK bool follow_decide_ops(struct follow_join *join, struct follow_op *ops, size_t count,
                                      struct gw_arena *arena, struct gw_error *err);

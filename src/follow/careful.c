@@ -19,10 +19,10 @@ static const struct gw_writer_facet *writer_of(const struct follow_applier *a)
 /* ---- quarantine ---- */
 
 bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char *operation, const char *key,
-                       const char *reason, const void *change, size_t len, struct gw_error *err)
+                       const char *reason, const void *change, size_t len, bool left_out, struct gw_error *err)
 {
     struct gw_follow *f = a->f;
-    struct gw_quarantined item = {.position = {.order = a->tx.order}, .wall_us = gw_wall_us()};
+    struct gw_quarantined item = {.position = {.order = a->tx.order}, .wall_us = gw_wall_us(), .left_out = left_out};
     snprintf(item.stream, sizeof item.stream, "%s", f->stream);
     snprintf(item.position.text, sizeof item.position.text, "%s", a->tx.text);
     item.collection = gw_strdup(
@@ -33,6 +33,8 @@ bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char
     bool already = false;
     bool ok = gw_state_is_quarantined(f->options.state, &item, &already, err) &&
               (already || gw_state_quarantine(f->options.state, &item, change, len, err));
+    if (ok && left_out)
+        follow_left_out_add(a, item.collection, key);
     free(item.collection);
     free(item.operation);
     free(item.key);
@@ -45,47 +47,24 @@ bool follow_quarantine(struct follow_applier *a, uint32_t collection, const char
     return ok;
 }
 
-/* Text sent in binary is text. */
-static bool holds_text(const struct gw_column *column, const struct gw_value *value)
-{
-    return value->kind == GW_VALUE_TEXT || strcmp(column->type, "text") == 0 ||
-           strncmp(column->type, "character", 9) == 0;
-}
-
-static void print_key(const struct gw_store *source, const struct gw_collection *collection, const struct gw_row *row,
-                      struct gw_buf *out)
-{
-    for (size_t i = 0; i < collection->key_count; i++) {
-        const struct gw_column *column = &collection->columns[collection->key[i]];
-        const struct gw_value *value = &row->values[collection->key[i]];
-        gw_buf_addf(out, "%s%s=", i > 0 ? ", " : "", column->name);
-        if (value->kind != GW_VALUE_TEXT && value->kind != GW_VALUE_BINARY)
-            continue;
-        if (holds_text(column, value))
-            gw_buf_add(out, value->bytes, value->len < 200 ? value->len : 200);
-        else if (source->type->scan && source->type->scan->print)
-            source->type->scan->print(column, value, out);
-    }
-}
-
-void follow_print_key(const struct follow_applier *a, const struct gw_change *change, struct gw_buf *out)
+void follow_print_key(struct follow_applier *a, const struct gw_change *change, struct gw_buf *out)
 {
     if (change->collection >= a->f->options.schema->count)
         return;
     const struct gw_collection *collection = follow_collection_of(a->f, change->collection);
     const struct gw_row *row = change->old.count > 0 ? &change->old : &change->row;
     if (row->count == collection->column_count)
-        print_key(a->f->options.source, collection, row, out);
+        follow_print_row_key(a, collection, row, out);
 }
 
 static bool quarantine_change(struct follow_applier *a, const struct gw_change *change, const char *reason,
-                              struct gw_error *err)
+                              bool left_out, struct gw_error *err)
 {
     gw_autobuf struct gw_buf bytes = {0}, key = {0};
     gw_change_encode(&bytes, change);
     follow_print_key(a, change, &key);
     return follow_quarantine(a, change->collection, gw_change_kind_name(change->kind), gw_buf_text(&key), reason,
-                             bytes.data, bytes.len, err);
+                             bytes.data, bytes.len, left_out, err);
 }
 
 /* ---- one change ---- */
@@ -101,8 +80,10 @@ static bool apply_one(struct follow_applier *a, enum gw_change_kind kind, const 
     return writer_of(a)->apply(a->writer, &part, touched, err);
 }
 
-static bool none_touched(const struct follow_op *op, struct gw_error *err)
+/* Somebody else's doing on the target: mending the row on the source does not make that good. */
+static bool none_touched(struct follow_applier *a, const struct follow_op *op, struct gw_error *err)
 {
+    a->missed = true;
     return gw_fail(err, GW_ERR_CONFLICT, "the row to %s is not on the target",
                    op->kind == GW_CHANGE_DELETE ? "delete" : "change");
 }
@@ -168,7 +149,7 @@ static bool careful_update(struct follow_applier *a, const struct follow_op *op,
         return false;
     if (again || (touched == 0 && arrives && op->partial))
         return refetch(a, op, err);
-    return touched == 1 || none_touched(op, err);
+    return touched == 1 || none_touched(a, op, err);
 }
 
 static bool careful_op(struct follow_applier *a, struct follow_op *op, struct gw_error *err)
@@ -184,7 +165,7 @@ static bool careful_op(struct follow_applier *a, struct follow_op *op, struct gw
                (touched == 1 ||
                 gw_fail(err, GW_ERR_CONFLICT, "the row was not inserted, and the target did not say why"));
     default:
-        return apply_one(a, GW_CHANGE_DELETE, op, NULL, &touched, err) && (touched == 1 || none_touched(op, err));
+        return apply_one(a, GW_CHANGE_DELETE, op, NULL, &touched, err) && (touched == 1 || none_touched(a, op, err));
     }
 }
 
@@ -193,6 +174,22 @@ static bool wants_nothing(const struct follow_op *op)
     if (op->kind == GW_CHANGE_TRUNCATE)
         return false;
     return op->old_verdict != FOLLOW_APPLY && op->new_verdict != FOLLOW_APPLY;
+}
+
+static bool write_op(struct follow_applier *a, struct follow_op *op, bool cascades, struct gw_error *err)
+{
+    bool nothing = wants_nothing(op);
+    bool left_out = !nothing && follow_left_out_met(a, op);
+    bool again = left_out && op->kind != GW_CHANGE_TRUNCATE;
+    a->missed = false;
+    return (nothing || (again ? follow_left_out_renew(a, op, err) : careful_op(a, op, err))) &&
+           (!cascades || follow_cascade(a, op, err)) && (!left_out || follow_left_out_heal(a, op, err));
+}
+
+/* A row with a key whose change could not be written: when it changes again on the source, it is read again. */
+static bool is_left_out(const struct follow_applier *a, const struct follow_op *op)
+{
+    return !a->missed && op->kind != GW_CHANGE_TRUNCATE && follow_collection_of(a->f, op->collection)->key_count > 0;
 }
 
 static bool careful_begin(struct follow_applier *a, bool *open, const struct gw_position *commit, struct gw_error *err)
@@ -211,7 +208,7 @@ static bool careful_change(struct follow_applier *a, const struct gw_change *cha
     if (a->whole_order == a->tx.order)
         return true;
     if (!follow_op_make(a->f->options.schema, change, a->tx.order, &a->batch.arena, false, &op, err))
-        return follow_is_about_data(err->kind) && quarantine_change(a, change, err->message, err);
+        return follow_is_about_data(err->kind) && quarantine_change(a, change, err->message, false, err);
     if (!follow_decide_ops(&a->join, &op, 1, &a->batch.arena, err))
         return false;
     bool cascades = follow_cascades(a->f, &op);
@@ -220,14 +217,15 @@ static bool careful_change(struct follow_applier *a, const struct gw_change *cha
     if (!careful_begin(a, open, commit, err) || !writer_of(a)->savepoint(a->writer, err))
         return false;
     GW_CRASH_POINT("follow.careful.after_savepoint");
-    if ((wants_nothing(&op) || careful_op(a, &op, err)) && (!cascades || follow_cascade(a, &op, err)))
+    if (write_op(a, &op, cascades, err))
         return true;
     if (!follow_is_about_data(err->kind))
         return false;
     struct gw_error why = *err;
     if (why.detail[0])
         gw_error_prefix(&why, "%s", why.detail);
-    return writer_of(a)->rollback_to(a->writer, err) && quarantine_change(a, change, why.message, err);
+    return writer_of(a)->rollback_to(a->writer, err) &&
+           quarantine_change(a, change, why.message, is_left_out(a, &op), err);
 }
 
 /* ---- one transaction ---- */
@@ -236,7 +234,7 @@ static bool careful_commit(struct follow_applier *a, bool *open, const struct gw
                            struct gw_spool_place place, struct gw_error *err)
 {
     if (a->whole_order == a->tx.order && a->whole_order != 0 &&
-        !follow_quarantine(a, UINT32_MAX, "transaction", "", a->whole_reason, NULL, 0, err))
+        !follow_quarantine(a, UINT32_MAX, "transaction", "", a->whole_reason, NULL, 0, false, err))
         return false;
     if (!*open && !follow_has_canary(a))
         return follow_pass(a, end, err);
@@ -256,7 +254,7 @@ static bool careful_commit(struct follow_applier *a, bool *open, const struct gw
     writer_of(a)->rollback(a->writer);
     follow_join_rolled_back(&a->join, a->tx.order);
     follow_forget_tx(a);
-    return gw_spool_seek(a->reader, place, err);
+    return follow_left_out_load(a, err) && gw_spool_seek(a->reader, place, err);
 }
 
 bool follow_careful(struct follow_applier *a, int timeout_ms, struct gw_error *err)

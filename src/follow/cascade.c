@@ -74,9 +74,8 @@ static bool delete_child(struct follow_applier *a, const struct gw_collection *c
 static bool cascade_from(struct follow_applier *a, const struct follow_op *op, uint32_t parent,
                          const struct gw_row *old, const struct gw_row *moved, unsigned depth, struct gw_error *err);
 
-/* Brings one child to what the source has; *gone: it is not there any more. */
-static bool renew_child(struct follow_applier *a, const struct follow_op *op, const struct gw_collection *child,
-                        const struct gw_row *key, bool *gone, struct gw_error *err)
+bool follow_renew(struct follow_applier *a, const struct follow_op *op, const struct gw_collection *child,
+                  const struct gw_row *key, bool *gone, struct gw_error *err)
 {
     struct gw_store *source = a->f->options.source;
     struct follow_op asked = {.collection = child->id, .transaction = op->transaction, .order = op->order};
@@ -122,7 +121,8 @@ static bool cascade_child(struct follow_applier *a, const struct follow_op *op, 
     const struct gw_collection *child = follow_collection_of(a->f, cascade->child);
     struct gw_row next, places, next_places;
     bool gone, next_gone, follows = moved && moved_key(cascade, child, key, moved, &a->batch.arena, &next);
-    if (!renew_child(a, op, child, key, &gone, err) || (follows && !renew_child(a, op, child, &next, &next_gone, err)))
+    if (!follow_renew(a, op, child, key, &gone, err) ||
+        (follows && !follow_renew(a, op, child, &next, &next_gone, err)))
         return false;
     if (!gone)
         return true;

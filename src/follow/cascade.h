@@ -13,6 +13,10 @@
 
 /* Does this op set off what the log leaves out? */
 bool follow_cascades(const struct gw_follow *f, const struct follow_op *op);
+/* Brings one row, its key's values in key order, to what the source has at the op's transaction or later; *gone: it is not
+ * there any more. In the open target transaction. */
+GW_MUST_CHECK bool follow_renew(struct follow_applier *a, const struct follow_op *op, const struct gw_collection *,
+                                const struct gw_row *key, bool *gone, struct gw_error *err);
 /* In the open target transaction, behind what the op itself does. */
 GW_MUST_CHECK bool follow_cascade(struct follow_applier *a, const struct follow_op *op, struct gw_error *err);
 

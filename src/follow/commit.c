@@ -105,6 +105,8 @@ bool follow_commit(struct follow_applier *a, const struct gw_position *end, bool
     GW_CRASH_POINT("follow.apply.after_commit");
     a->row_due = false;
     note_committed(a, end, durable);
+    if (a->left_out.healed && !follow_left_out_load(a, err))
+        return false;
     publish(a, &a->counts, true);
     return follow_trim(a, err);
 }

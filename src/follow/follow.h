@@ -66,6 +66,7 @@ enum gw_follow_block { /* why the applier does not go on, or why no switch may h
                        GW_FOLLOW_SCHEMA,      /* a definition changed: applying stopped before it */
                        GW_FOLLOW_FOREIGN,     /* somebody wrote on the side that is not the owner */
                        GW_FOLLOW_QUARANTINED, /* changes could not be applied and wait in quarantine */
+                       GW_FOLLOW_LEFT_OUT,    /* rows that do not fit wait there, and go over once they are mended */
                        GW_FOLLOW_SPOOL_FULL,  /* receiving waits for room; the source retains */
                        GW_FOLLOW_FAILED,      /* an error that trying again does not mend; see `error` */
 };

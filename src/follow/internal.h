@@ -51,7 +51,7 @@ struct gw_follow {
     char tokens[FOLLOW_TOKENS][128]; /* newest signals, a ring */
     unsigned token_count;
     int64_t quarantine_seen_us; /* when the state was last asked */
-    bool quarantine_foreign, quarantine_other;
+    bool quarantine_foreign, quarantine_left_out, quarantine_other;
 };
 
 static inline const struct gw_collection *follow_collection_of(const struct gw_follow *f, uint32_t id)

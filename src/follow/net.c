@@ -581,8 +581,8 @@ bool follow_batch_write(struct follow_batch *batch, struct follow_join *join, st
                         struct gw_store *target, struct gw_writer *writer, bool *careful, struct gw_error *err)
 {
     struct net_out out = {.net = net, .target = target, .writer = writer};
-    *careful = batch->cascades;
-    if (batch->cascades)
+    *careful = batch->careful;
+    if (batch->careful)
         return true;
     net->apart -= net->apart > 0;
     net_clear(net);

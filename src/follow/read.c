@@ -80,7 +80,7 @@ static bool meet_commit(struct follow_applier *a, const struct gw_change *change
              gw_side_name(a->f->options.source->side), (unsigned long long)a->tx.foreign_rows,
              a->tx.foreign_rows == 1 ? "" : "s");
     return follow_quarantine(a, a->tx.foreign_collection, "foreign write", a->tx.foreign_key, reason,
-                             a->tx.foreign_change.data, a->tx.foreign_change.len, err);
+                             a->tx.foreign_change.data, a->tx.foreign_change.len, false, err);
 }
 
 bool follow_is_as_planned(struct follow_applier *a, uint32_t collection, bool *same, struct gw_error *err)
@@ -223,7 +223,8 @@ static bool fill_take(struct fill *fill, const struct gw_change *change, struct 
     if (!ok)
         return false;
     a->error_of = FOLLOW_ERROR_SESSION;
-    a->batch.cascades |= follow_cascades(a->f, &a->batch.ops[a->batch.count - 1]);
+    const struct follow_op *op = &a->batch.ops[a->batch.count - 1];
+    a->batch.careful |= follow_cascades(a->f, op) || follow_left_out_met(a, op);
     a->borrowed = large;
     a->borrowed_at = before;
     return true;

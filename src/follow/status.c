@@ -57,7 +57,7 @@ static void look_at_quarantine(struct gw_follow *f)
     struct gw_quarantined *items = NULL;
     size_t count = 0;
     struct gw_error ignored;
-    bool foreign = false, other = false;
+    bool foreign = false, left_out = false, other = false;
     pthread_mutex_lock(&f->lock);
     bool fresh = f->quarantine_seen_us > 0 && gw_mono_us() - f->quarantine_seen_us < STATUS_QUARANTINE_US;
     pthread_mutex_unlock(&f->lock);
@@ -68,12 +68,14 @@ static void look_at_quarantine(struct gw_follow *f)
             continue;
         bool is_foreign = strcmp(items[i].operation, "foreign write") == 0;
         foreign |= is_foreign;
-        other |= !is_foreign;
+        left_out |= items[i].left_out;
+        other |= !is_foreign && !items[i].left_out;
     }
     gw_quarantined_free(items, count);
     pthread_mutex_lock(&f->lock);
     f->quarantine_seen_us = gw_mono_us();
     f->quarantine_foreign = foreign;
+    f->quarantine_left_out = left_out;
     f->quarantine_other = other;
     pthread_mutex_unlock(&f->lock);
 }
@@ -94,6 +96,13 @@ static void fill_block(const struct gw_follow *f, struct gw_follow_status *out)
                  "changes from %s could not be applied and are in quarantine; godwit quarantine names the rows and how "
                  "to mend them",
                  gw_side_name(f->options.source->side));
+    } else if (f->quarantine_left_out) {
+        out->block = GW_FOLLOW_LEFT_OUT;
+        snprintf(
+            out->blocked, sizeof out->blocked,
+            "rows of %s did not fit the other side and are left out; mended on %s they go over by themselves; godwit "
+            "quarantine names them",
+            gw_side_name(f->options.source->side), gw_side_name(f->options.source->side));
     }
 }
 

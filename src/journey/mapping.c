@@ -147,7 +147,7 @@ static bool set_aside(void *arg, uint64_t chunk, const struct gw_collection *col
                       const char *why, struct gw_error *err)
 {
     struct gw_journey *journey = arg;
-    struct gw_quarantined item = {.wall_us = gw_wall_us(), .chunk = chunk};
+    struct gw_quarantined item = {.wall_us = gw_wall_us(), .chunk = chunk, .left_out = true};
     snprintf(item.stream, sizeof item.stream, "%s", gw_stream_name(GW_BLUE));
     item.collection = gw_strdup(gw_collection_label(collection));
     item.operation = gw_strdup("copy");

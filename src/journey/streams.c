@@ -125,14 +125,15 @@ void gw_streams_stop(struct gw_journey *journey)
     gw_streams_stop_one(journey, GW_GREEN);
 }
 
-bool gw_streams_healthy(struct gw_journey *journey, struct gw_error *err)
+bool gw_streams_healthy(struct gw_journey *journey, bool over, struct gw_error *err)
 {
     for (int side = 0; side < 2; side++) {
         if (!journey->follows[side])
             continue;
         struct gw_follow_status status;
         gw_follow_status(journey->follows[side], &status);
-        if (status.block == GW_FOLLOW_FREE || status.block == GW_FOLLOW_SPOOL_FULL)
+        if (status.block == GW_FOLLOW_FREE || status.block == GW_FOLLOW_SPOOL_FULL ||
+            (status.block == GW_FOLLOW_LEFT_OUT && !over))
             continue;
         if (status.block == GW_FOLLOW_FAILED && status.error.kind != GW_ERR_NONE) {
             *err = status.error;

@@ -19,8 +19,9 @@ GW_MUST_CHECK bool gw_streams_wait_receiving(struct gw_journey *, int timeout_ms
 void gw_streams_release(struct gw_journey *, enum gw_side source);
 void gw_streams_stop(struct gw_journey *);
 void gw_streams_stop_one(struct gw_journey *, enum gw_side source);
-/* Looks at what blocks or failed for good in either direction: false with that error. */
-GW_MUST_CHECK bool gw_streams_healthy(struct gw_journey *, struct gw_error *);
+/* Looks at what blocks or failed for good in either direction: false with that error. Rows that are left out may wait to be
+ * mended, unless it is `over`. */
+GW_MUST_CHECK bool gw_streams_healthy(struct gw_journey *, bool over, struct gw_error *);
 
 /* The follower of that side's log can never go on (its place is lost, or was given up): true, with why. */
 GW_MUST_CHECK bool gw_streams_failed(struct gw_journey *, enum gw_side source, struct gw_error *why);

@@ -67,13 +67,13 @@ int gw_verb_follow(struct gw_journey *journey, const json_t *arguments, json_t *
         return (int)gw_error_exit(err);
     bool caught_up = false;
     while (!caught_up) {
-        if (!gw_streams_healthy(journey, err))
+        if (!gw_streams_healthy(journey, false, err))
             return (int)gw_error_exit(err);
         say_progress(journey, owner);
         if (until) {
             /* Looked at again behind the wait: what went into quarantine meanwhile is not on the other side. */
             if (!gw_follow_wait_caught_up(journey->follows[owner], LOOK_MS, &caught_up, err) ||
-                !gw_streams_healthy(journey, err))
+                !gw_streams_healthy(journey, caught_up, err))
                 return (int)gw_error_exit(err);
         } else if (gw_cancel_wait(journey->cancel, LOOK_MS)) {
             break; /* stopped cleanly is what follow is for */

@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#define GW_STATE_FORMAT 3
+#define GW_STATE_FORMAT 4
 
 /* A unit of reading or writing, inside a transaction. Results go into *arg and are handed on by the caller only when
  * the transaction stood. */

@@ -17,7 +17,7 @@
 
 /* Step i brings a journal from format i to i + 1. */
 static const char *const format_steps[GW_STATE_FORMAT] = {gw_sql_state_format_1, gw_sql_state_format_2,
-                                                          gw_sql_state_format_3};
+                                                          gw_sql_state_format_3, gw_sql_state_format_4};
 
 /* Made by us before SQLite opens it, so that it, and what SQLite puts beside it, is private whatever the umask. */
 static bool make_file(const char *path, struct gw_error *err)

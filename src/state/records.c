@@ -8,6 +8,8 @@
 
 struct quarantine_job {
     const struct gw_quarantined *put;
+    const char *stream, *collection, *key;
+    uint64_t order;
     const void *change;
     size_t change_len;
     int64_t id;
@@ -27,9 +29,10 @@ static bool add_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *er
     const struct quarantine_job *job = arg;
     const struct gw_quarantined *put = job->put;
     return unsettle_verdicts(db, "a change went into quarantine after it", err) &&
-           gw_sqlite_do(db, NULL, err, "quarantine_add", "tttttitibi", put->stream, put->collection, put->operation,
+           gw_sqlite_do(db, NULL, err, "quarantine_add", "tttttitibii", put->stream, put->collection, put->operation,
                         put->key, put->reason, (int64_t)put->position.order, put->position.text,
-                        put->wall_us ? put->wall_us : gw_wall_us(), job->change, job->change_len, (int64_t)put->chunk);
+                        put->wall_us ? put->wall_us : gw_wall_us(), job->change, job->change_len, (int64_t)put->chunk,
+                        (int64_t)(put->left_out || put->chunk != 0));
 }
 
 bool gw_state_quarantine(struct gw_state *state, const struct gw_quarantined *quarantined, const void *change,
@@ -110,7 +113,8 @@ static bool list_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *e
                                        .key = gw_sqlite_dup(&query, 4),
                                        .reason = gw_sqlite_dup(&query, 5),
                                        .position.order = (uint64_t)gw_sqlite_int(&query, 6),
-                                       .wall_us = gw_sqlite_int(&query, 8)};
+                                       .wall_us = gw_sqlite_int(&query, 8),
+                                       .left_out = gw_sqlite_int(&query, 9) != 0};
         snprintf(one->stream, sizeof one->stream, "%s", stream ? stream : "");
         snprintf(one->position.text, sizeof one->position.text, "%s", position ? position : "");
     }
@@ -150,6 +154,43 @@ bool gw_state_clear_quarantine(struct gw_state *state, int64_t id, struct gw_err
 {
     struct quarantine_job job = {.id = id};
     return gw_state_write(state, true, clear_quarantine, &job, err);
+}
+
+static bool heal(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    const struct quarantine_job *job = arg;
+    return gw_sqlite_do(db, NULL, err, "quarantine_heal", "ittt", (int64_t)job->order, job->stream, job->collection,
+                        job->key);
+}
+
+bool gw_state_heal(struct gw_state *state, const char *stream, const char *collection, const char *key, uint64_t order,
+                   struct gw_error *err)
+{
+    struct quarantine_job job = {.stream = stream, .collection = collection, .key = key, .order = order};
+    return gw_state_write(state, true, heal, &job, err);
+}
+
+static bool find_healed(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    struct quarantine_job *job = arg;
+    gw_autoquery struct gw_sqlite_query query = {0};
+    return gw_sqlite_start(db, &query, err, "quarantine_has_healed", "t", job->stream) &&
+           answer(&query, &job->there, err);
+}
+
+static bool drop_healed(struct gw_sqlite *db, void *arg, struct gw_error *err)
+{
+    const struct quarantine_job *job = arg;
+    return unsettle_verdicts(db, "rows that were left out went over after it", err) &&
+           gw_sqlite_do(db, NULL, err, "quarantine_drop_healed", "ti", job->stream, (int64_t)job->order) &&
+           gw_sqlite_do(db, NULL, err, "quarantine_undo_healed", "t", job->stream);
+}
+
+bool gw_state_healed(struct gw_state *state, const char *stream, uint64_t reached, struct gw_error *err)
+{
+    struct quarantine_job job = {.stream = stream, .order = reached};
+    return gw_state_read(state, find_healed, &job, err) &&
+           (!job.there || gw_state_write(state, true, drop_healed, &job, err));
 }
 
 /* ---- verdicts and events ----------------------------------------------------------------------------------------------- */

@@ -126,6 +126,9 @@ struct gw_quarantined {
     struct gw_position position;
     int64_t wall_us;
     uint64_t chunk; /* whose row was left out while copying; 0: of a change. Goes in, does not come out */
+    bool
+        left_out; /* a row that the target lacks, or has as it was: it goes over when it changes on the source. Its `key`
+                     * is complete and always written the same way */
 };
 GW_MUST_CHECK bool gw_state_quarantine(struct gw_state *, const struct gw_quarantined *, const void *change,
                                        size_t change_len, struct gw_error *);
@@ -134,6 +137,12 @@ GW_MUST_CHECK bool gw_state_is_quarantined(struct gw_state *, const struct gw_qu
                                            struct gw_error *);
 /* A chunk that is not loaded yet is read anew: what was left out of it before says nothing any more. */
 GW_MUST_CHECK bool gw_state_forget_left_out(struct gw_state *, uint64_t chunk, struct gw_error *);
+/* The transaction at `order` brings a row that was left out to the target, or all of a collection (key NULL): to be called
+ * before it commits, and gw_state_healed once everything up to `reached` is durable there: then the notes go, and those of
+ * what was rolled back stay. */
+GW_MUST_CHECK bool gw_state_heal(struct gw_state *, const char *stream, const char *collection, const char *key,
+                                 uint64_t order, struct gw_error *);
+GW_MUST_CHECK bool gw_state_healed(struct gw_state *, const char *stream, uint64_t reached, struct gw_error *);
 GW_MUST_CHECK bool gw_state_quarantined(struct gw_state *, struct gw_quarantined **out, size_t *count,
                                         struct gw_error *);
 void gw_quarantined_free(struct gw_quarantined *, size_t count);

@@ -125,8 +125,8 @@ SELECT count(*), coalesce(sum(load_status >= ?1), 0), coalesce(sum(max(estimated
 
 -- :quarantine_add
 INSERT INTO quarantine (stream, collection, operation, row_key, reason, position_order, position_text, wall_us, change,
-                        chunk)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, 0))
+                        chunk, left_out)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, nullif(?10, 0), ?11)
 
 -- The same change of the same transaction.
 -- :quarantine_has
@@ -140,8 +140,23 @@ SELECT EXISTS (SELECT 1 FROM quarantine WHERE chunk = ?1)
 DELETE FROM quarantine WHERE chunk = ?1
 
 -- :quarantine_all
-SELECT id, stream, collection, operation, row_key, reason, position_order, position_text, wall_us
+SELECT id, stream, collection, operation, row_key, reason, position_order, position_text, wall_us, left_out
   FROM quarantine ORDER BY id
+
+-- One row's, or of all rows of a collection (row_key NULL).
+-- :quarantine_heal
+UPDATE quarantine SET healed_order = ?1
+ WHERE left_out = 1 AND stream = ?2 AND collection = ?3 AND (?4 IS NULL OR row_key = ?4)
+
+-- :quarantine_has_healed
+SELECT EXISTS (SELECT 1 FROM quarantine WHERE left_out = 1 AND stream = ?1 AND healed_order IS NOT NULL)
+
+-- :quarantine_drop_healed
+DELETE FROM quarantine WHERE left_out = 1 AND stream = ?1 AND healed_order <= ?2
+
+-- What its transaction would have mended was rolled back.
+-- :quarantine_undo_healed
+UPDATE quarantine SET healed_order = NULL WHERE left_out = 1 AND stream = ?1 AND healed_order IS NOT NULL
 
 -- :quarantine_clear
 DELETE FROM quarantine WHERE ?1 = 0 OR id = ?1

@@ -63,6 +63,7 @@ ELSEWHERE = {
     "gate.point.before_ready": "tests/scenario/test_haproxy.py",
     "gate.point.both_ready": "tests/scenario/test_haproxy.py",
     "follow.careful.": "tests/unit/test_follow.c",
+    "follow.left_out.": "tests/scenario/test_rules.py",
     "schema.loosen.": "tests/scenario/test_rule9.py",
     "schema.tighten.": "tests/scenario/test_rule9.py",
     "schema.validate.": "tests/scenario/test_rule9.py",

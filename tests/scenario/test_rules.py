@@ -148,6 +148,23 @@ def test_a_row_set_aside_is_noted_once_however_often_its_chunk_is_read(tagged, p
     assert "quarantine" in refused.stdout + refused.stderr
 
 
+@pytest.mark.parametrize("point", ["follow.left_out.after_heal:1", "follow.apply.before_commit:1", "follow.apply.after_commit:1"])
+def test_a_row_that_comes_over_is_killed_in_between(tagged, point):
+    blue, green, m = tagged
+    blue.owner_sql("ALTER TABLE tag ADD COLUMN long text")
+    blue.owner_sql("UPDATE tag SET long = (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 500) i)")
+    m.run("copy")
+    assert aside(m) == ["id=2"]
+    blue.sql("UPDATE tag SET name = 'two' WHERE id = 2", user="app")  # which leaves the long value out of the log
+    died = m.run("follow", "--until", "caught-up", expect=None, env={"GODWIT_CRASH_AT": point})
+    assert died.rc == -signal.SIGKILL, died
+    m.run("follow", "--until", "caught-up")
+    assert aside(m) == []
+    m.run("verify")
+    m.run("switch", "--yes", "--ignore-sessions")
+    assert green.sql("SELECT id, name, length(long) FROM tag ORDER BY id") == blue.sql("SELECT id, name, length(long) FROM tag ORDER BY id")
+
+
 # ---- a filter after the switch ----
 
 NOTES = ("CREATE TABLE note (id bigint PRIMARY KEY, name varchar(40) NOT NULL, state varchar(20) NOT NULL, draft {boolean})",

@@ -189,16 +189,51 @@ def test_a_row_in_quarantine_can_be_mended_by_hand_on_each_engine(new_sqlite, ne
     m.run("copy", timeout=120)
     words = m.run("quarantine", expect=runner.NO).stdout
     assert "on green log in as godwit's account" in words
-    blue.sql("UPDATE t SET v = 'two' WHERE id = 2")
-    m.run("follow", "--until", "caught-up", expect=runner.NO, timeout=120)
     begin = words[words.index("INSERT INTO godwit_position"):words.index("Then godwit quarantine")].strip().rstrip(";")
     with green.connect("godwit", autocommit=False) as by_hand, by_hand.cursor() as cursor:
         cursor.execute(begin)
         cursor.execute("REPLACE INTO t VALUES (2, 'two')")
         by_hand.commit()
     m.run("quarantine", "--clear", "all", "--yes")
+    blue.sql("UPDATE t SET v = 'two' WHERE id = 2")
     m.run("follow", "--until", "caught-up", timeout=120)
     m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+
+
+def test_a_row_that_was_set_aside_comes_over_when_it_is_mended_on_blue(new_sqlite, new_database, migration):
+    """The row is read again with the change that mends it, and its note goes; what still does not fit keeps its note."""
+    blue, green = new_sqlite(), new_database()
+    long_key = "k" * 250
+    blue.sql("CREATE TABLE t (id text PRIMARY KEY, v text, n integer)")
+    blue.sql("INSERT INTO t VALUES ('fine', 'one', 1), ('mend', x'ff', 1), ('delete', x'ff', 1), ('move', x'ff', 1),"
+             f" ('still', x'ff', 1), ('spoil', 'one', 1), ('{long_key}1', x'ff', 1), ('{long_key}2', x'ff', 1)")
+    m = migration(blue, green, collections={"t": {"columns": {"v": {"on_loss": "quarantine"}, "id": {"on_loss": "fail"}}}})
+    m.run("copy", timeout=120)
+
+    def keys():
+        found = m.run("quarantine", "--json", expect=None).json["items"]
+        return sorted({i["key"].removeprefix("id=") for i in found})
+
+    assert keys() == sorted(["mend", "delete", "move", "still", long_key + "1", long_key + "2"])
+    blue.sql("UPDATE t SET v = 'two' WHERE id = 'mend'")
+    blue.sql("DELETE FROM t WHERE id = 'delete'")
+    blue.sql("UPDATE t SET id = 'moved', v = 'three' WHERE id = 'move'")
+    blue.sql("UPDATE t SET n = 2 WHERE id = 'still'")
+    blue.sql("UPDATE t SET v = x'fe' WHERE id = 'spoil'")
+    blue.sql("INSERT INTO t VALUES ('new', x'fe', 1)")
+    blue.sql(f"UPDATE t SET v = 'long' WHERE id = '{long_key}1'")
+    m.run("follow", "--until", "caught-up", expect=runner.NO, timeout=120)
+    assert keys() == sorted(["still", "spoil", "new", long_key + "2"])
+    assert dict(green.sql("SELECT id, v FROM t")) == {"fine": "one", "mend": "two", "moved": "three", "spoil": "one",
+                                                       long_key + "1": "long"}
+    blue.sql("UPDATE t SET v = 'four' WHERE id IN ('still', 'spoil', 'new')")
+    blue.sql("UPDATE t SET n = n + 1")  # all of them once more, the last note among them
+    blue.sql(f"UPDATE t SET v = 'last' WHERE id = '{long_key}2'")
+    m.run("follow", "--until", "caught-up", timeout=120)
+    assert keys() == []
+    m.run("verify", timeout=120)
+    assert green.sql("SELECT id, v, n FROM t ORDER BY id") == blue.sql("SELECT id, v, n FROM t ORDER BY id")
     m.run("abort", "--yes")
 
 

@@ -417,6 +417,49 @@ static void quarantine_verdicts_and_events_are_kept(void **unused)
     gw_test_rmdir(dir);
 }
 
+static size_t quarantined(struct gw_state *state)
+{
+    struct gw_quarantined *all;
+    size_t count;
+    struct gw_error err = {0};
+    MUST(gw_state_quarantined(state, &all, &count, &err));
+    gw_quarantined_free(all, count);
+    return count;
+}
+
+static void notes_of_rows_left_out_go_with_the_transaction_that_brings_them(void **unused)
+{
+    (void)unused;
+    char *dir = gw_test_mkdir();
+    struct gw_error err = {0};
+    struct gw_state *state = open_with(dir, true, true);
+    struct gw_quarantined put = {
+        .stream = "blue>green", .collection = "public.big", .operation = "copy", .reason = "NUL"};
+    put.left_out = true;
+    for (int i = 0; i < 6; i++) {
+        put.key = (char *[]){"id=1", "id=1", "id=2", "id=3", "id=3", "id=4"}[i];
+        put.left_out = i != 4; /* somebody else's doing: is not mended by the row's coming over */
+        put.chunk = i == 0 ? 7 : 0;
+        MUST(gw_state_quarantine(state, &put, NULL, 0, &err));
+    }
+    MUST(gw_state_heal(state, "blue>green", "public.big", "id=1", 100, &err));
+    MUST(gw_state_heal(state, "blue>green", "public.big", "id=3", 200, &err));
+    MUST(gw_state_heal(state, "green>blue", "public.big", NULL, 50, &err));
+    MUST(gw_state_heal(state, "blue>green", "public.other", NULL, 50, &err));
+    assert_int_equal(quarantined(state), 6); /* nothing is committed yet */
+    gw_state_close(state);
+    state = open_with(dir, false, true);
+    MUST(gw_state_healed(state, "blue>green", 150, &err));
+    assert_int_equal(quarantined(state), 4);
+    MUST(gw_state_healed(state, "blue>green", 300, &err)); /* the transaction at 200 was rolled back */
+    assert_int_equal(quarantined(state), 4);
+    MUST(gw_state_heal(state, "blue>green", "public.big", NULL, 310, &err));
+    MUST(gw_state_healed(state, "blue>green", 310, &err));
+    assert_int_equal(quarantined(state), 1);
+    gw_state_close(state);
+    gw_test_rmdir(dir);
+}
+
 /* ---- other journals, other runners -------------------------------------------------------------------------------------- */
 
 static void another_migration_and_a_missing_journal_are_refused(void **unused)
@@ -508,6 +551,7 @@ int main(void)
         cmocka_unit_test(totals_and_load_status_add_up),
         cmocka_unit_test(a_chunk_is_restored_from_the_targets_checkpoint),
         cmocka_unit_test(quarantine_verdicts_and_events_are_kept),
+        cmocka_unit_test(notes_of_rows_left_out_go_with_the_transaction_that_brings_them),
         cmocka_unit_test(another_migration_and_a_missing_journal_are_refused),
         cmocka_unit_test(a_second_runner_is_refused_by_pid),
         cmocka_unit_test(a_damaged_journal_points_to_adopt),

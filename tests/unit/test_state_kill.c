@@ -69,7 +69,7 @@ static void a_newer_format_is_refused_in_clear_words(void **unused)
     char *dir = gw_test_mkdir();
     gw_state_close(open_with(dir, true, true));
     run_sql(dir, "UPDATE meta SET value = '99' WHERE name = 'format'");
-    assert_not_opened(dir, "acme", GW_ERR_CONFLICT, "has format 99, this godwit knows up to 3", "newer godwit");
+    assert_not_opened(dir, "acme", GW_ERR_CONFLICT, "has format 99, this godwit knows up to 4", "newer godwit");
     run_sql(dir, "UPDATE meta SET value = 'x' WHERE name = 'format'");
     assert_not_opened(dir, "acme", GW_ERR_CONFLICT, "not a journal", "adopt");
     gw_test_rmdir(dir);
