@@ -10,6 +10,7 @@
 #include "journey/streams.h"
 #include "journey/verbs.h"
 #include "journey/wanted.h"
+#include "verify/queries.h"
 #include "verify/rules.h"
 
 #include <stdio.h>
@@ -65,6 +66,18 @@ static bool compare_rules(struct live *live, const struct gw_verify_options *ver
     return ok;
 }
 
+static bool compare_queries(struct live *live, const struct gw_verify_options *verify, struct gw_verify_report *report,
+                            struct gw_error *err)
+{
+    struct gw_journey *journey = live->journey;
+    struct gw_queries_options options = {.source = journey->sides[live->owner],
+                                         .target = journey->sides[gw_side_other(live->owner)],
+                                         .queries = &journey->store->queries,
+                                         .verify = verify,
+                                         .timeout_ms = journey->store->verify.statement_timeout_ms};
+    return options.queries->count == 0 || gw_queries_run(&options, report, err);
+}
+
 static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
 {
     struct gw_journey *journey = live->journey;
@@ -83,7 +96,8 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                         .progress_arg = live,
                                         .cancel = journey->cancel};
     bool ok = gw_verify_run(&options, report, err);
-    if (ok && (!compare_rules(live, &options, report, err) || !gw_verify_keep(report, journey->state, err))) {
+    if (ok && (!compare_rules(live, &options, report, err) || !compare_queries(live, &options, report, err) ||
+               !gw_verify_keep(report, journey->state, err))) {
         gw_verify_report_release(report);
         ok = false;
     }

@@ -3,8 +3,22 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "io/json.h"
+#include "verify/verify.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static bool read_beside(struct gw_journey *journey, struct gw_verdicts *out, struct gw_error *err)
+{
+    gw_autojson json_t *beside = NULL;
+    if (!gw_state_get(journey->state, GW_VERIFY_BESIDE, &beside, err))
+        return false;
+    const char *what = json_string_value(json_object_get(beside, "what"));
+    out->beside_different = (size_t)json_integer_value(json_object_get(beside, "different"));
+    out->beside_unresolved = (size_t)json_integer_value(json_object_get(beside, "unresolved"));
+    snprintf(out->beside, sizeof out->beside, "%s", what ? what : "");
+    return true;
+}
 
 bool gw_verdicts_read(struct gw_journey *journey, struct gw_verdicts *out, struct gw_error *err)
 {
@@ -24,10 +38,12 @@ bool gw_verdicts_read(struct gw_journey *journey, struct gw_verdicts *out, struc
         if (at_us && (!out->oldest_wall_us || at_us < out->oldest_wall_us))
             out->oldest_wall_us = at_us;
     }
-    out->word = out->different                            ? "different"
-                : out->unresolved                         ? "unresolved"
-                : out->equal && out->equal == out->tables ? "equal"
-                                                          : "none";
+    if (!read_beside(journey, out, err))
+        return false;
+    out->word = out->different || out->beside_different     ? "different"
+                : out->unresolved || out->beside_unresolved ? "unresolved"
+                : out->equal && out->equal == out->tables   ? "equal"
+                                                            : "none";
     return true;
 }
 
@@ -52,6 +68,9 @@ void gw_verdicts_blocks(const struct gw_journey *journey, const struct gw_verdic
     } else if (compared < verdicts->tables) {
         gw_buf_addf(line, "%zu of %zu tables were never compared: godwit verify, or %s", verdicts->tables - compared,
                     verdicts->tables, without);
+    } else if (verdicts->beside_different || verdicts->beside_unresolved) {
+        gw_buf_addf(line, "the last verify found %s beside the tables, the first: %s: godwit verify, or %s",
+                    verdicts->beside_different ? "differences" : "what stayed unresolved", verdicts->beside, without);
     } else if (owner == GW_BLUE && too_old(journey, verdicts, &age_us)) {
         char age[16], limit[16];
         gw_format_duration(age_us, age);

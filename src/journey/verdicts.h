@@ -10,6 +10,8 @@
 struct gw_verdicts {
     size_t tables, equal, different, unresolved; /* of `tables` the rest was never compared */
     int64_t oldest_wall_us;                      /* 0: there is none */
+    size_t beside_different, beside_unresolved;  /* of no table: critical queries */
+    char beside[64];                             /* the first of these */
     const char *word;                            /* "equal", "different", "unresolved", "none" */
 };
 

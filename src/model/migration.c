@@ -193,6 +193,7 @@ static bool set_scalar(struct loader *loader, const struct gw_setting *setting, 
     case GW_SETTING_PATTERNS:
     case GW_SETTING_TEXTS:
     case GW_SETTING_RULES:
+    case GW_SETTING_QUERIES:
         break;
     }
     return gw_fail(err, GW_ERR_BUG, "setting %s has no parser", setting->path);
@@ -262,6 +263,8 @@ static bool set_value(struct loader *loader, const struct gw_setting *setting, c
         return set_list(loader, setting, node, err);
     if (setting->type == GW_SETTING_RULES)
         return gw_rule_read(loader->yaml, node, target_of(loader, setting, setting->offset), err);
+    if (setting->type == GW_SETTING_QUERIES)
+        return gw_named_queries_read(loader->yaml, node, target_of(loader, setting, setting->offset), err);
     if (!fill_node(loader, setting, node, &text, err))
         return false;
     return set_scalar(loader, setting, gw_buf_text(&text), err) || fail_here(loader, node, err);
@@ -568,6 +571,7 @@ static void release_store(struct gw_migration_store *store)
     release_side(&store->side[1]);
     gw_filter_release(&store->filter);
     gw_yaml_release(&store->collections);
+    gw_named_queries_release(&store->queries);
     for (size_t i = 0; i < store->gate.admin_count; i++)
         free(store->gate.admin[i]);
     free(store->gate.admin);

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "io/yaml.h"
+#include "model/query.h"
 #include "model/schema.h"
 
 #include <stdbool.h>
@@ -109,6 +110,7 @@ struct gw_migration_store {
     struct gw_migration_side side[2]; /* 0 blue, 1 green: enum gw_side */
     struct gw_filter filter;          /* include, exclude */
     struct gw_yaml collections;       /* rules, their shape checked and ${NAME} filled in; root NULL: none */
+    struct gw_named_queries queries;
     struct gw_migration_gate gate;
     struct gw_migration_copy copy;
     struct gw_migration_follow follow;

@@ -25,6 +25,7 @@ enum gw_setting_type {
     GW_SETTING_PATTERNS, /* struct gw_setting_list */
     GW_SETTING_TEXTS,    /* struct gw_setting_list; a single one may stand without brackets */
     GW_SETTING_RULES,    /* struct gw_yaml: a tree with keys of its own, see rule_table.h */
+    GW_SETTING_QUERIES,  /* struct gw_named_queries: a mapping with keys of its own, see query.h */
     GW_SETTING_ENUM,     /* an enum (int) that counts the choices from 0 */
     GW_SETTING_INT,      /* int */
     GW_SETTING_COUNT,    /* int64_t */

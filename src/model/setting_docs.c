@@ -1,5 +1,6 @@
 /* What is made from the table of settings: descriptions, documentation, the JSON Schema. */
 #include "base/mem.h"
+#include "model/query.h"
 #include "model/rule_table.h"
 #include "model/setting.h"
 
@@ -50,6 +51,8 @@ static const char *type_words(enum gw_setting_type type)
         return "text or list of texts";
     case GW_SETTING_RULES:
         return "mapping from collection to its rules";
+    case GW_SETTING_QUERIES:
+        return "mapping from name to statement, or to its keys";
     case GW_SETTING_ENUM:
         return "one of";
     case GW_SETTING_INT:
@@ -112,6 +115,7 @@ void gw_setting_write_docs(struct gw_buf *out)
         gw_buf_addc(out, '\n');
     }
     gw_rule_write_docs(out);
+    gw_named_queries_write_docs(out);
 }
 
 /* ---- JSON Schema ---- */
@@ -163,6 +167,8 @@ static json_t *value_schema(const struct gw_setting *setting)
         return list_schema();
     case GW_SETTING_RULES:
         return gw_rule_json_schema();
+    case GW_SETTING_QUERIES:
+        return gw_named_queries_json_schema();
     case GW_SETTING_ENUM:
         return enum_schema(setting);
     case GW_SETTING_INT:

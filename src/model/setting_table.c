@@ -39,6 +39,9 @@ const struct gw_setting gw_settings[] = {
     {.path = "stores.*.collections", .type = GW_SETTING_RULES, STORE(collections), .fallback_words = "none",
      .example = "{ users: { rename: people, columns: { email: { trim: true } } } }",
      .help = "Rules: what is renamed, left out or changed on the way, for each collection by its name on blue"},
+    {.path = "stores.*.queries", .type = GW_SETTING_QUERIES, STORE(queries), .fallback_words = "none",
+     .example = "{ open_orders: \"SELECT count(*) FROM orders WHERE state = 'open'\" }",
+     .help = "Critical queries, by name: verify runs each on both sides and compares answers, times and plans"},
 
     {.path = "stores.*.gate.type", .type = GW_SETTING_ENUM, .fallback = "none", .shorthand = true,
      .choices = {"none", "pgbouncer", "hook", "haproxy"}, STORE(gate.type),

@@ -540,6 +540,7 @@ struct gw_schema_facet {
 struct gw_query_limits {
     int64_t timeout_ms; /* 0: none; past it GW_ERR_RETRY */
     uint64_t rows;      /* no more are handed out; 0: all */
+    bool plain_names;   /* a name without a schema means what it does to an application, not to us */
 };
 struct gw_query_row { /* borrowed for the call of visit */
     size_t count;
@@ -557,7 +558,8 @@ struct gw_query_facet {
     GW_MUST_CHECK bool (*run)(struct gw_store *, const char *sql, const struct gw_query_limits *, gw_query_visit *,
                               void *arg, int64_t *took_us, struct gw_error *);
     /* How the server would run it, as the engine prints it for people. */
-    GW_MUST_CHECK bool (*explain)(struct gw_store *, const char *sql, struct gw_buf *out, struct gw_error *);
+    GW_MUST_CHECK bool (*explain)(struct gw_store *, const char *sql, const struct gw_query_limits *,
+                                  struct gw_buf *out, struct gw_error *);
 };
 
 /* ---- the type -------------------------------------------------------------------------------------------------- */

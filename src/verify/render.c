@@ -26,6 +26,18 @@ void gw_render_when(const json_t *report, struct gw_buf *out)
                                                               : "while nothing followed");
 }
 
+void gw_render_times(const json_t *side, struct gw_buf *out)
+{
+    gw_buf_addf(out, "%.2f, %.2f", json_number_value(json_object_get(side, "p50_ms")),
+                json_number_value(json_object_get(side, "p95_ms")));
+}
+
+const char *gw_render_found(const json_t *query)
+{
+    const char *what = gw_render_text(query, "what");
+    return !*what && json_is_true(json_object_get(query, "slower")) ? "slower on the target" : what;
+}
+
 /* ---- Markdown ---------------------------------------------------------------------------------------------------- */
 
 static void add_cell(struct gw_buf *out, const char *text)
@@ -104,6 +116,31 @@ static void add_rules(const json_t *report, struct gw_buf *out)
     }
 }
 
+static void add_queries(const json_t *report, struct gw_buf *out)
+{
+    size_t i;
+    json_t *query;
+    if (!json_array_size(json_object_get(report, "queries")))
+        return;
+    gw_buf_adds(out, "\n## Critical queries\n\n"
+                     "| query | verdict | calls | source p50, p95 ms | target p50, p95 ms | found |\n"
+                     "| --- | --- | ---: | ---: | ---: | --- |\n");
+    json_array_foreach(json_object_get(report, "queries"), i, query)
+    {
+        add_cell(out, gw_render_text(query, "name"));
+        add_cell(out, gw_render_text(query, "verdict"));
+        gw_buf_adds(out, "| ");
+        gw_render_number(query, "calls", out);
+        gw_buf_adds(out, " | ");
+        gw_render_times(json_object_get(query, "source"), out);
+        gw_buf_adds(out, " | ");
+        gw_render_times(json_object_get(query, "target"), out);
+        gw_buf_addc(out, ' ');
+        add_cell(out, gw_render_found(query));
+        gw_buf_adds(out, "|\n");
+    }
+}
+
 void gw_verify_markdown(const json_t *report, struct gw_buf *out)
 {
     gw_buf_addf(out, "# Verdict: %s\n\n", gw_render_text(report, "verdict"));
@@ -114,6 +151,7 @@ void gw_verify_markdown(const json_t *report, struct gw_buf *out)
     add_collections(report, out);
     add_differences(report, out);
     add_rules(report, out);
+    add_queries(report, out);
 }
 
 /* ---- JUnit ------------------------------------------------------------------------------------------------------- */
@@ -164,6 +202,7 @@ void gw_verify_junit(const json_t *report, struct gw_buf *out)
     json_t *item;
     count_verdicts(json_object_get(report, "collections"), &tally);
     count_verdicts(json_object_get(report, "rules"), &tally);
+    count_verdicts(json_object_get(report, "queries"), &tally);
     /* A comparison that looked at nothing is no green run, whoever only counts failures. */
     bool nothing = strcmp(gw_render_text(report, "verdict"), "unresolved") == 0 && !tally.errors && !tally.failures;
     gw_buf_adds(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"godwit verify\"");
@@ -182,6 +221,11 @@ void gw_verify_junit(const json_t *report, struct gw_buf *out)
         gw_autobuf struct gw_buf name = {0};
         gw_buf_addf(&name, "%s %s", gw_render_text(item, "collection"), gw_render_text(item, "name"));
         add_case(out, gw_render_text(item, "kind"), gw_buf_text(&name), gw_render_text(item, "verdict"),
+                 gw_render_text(item, "what"));
+    }
+    json_array_foreach(json_object_get(report, "queries"), i, item)
+    {
+        add_case(out, "query", gw_render_text(item, "name"), gw_render_text(item, "verdict"),
                  gw_render_text(item, "what"));
     }
     if (nothing)

@@ -16,6 +16,8 @@ void gw_verify_junit(const json_t *report, struct gw_buf *out); /* a test case f
 /* ---- shared by the three ---- */
 const char *gw_render_text(const json_t *object, const char *key);             /* "" when it is not there */
 void gw_render_number(const json_t *object, const char *key, struct gw_buf *); /* 4,112 */
+void gw_render_times(const json_t *side, struct gw_buf *);                     /* of a query: "1.20, 3.40" */
+const char *gw_render_found(const json_t *query);
 /* "2026-03-01 05:12:00 UTC, 12.4 s, on a live pair" */
 void gw_render_when(const json_t *report, struct gw_buf *);
 

@@ -15,7 +15,8 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%;display:block;overflow-x:auto}"
     "th,td{text-align:left;padding:.3rem .7rem;border-bottom:1px solid var(--line);vertical-align:top}"
     "td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-family:ui-monospace,monospace;font-size:.92em;"
-    "overflow-wrap:anywhere}ul{margin:.3rem 0;padding-left:1.2rem}";
+    "overflow-wrap:anywhere}pre{font:12px/1.4 ui-monospace,monospace;white-space:pre-wrap;margin:.2rem 0}summary{cursor:"
+    "pointer;opacity:.7}ul{margin:.3rem 0;padding-left:1.2rem}";
 
 static void add_cell(struct gw_buf *out, const char *class, const char *text)
 {
@@ -146,6 +147,45 @@ static void add_rules(struct gw_buf *out, const json_t *report)
     gw_buf_adds(out, "</tbody></table>\n");
 }
 
+static void add_plans(struct gw_buf *out, const json_t *query)
+{
+    static const char *const sides[] = {"source", "target"};
+    gw_buf_adds(out, "<details><summary>plans</summary>");
+    for (size_t i = 0; i < 2; i++) {
+        gw_buf_addf(out, "<p>%s</p><pre>", sides[i]);
+        gw_markup_add_xml(out, gw_render_text(json_object_get(query, sides[i]), "plan"));
+        gw_buf_adds(out, "</pre>");
+    }
+    gw_buf_adds(out, "</details>");
+}
+
+static void add_queries(struct gw_buf *out, const json_t *report)
+{
+    static const char *const heads[] = {"query", "verdict", "calls", "source p50, p95 ms", "target p50, p95 ms",
+                                        "found", NULL};
+    size_t i;
+    json_t *query;
+    if (!json_array_size(json_object_get(report, "queries")))
+        return;
+    add_heads(out, "Critical queries", heads);
+    json_array_foreach(json_object_get(report, "queries"), i, query)
+    {
+        gw_buf_adds(out, "<tr>");
+        add_cell(out, "", gw_render_text(query, "name"));
+        add_cell(out, gw_render_text(query, "verdict"), gw_render_text(query, "verdict"));
+        add_count(out, query, "calls");
+        gw_buf_adds(out, "<td class=\"n\">");
+        gw_render_times(json_object_get(query, "source"), out);
+        gw_buf_adds(out, "</td><td class=\"n\">");
+        gw_render_times(json_object_get(query, "target"), out);
+        gw_buf_adds(out, "</td><td>");
+        gw_markup_add_xml(out, gw_render_found(query));
+        add_plans(out, query);
+        gw_buf_adds(out, "</td></tr>\n");
+    }
+    gw_buf_adds(out, "</tbody></table>\n");
+}
+
 void gw_verify_html(const json_t *report, struct gw_buf *out)
 {
     const char *verdict = gw_render_text(report, "verdict");
@@ -173,5 +213,6 @@ void gw_verify_html(const json_t *report, struct gw_buf *out)
     add_collections(out, report);
     add_differences(out, report);
     add_rules(out, report);
+    add_queries(out, report);
     gw_buf_adds(out, "</body></html>\n");
 }

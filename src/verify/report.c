@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "io/json.h"
 #include "verify/cause.h"
+#include "verify/queries.h"
 #include "verify/verify.h"
 
 #include <string.h>
@@ -124,6 +125,20 @@ static json_t *rule_json(const struct gw_verify_rule *rule)
     return json;
 }
 
+json_t *gw_verify_beside_json(const struct gw_verify_report *report)
+{
+    uint64_t counts[3] = {0};
+    const char *first = "";
+    for (size_t i = 0; i < report->query_count; i++) {
+        const struct gw_verify_query *query = &report->queries[i];
+        counts[query->verdict]++;
+        if (query->verdict != GW_VERDICT_EQUAL && !*first)
+            first = query->name;
+    }
+    return json_pack("{s:o, s:o, s:s}", "different", number(counts[GW_VERDICT_DIFFERENT]), "unresolved",
+                     number(counts[GW_VERDICT_UNRESOLVED]), "what", first);
+}
+
 struct totals {
     uint64_t verdicts[3], rows, bytes;
 };
@@ -161,6 +176,7 @@ json_t *gw_verify_report_json(const struct gw_verify_report *report)
     for (size_t i = 0; i < report->rule_count; i++)
         json_array_append_new(rules, rule_json(&report->rules[i]));
     json_object_set_new(json, "rules", rules);
+    json_object_set_new(json, "queries", gw_queries_json(report));
     return json;
 }
 
@@ -244,6 +260,7 @@ void gw_verify_report_text(const struct gw_verify_report *report, bool all, stru
         if (all || report->collections[i].verdict != GW_VERDICT_EQUAL)
             add_collection(out, &report->collections[i], width);
     add_rules(out, report);
+    gw_queries_text(report, out);
     gw_buf_addf(out, "verdict: %s", gw_verdict_name(report->verdict));
     if (report->reason[0])
         gw_buf_addf(out, " (%s)", report->reason);

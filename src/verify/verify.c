@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/queue.h"
 #include "io/json.h"
+#include "verify/queries.h"
 #include "verify/tally.h"
 
 #include <stdlib.h>
@@ -451,7 +452,8 @@ bool gw_verify_keep(const struct gw_verify_report *report, struct gw_state *stat
         if (!gw_state_put_verdict(state, report->collections[i].id, json, err))
             return false;
     }
-    return true;
+    gw_autojson json_t *beside = gw_verify_beside_json(report);
+    return gw_state_put(state, GW_VERIFY_BESIDE, beside, err);
 }
 
 static void release_collection(struct gw_verify_collection *collection)
@@ -485,6 +487,7 @@ void gw_verify_report_release(struct gw_verify_report *report)
         free(report->rules[i].what);
     }
     free(report->rules);
+    gw_queries_release(report);
     *report = (struct gw_verify_report){0};
 }
 

@@ -109,6 +109,18 @@ struct gw_verify_rule {
     char *what;         /* one line; "" where it holds */
 };
 
+/* A critical query, see verify/queries.h. */
+struct gw_verify_query {
+    char *name;
+    enum gw_verdict verdict;
+    char *what;       /* one line; "" where the answers are the same */
+    uint64_t rows[2]; /* of the answers on the source, on the target */
+    int64_t calls, runs;
+    int64_t p50_us[2], p95_us[2];
+    bool slower;    /* on the target */
+    char *plans[2]; /* as the servers print them; "" where none could be had */
+};
+
 struct gw_verify_report {
     enum gw_verdict verdict;
     char reason[160]; /* why unresolved although no collection is: nothing was compared; else "" */
@@ -118,18 +130,24 @@ struct gw_verify_report {
     struct gw_verify_collection *collections; /* as in the schema */
     size_t rule_count;
     struct gw_verify_rule *rules;
+    size_t query_count;
+    struct gw_verify_query *queries;
 };
 
 /* False only when no verdict could be had at all: a side cannot be reached, or it was cancelled. */
 GW_MUST_CHECK bool gw_verify_run(const struct gw_verify_options *, struct gw_verify_report *out, struct gw_error *err);
 void gw_verify_report_release(struct gw_verify_report *);
-/* The collections' verdicts into the journal, when nothing is left to be asked: a switch takes them as they are. */
+/* The collections' verdicts, and beside them what else was asked, into the journal, when nothing is left to be asked: a switch takes them as they are. */
 GW_MUST_CHECK bool gw_verify_keep(const struct gw_verify_report *, struct gw_state *, struct gw_error *err);
+
+/* The name under which the journal keeps {"different","unresolved","what"}: of what is of no collection. */
+#define GW_VERIFY_BESIDE "verify.beside"
 
 const char *gw_rule_kind_name(enum gw_rule_kind);
 enum gw_exit gw_verify_exit(const struct gw_verify_report *);
 /* {"verdict","live","began","seconds","equal","different","unresolved","rows","bytes","collections":[...]}; owned. */
 json_t *gw_verify_report_json(const struct gw_verify_report *);
+json_t *gw_verify_beside_json(const struct gw_verify_report *);
 json_t *gw_verify_collection_json(const struct gw_verify_collection *);
 /* A table for a terminal; `all`: also the collections that are equal. */
 void gw_verify_report_text(const struct gw_verify_report *, bool all, struct gw_buf *out);

@@ -412,7 +412,7 @@ static void a_query_reads_and_cannot_write(struct pair *p)
     MUST(ask(p, sql.data, 0, &got, &err));
     assert_string_equal(got.data, "3;");
     gw_buf_clear(&got);
-    MUST(type_of(p, 0)->query->explain(p->store[0], sql.data, &got, &err));
+    MUST(type_of(p, 0)->query->explain(p->store[0], sql.data, &(struct gw_query_limits){0}, &got, &err));
     assert_true(got.len > 0);
 }
 

@@ -124,9 +124,10 @@ static bool add_line(void *arg, const struct gw_query_row *row, struct gw_error 
     return true;
 }
 
-static bool my_explain(struct gw_store *base, const char *sql, struct gw_buf *out, struct gw_error *err)
+static bool my_explain(struct gw_store *base, const char *sql, const struct gw_query_limits *limits, struct gw_buf *out,
+                       struct gw_error *err)
 {
-    return run(base, "EXPLAIN ", sql, &(struct gw_query_limits){0}, add_line, out, NULL, err);
+    return run(base, "EXPLAIN ", sql, limits, add_line, out, NULL, err);
 }
 
 const struct gw_query_facet gw_mysql_query_facet = {.add_name = my_add_name, .run = my_run, .explain = my_explain};

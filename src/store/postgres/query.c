@@ -17,11 +17,12 @@ static void pg_add_name(struct gw_buf *out, const char *space, const char *name)
     gw_pg_add_ident(out, name);
 }
 
-static bool begin(struct gw_pg_store *store, PGconn *conn, int64_t timeout_ms, struct gw_error *err)
+static bool begin(struct gw_pg_store *store, PGconn *conn, const struct gw_query_limits *limits, struct gw_error *err)
 {
     gw_autofree char *sql = gw_asprintf("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                                        "SET LOCAL statement_timeout = %lld",
-                                        (long long)timeout_ms);
+                                        "SET LOCAL statement_timeout = %lld%s",
+                                        (long long)limits->timeout_ms,
+                                        limits->plain_names ? ";SET LOCAL search_path = \"$user\", public" : "");
     return gw_pg_exec(store, conn, sql, err);
 }
 
@@ -90,7 +91,7 @@ static bool pg_run(struct gw_store *base, const char *sql, const struct gw_query
     PGconn *conn;
     if (!gw_pg_borrow(store, &conn, err))
         return false;
-    bool ok = begin(store, conn, limits->timeout_ms, err);
+    bool ok = begin(store, conn, limits, err);
     int64_t began_us = gw_mono_us();
     /* The extended protocol takes one statement, never several. */
     if (ok && (!PQsendQueryParams(conn, sql, 0, NULL, NULL, NULL, NULL, 0) || !PQsetSingleRowMode(conn)))
@@ -111,10 +112,11 @@ static bool add_line(void *arg, const struct gw_query_row *row, struct gw_error 
     return true;
 }
 
-static bool pg_explain(struct gw_store *base, const char *sql, struct gw_buf *out, struct gw_error *err)
+static bool pg_explain(struct gw_store *base, const char *sql, const struct gw_query_limits *limits, struct gw_buf *out,
+                       struct gw_error *err)
 {
     gw_autofree char *explain = gw_asprintf("EXPLAIN %s", sql);
-    return pg_run(base, explain, &(struct gw_query_limits){0}, add_line, out, NULL, err);
+    return pg_run(base, explain, limits, add_line, out, NULL, err);
 }
 
 const struct gw_query_facet gw_pg_query_facet = {.add_name = pg_add_name, .run = pg_run, .explain = pg_explain};

@@ -77,10 +77,11 @@ static bool add_line(void *arg, const struct gw_query_row *row, struct gw_error 
     return true;
 }
 
-static bool lite_explain(struct gw_store *base, const char *sql, struct gw_buf *out, struct gw_error *err)
+static bool lite_explain(struct gw_store *base, const char *sql, const struct gw_query_limits *limits,
+                         struct gw_buf *out, struct gw_error *err)
 {
     gw_autofree char *explain = gw_asprintf("EXPLAIN QUERY PLAN %s", sql);
-    return lite_run(base, explain, &(struct gw_query_limits){0}, add_line, out, NULL, err);
+    return lite_run(base, explain, limits, add_line, out, NULL, err);
 }
 
 const struct gw_query_facet gw_lite_query_facet = {.add_name = lite_add_name, .run = lite_run, .explain = lite_explain};
