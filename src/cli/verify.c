@@ -4,6 +4,8 @@
 #include "cli/verb.h"
 #include "verify/render.h"
 
+#include <stdio.h>
+
 struct reports {
     const char *markdown, *html, *junit; /* paths; NULL: not wanted */
 };
@@ -31,12 +33,21 @@ static bool write_reports(const json_t *result, void *arg, struct gw_error *err)
            write_report(reports->junit, gw_verify_junit, result, err);
 }
 
+static void print_seeds(const json_t *result, int code)
+{
+    (void)code;
+    fputs(json_string_value(json_object_get(result, "yaml")), stdout);
+}
+
 static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     struct reports reports = {0};
+    bool seed = false;
     const struct gw_option options[] = {
         {"markdown=FILE", 0, GW_OPTION_TEXT, &reports.markdown, "the report as Markdown"},
         {"html=FILE", 0, GW_OPTION_TEXT, &reports.html, "the report as one page that needs nothing else"},
+        {"seed-queries", 0, GW_OPTION_FLAG, &seed,
+         "print what takes most of the owner's time as queries: for godwit.yaml, and compare nothing"},
         {"junit=FILE", 0, GW_OPTION_TEXT, &reports.junit, "the report as JUnit XML, a case for each table and rule"},
     };
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
@@ -44,7 +55,8 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
         return code;
     return gw_cli_verb_run(cli, (struct gw_cli_verb){.name = "verify",
                                                      .work = gw_verb_verify,
-                                                     .arguments = json_object(),
+                                                     .arguments = json_pack("{s:b}", "seed_queries", seed),
+                                                     .print = seed ? print_seeds : NULL,
                                                      .keep = write_reports,
                                                      .keep_arg = &reports});
 }

@@ -116,9 +116,27 @@ static int say_report(struct gw_journey *journey, struct gw_verify_report *repor
     return code;
 }
 
+/* Asks the owner alone: nothing is copied or compared for it. */
+static int seed_queries(struct gw_journey *journey, json_t **result, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf yaml = {0};
+    enum gw_side owner;
+    bool torn;
+    if (!gw_journey_connect(journey, err))
+        return (int)gw_error_exit(err);
+    struct gw_error none;
+    if (!gw_journey_owner(journey, &owner, &torn, &none))
+        owner = GW_BLUE;
+    if (!gw_queries_seed(journey->sides[owner], &yaml, err))
+        return (int)gw_error_exit(err);
+    *result = json_pack("{s:o}", "yaml", gw_json_text(gw_buf_text(&yaml)));
+    return GW_EXIT_YES;
+}
+
 int gw_verb_verify(struct gw_journey *journey, const json_t *arguments, json_t **result, struct gw_error *err)
 {
-    (void)arguments;
+    if (json_is_true(json_object_get(arguments, "seed_queries")))
+        return seed_queries(journey, result, err);
     struct live live = {.journey = journey};
     struct gw_copy_report copied;
     struct gw_verify_report report;

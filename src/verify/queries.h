@@ -33,6 +33,9 @@ void gw_queries_release(struct gw_verify_report *report);
 json_t *gw_queries_json(const struct gw_verify_report *report);
 void gw_queries_text(const struct gw_verify_report *report, struct gw_buf *out);
 
+/* The queries a migration file could begin with: what took most of the side's time, as YAML. Appends. */
+GW_MUST_CHECK bool gw_queries_seed(struct gw_store *, struct gw_buf *yaml, struct gw_error *err);
+
 /* ---- answers (answer.c) ---- */
 struct gw_answer_value {
     const char *text; /* NULL: NULL */

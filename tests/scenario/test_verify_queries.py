@@ -1,6 +1,7 @@
 """Critical queries: the same answers at comparable positions, times and plans of both sides; never equal by mistake."""
 import pytest
-from godwit_support import runner, traps
+import yaml
+from godwit_support import runner, traps, unlike
 from test_verify import plant, verify
 
 TABLE = """
@@ -48,7 +49,7 @@ def test_an_answer_that_differs_is_named_with_its_row_and_blocks_the_switch(shop
     assert found(report)["total"]["verdict"] == "different"
     assert "1 of 2 rows differs, row 2 (state=paid): total is 83667.00 on the source, 83667.01 on the target" in what, what
     plant(green, "UPDATE orders SET price = price - 0.01 WHERE id = 7")
-    assert verify(m)["verdict"] == "equal" and m.status()["blocks"] == []
+    assert verify(m)["verdict"] == "equal" and "total" not in traps.blocks(m)
 
 
 def test_what_only_a_query_sees_makes_the_verdict_different_and_stands_in_status(shop):
@@ -122,3 +123,58 @@ def test_the_reports_have_the_queries_with_what_became_slower_first(shop, tmp_pa
     assert "Critical queries" in page and "&lt;b&gt; on the source" in page and "<b>" not in page and "Aggregate" in page
     assert "## Critical queries" in text and "slower on the target" in text
     assert 'classname="query" name="wrong"' in junit and 'failures="1"' in junit
+
+
+# --- seeds ---
+
+def test_seeds_come_from_pg_stat_statements_and_what_has_all_its_values_can_be_run(new_server, new_database, pair, migration):
+    server = new_server(shared_preload_libraries="pg_stat_statements")
+    blue = new_database(server)
+    blue.owner_sql(TABLE)
+    blue.sql("CREATE EXTENSION pg_stat_statements; GRANT pg_read_all_stats TO godwit", user="postgres")
+    m = migration(blue, pair[1])
+    for _ in range(3):
+        blue.sql("SELECT count(*) FROM orders", user="app")
+        blue.sql("SELECT * FROM orders WHERE id = 7 AND state <> 'x'", user="app")
+    seeds = m.run("verify", "--seed-queries").stdout
+    assert "# 3 calls" in seeds and "id = $1" in seeds and "#query_" in seeds, seeds
+    queries = yaml.safe_load(seeds)["queries"]
+    assert [q for q in queries.values() if q["sql"] == "SELECT count(*) FROM orders" and q["calls"] == 3], seeds
+    blue.sql("DROP EXTENSION pg_stat_statements", user="postgres")
+    m.store["queries"] = queries
+    m.write()
+    assert verify(m)["verdict"] == "equal"
+
+
+def test_a_server_that_keeps_no_statements_says_what_to_switch_on(pair, migration):
+    said = migration(*pair).run("verify", "--seed-queries", expect=None)
+    assert said.rc not in (0, 70) and "shared_preload_libraries" in said.stderr
+
+
+def test_seeds_come_from_the_slow_log_with_their_values(new_mariadb_database, pair, migration):
+    blue = new_mariadb_database()
+    blue.owner_sql("CREATE TABLE orders (id bigint PRIMARY KEY, paid boolean, price decimal(10,3), made datetime);\n"
+                   "INSERT INTO orders VALUES (1, true, 1.500, '2024-01-02 03:04:05'), (2, false, 2, NULL)")
+    blue.sql("SET GLOBAL log_output = 'TABLE', slow_query_log = 1")
+    blue.sql("GRANT SELECT ON mysql.slow_log TO godwit@'%'")
+    connection = blue.connect("app")
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION long_query_time = 0")
+        cursor.execute("SELECT count(*) FROM orders WHERE id < 7 AND made <> 'x\"${y}'")
+    connection.close()
+    seeds = migration(blue, pair[1]).run("verify", "--seed-queries").stdout
+    queries = yaml.safe_load(seeds)["queries"]
+    assert [q for q in queries.values() if "id < 7 AND made <> 'x\"$${y}'" in q["sql"]], seeds
+
+
+def test_between_engines_a_value_is_what_its_text_means(new_sqlite, pair, migration):
+    blue, (_, green) = new_sqlite(), pair
+    unlike.let_in(green)
+    blue.owner_sql("CREATE TABLE orders (id integer PRIMARY KEY, paid boolean, price real, made datetime, note text);\n"
+                   "INSERT INTO orders VALUES (1, 1, 1.5, '2024-01-02 03:04:05', 'a'), (2, 0, 2, NULL, NULL)")
+    m = migration(blue, green, queries={
+        "all": "SELECT id, paid, price, made, note FROM orders", "sums": "SELECT count(*), sum(price) FROM orders",
+        "wrong": {"blue": "SELECT 1.50", "green": "SELECT 1.51"}})
+    queries = found(verify(m, runner.NO))
+    assert queries["all"]["verdict"] == queries["sums"]["verdict"] == "equal", queries
+    assert queries["wrong"]["verdict"] == "different"

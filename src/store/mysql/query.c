@@ -130,4 +130,49 @@ static bool my_explain(struct gw_store *base, const char *sql, const struct gw_q
     return run(base, "EXPLAIN ", sql, limits, add_line, out, NULL, err);
 }
 
-const struct gw_query_facet gw_mysql_query_facet = {.add_name = my_add_name, .run = my_run, .explain = my_explain};
+/* ---- what the server spends its time on --------------------------------------------------------------------------- */
+
+struct counted {
+    gw_query_visit *visit;
+    void *arg;
+    uint64_t rows;
+};
+
+static bool count_row(void *arg, const struct gw_query_row *row, struct gw_error *err)
+{
+    struct counted *counted = arg;
+    counted->rows++;
+    return counted->visit(counted->arg, row, err);
+}
+
+/* The slow log has the statements with their values; the digests have them without. */
+static bool my_busiest(struct gw_store *base, uint64_t most, gw_query_visit *visit, void *arg, struct gw_error *err)
+{
+    static const char *const sources[] = {
+        "SELECT CONVERT(sql_text USING utf8mb4), count(*) AS calls, sum(time_to_sec(query_time) * 1000 "
+        "+ microsecond(query_time) / 1000) AS ms FROM mysql.slow_log WHERE db = database() "
+        "AND CONVERT(sql_text USING utf8mb4) REGEXP '^[[:space:](]*(select|with|SELECT|WITH)[[:space:]]' "
+        "AND user_host NOT LIKE concat(substring_index(current_user(), '@', 1), '[%')",
+        "SELECT digest_text, sum(count_star) AS calls, sum(sum_timer_wait) / 1000000000 AS ms "
+        "FROM performance_schema.events_statements_summary_by_digest WHERE schema_name = database() "
+        "AND digest_text REGEXP '^[[:space:](]*(select|with|SELECT|WITH)[[:space:]]'"};
+    const struct gw_query_limits limits = {.timeout_ms = 60000};
+    struct counted counted = {visit, arg, 0};
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0] && counted.rows == 0; i++) {
+        gw_autofree char *sql =
+            gw_asprintf("%s GROUP BY 1 ORDER BY 3 DESC LIMIT %llu", sources[i], (unsigned long long)most);
+        /* What may not be read is as if it were not kept. */
+        if (!my_run(base, sql, &limits, count_row, &counted, NULL, err) &&
+            (counted.rows || err->kind == GW_ERR_CANCELLED))
+            return false;
+    }
+    if (counted.rows)
+        return true;
+    gw_fail(err, GW_ERR_UNSUPPORTED, "this database keeps no statements that may be read");
+    return gw_error_hint(err,
+                         "SET GLOBAL log_output = 'TABLE', slow_query_log = 1, and GRANT SELECT ON mysql.slow_log to "
+                         "godwit's account; or start the server with performance_schema = ON and grant SELECT there");
+}
+
+const struct gw_query_facet gw_mysql_query_facet = {
+    .add_name = my_add_name, .run = my_run, .explain = my_explain, .busiest = my_busiest};

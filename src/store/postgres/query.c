@@ -119,4 +119,48 @@ static bool pg_explain(struct gw_store *base, const char *sql, const struct gw_q
     return pg_run(base, explain, limits, add_line, out, NULL, err);
 }
 
-const struct gw_query_facet gw_pg_query_facet = {.add_name = pg_add_name, .run = pg_run, .explain = pg_explain};
+/* ---- what the server spends its time on --------------------------------------------------------------------------- */
+
+struct where {
+    struct gw_buf view;
+    bool old; /* before PostgreSQL 13: one time for planning and running */
+};
+
+static bool take_where(void *arg, const struct gw_query_row *row, struct gw_error *err)
+{
+    struct where *where = arg;
+    (void)err;
+    pg_add_name(&where->view, row->values[0], "pg_stat_statements");
+    where->old = strcmp(row->values[1], "t") == 0;
+    return true;
+}
+
+static bool pg_busiest(struct gw_store *base, uint64_t most, gw_query_visit *visit, void *arg, struct gw_error *err)
+{
+    struct where where = {0};
+    const struct gw_query_limits limits = {.timeout_ms = 60000};
+    bool ok = pg_run(base,
+                     "SELECT n.nspname, current_setting('server_version_num')::int < 130000 FROM pg_extension e "
+                     "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'",
+                     &limits, take_where, &where, NULL, err);
+    if (ok && !where.view.len) {
+        gw_fail(err, GW_ERR_UNSUPPORTED, "this database keeps no statements: pg_stat_statements is not there");
+        ok = gw_error_hint(err, "put pg_stat_statements into shared_preload_libraries, restart the server, run CREATE "
+                                "EXTENSION pg_stat_statements, and GRANT pg_read_all_stats to godwit's role");
+    }
+    if (ok) {
+        const char *time = where.old ? "total_time" : "total_exec_time";
+        gw_autofree char *sql = gw_asprintf(
+            "SELECT query, sum(calls)::bigint, sum(%s) FROM %s s JOIN pg_database d ON d.oid = s.dbid "
+            "WHERE d.datname = current_database() AND s.userid <> (SELECT oid FROM pg_roles WHERE rolname = current_user) "
+            "AND query ~* '^[[:space:](]*(select|with|values|table)[[:space:]]' AND query !~ 'pg_catalog[.]' "
+            "GROUP BY query ORDER BY 3 DESC LIMIT %llu",
+            time, gw_buf_text(&where.view), (unsigned long long)most);
+        ok = pg_run(base, sql, &limits, visit, arg, NULL, err);
+    }
+    gw_buf_release(&where.view);
+    return ok;
+}
+
+const struct gw_query_facet gw_pg_query_facet = {
+    .add_name = pg_add_name, .run = pg_run, .explain = pg_explain, .busiest = pg_busiest};
