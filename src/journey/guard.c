@@ -13,7 +13,27 @@ struct gw_guard {
     struct gw_journey *journey;
     struct gw_cancel cancel;
     pthread_t thread;
+    enum gw_follow_block told[2];
 };
+
+/* Nobody looks at status all night: what stands still is said where the runner's words go. */
+static void tell_blocks(struct gw_guard *guard)
+{
+    for (int side = 0; side < 2; side++) {
+        struct gw_follow_status status = {0};
+        pthread_mutex_lock(&guard->journey->lock);
+        if (guard->journey->follows[side])
+            gw_follow_status(guard->journey->follows[side], &status);
+        pthread_mutex_unlock(&guard->journey->lock);
+        if (status.block == guard->told[side])
+            continue;
+        guard->told[side] = status.block;
+        if (status.block == GW_FOLLOW_FREE)
+            gw_journey_say(guard->journey, "%s goes on", gw_stream_name((enum gw_side)side));
+        else
+            gw_journey_say(guard->journey, "%s stands still: %s", gw_stream_name((enum gw_side)side), status.blocked);
+    }
+}
 
 static void *watch(void *arg)
 {
@@ -23,6 +43,7 @@ static void *watch(void *arg)
         struct gw_error err;
         if (!gw_streams_guard(guard->journey, &err) && err.kind != GW_ERR_CANCELLED)
             gw_warn("the disk guard could not look: %s", err.message);
+        tell_blocks(guard);
     }
     return NULL;
 }

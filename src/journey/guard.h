@@ -1,6 +1,7 @@
 /*
  * The disk guard: beside whatever is being worked on, in the runner and in the foreground, from the first follower on.
- * It looks every five seconds, so that neither a long load nor a long verify keeps a side in danger.
+ * It looks every five seconds, so that neither a long load nor a long verify keeps a side in danger. It says, too, when
+ * a follower stands still or goes on again.
  *
  * Owner: the journey, by way of streams.c. Thread: one of its own, which ends as soon as it is asked to, also in the
  * middle of a call to a side.

@@ -135,7 +135,7 @@ static bool add_load(struct status_view *view, struct gw_error *err)
 static bool noted_lost(struct gw_journey *journey, enum gw_side side, bool *lost, struct gw_error *err)
 {
     gw_autojson json_t *noted = NULL;
-    if (!gw_state_get(journey->state, side == GW_BLUE ? "lost.blue" : "lost.green", &noted, err))
+    if (!gw_state_get(journey->state, gw_streams_lost_fact(side), &noted, err))
         return false;
     *lost = json_is_true(noted);
     return true;

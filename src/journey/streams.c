@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/json.h"
 #include "journey/enforce.h"
 #include "journey/guard.h"
 #include "journey/mapping.h"
@@ -16,6 +17,33 @@ static void publish(struct gw_journey *journey, enum gw_side source, struct gw_f
     pthread_mutex_lock(&journey->lock);
     journey->follows[source] = follow;
     pthread_mutex_unlock(&journey->lock);
+}
+
+const char *gw_streams_lost_fact(enum gw_side source)
+{
+    return source == GW_BLUE ? "lost.blue" : "lost.green";
+}
+
+/* What a log no longer holds is known to later commands, too, until a stream is opened that finds its place. */
+static bool note_lost(struct gw_journey *journey, enum gw_side source, bool lost, struct gw_error *err)
+{
+    gw_autojson json_t *noted = NULL;
+    if (!gw_state_get(journey->state, gw_streams_lost_fact(source), &noted, err))
+        return false;
+    return json_is_true(noted) == lost ||
+           gw_state_put(journey->state, gw_streams_lost_fact(source), lost ? json_true() : json_false(), err);
+}
+
+static void note_if_lost(struct gw_journey *journey, enum gw_side source)
+{
+    struct gw_follow_status status;
+    struct gw_error err;
+    if (!journey->follows[source])
+        return;
+    gw_follow_status(journey->follows[source], &status);
+    bool lost = status.block == GW_FOLLOW_FAILED && status.error.kind == GW_ERR_LOST_POSITION;
+    if (lost && !note_lost(journey, source, true, &err))
+        gw_warn("that the direction %s is lost could not be noted: %s", gw_stream_name(source), err.message);
 }
 
 bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool source_owns, struct gw_error *err)
@@ -37,7 +65,8 @@ bool gw_streams_start_one(struct gw_journey *journey, enum gw_side source, bool 
                                         .owner_behind = &journey->owner_behind,
                                         .cancel = journey->cancel};
     struct gw_follow *follow;
-    if (!gw_mapping_cascades(journey, source, &options.cascades, &options.cascade_count, err))
+    if (!gw_mapping_cascades(journey, source, &options.cascades, &options.cascade_count, err) ||
+        !note_lost(journey, source, false, err))
         return false;
     if (!gw_follow_start(&options, &follow, err))
         return gw_error_prefix(err, "following %s", gw_stream_name(source));
@@ -113,6 +142,7 @@ bool gw_streams_wait_receiving(struct gw_journey *journey, int timeout_ms, struc
 void gw_streams_stop_one(struct gw_journey *journey, enum gw_side source)
 {
     struct gw_follow *follow = journey->follows[source];
+    note_if_lost(journey, source);
     publish(journey, source, NULL);
     gw_follow_stop(follow);
 }
@@ -196,7 +226,7 @@ static bool guard_one(struct gw_journey *journey, enum gw_side side, enum gw_sta
     if (!store->type->changes->drop(store, err))
         return false;
     gw_journey_say(journey, "%s", why.message);
-    return gw_state_put(journey->state, side == GW_BLUE ? "lost.blue" : "lost.green", json_true(), err);
+    return note_lost(journey, side, true, err);
 }
 
 static bool followed(struct gw_journey *journey, enum gw_side side)

@@ -26,6 +26,9 @@ GW_MUST_CHECK bool gw_streams_healthy(struct gw_journey *, bool over, struct gw_
 /* The follower of that side's log can never go on (its place is lost, or was given up): true, with why. */
 GW_MUST_CHECK bool gw_streams_failed(struct gw_journey *, enum gw_side source, struct gw_error *why);
 
+/* The name in the journal of "the log of that side no longer holds what was not read yet" (true or false). */
+const char *gw_streams_lost_fact(enum gw_side source);
+
 /* The disk guards: when a side keeps more of its log for us than the limit, our place in it is given up before that
  * side is in danger; said in the log, the events, the journal and the follower's status. Not while an owner changes or a
  * migration ends: those are short and mind their own. Any thread. */

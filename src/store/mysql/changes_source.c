@@ -46,10 +46,8 @@ void gw_mysql_source_close(struct gw_mysql_source *source)
     *source = (struct gw_mysql_source){0};
 }
 
-bool gw_mysql_source_shed(struct gw_mysql_source *source, const char *what, const char *lock, struct gw_error *err)
+bool gw_mysql_source_reopen(struct gw_mysql_source *source, const char *what, const char *lock, struct gw_error *err)
 {
-    if (!source->dump->swollen)
-        return true;
     gw_binlog_dump_close(source->dump);
     source->dump = NULL;
     uint64_t pos = source->pos;
@@ -57,6 +55,11 @@ bool gw_mysql_source_shed(struct gw_mysql_source *source, const char *what, cons
     if (source->from)
         pos = source->pos = FILE_BEGINS;
     return gw_binlog_dump_open(source->store, what, source->file, pos, lock, &source->dump, err);
+}
+
+bool gw_mysql_source_shed(struct gw_mysql_source *source, const char *what, const char *lock, struct gw_error *err)
+{
+    return !source->dump->swollen || gw_mysql_source_reopen(source, what, lock, err);
 }
 
 /* 32 bits of an offset that has more: the first one that is not before where we are. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define PROGRESS_EVERY_US 100000 /* while there is more to read */
+#define END_ASKED_EVERY_US 2000000
 #define SECOND_US INT64_C(1000000)
 #define TOKEN_COLUMN 1 /* of godwit_signal: kind, token, at */
 
@@ -70,6 +71,10 @@ struct gw_stream {
     struct gw_binlog_place reached; /* between groups: nothing for us before it */
     uint64_t delivered;             /* order, as COMMIT or PROGRESS */
     int64_t progress_us;
+
+    int64_t end_asked_us; /* while nothing came but heartbeats */
+    uint64_t elsewhere;   /* order: the log did not end here when it was asked; 0: it did */
+    uint64_t doubted;     /* order: asked for anew from here already */
 
     struct gw_mysql_default **defaults; /* of each collection, NULL: not asked for */
     uint64_t *told_shapes;              /* of each collection, hash of what was said of it last */
@@ -699,6 +704,35 @@ static bool shed(struct gw_stream *s, struct gw_error *err)
     return s->group.open || gw_mysql_source_shed(&s->main, "stream", s->lock, err);
 }
 
+/* A server whose binlog is begun anew (RESET MASTER) leaves its readers at the end of the old one, with heartbeats and no
+ * changes for ever. Where the log ends elsewhere for some time while nothing comes, our place is asked for anew: a log
+ * without it is told by the server, another file of that name by check_made. */
+static bool doubt_silence(struct gw_stream *s, struct gw_error *err)
+{
+    struct gw_mysql_conn *conn;
+    struct gw_binlog_place end;
+    uint64_t here = gw_binlog_order(s->main.file, s->main.pos);
+    int64_t now_us = gw_mono_us();
+    if (s->group.open || s->doubted == here || now_us - s->end_asked_us < END_ASKED_EVERY_US)
+        return true;
+    s->end_asked_us = now_us;
+    if (!gw_mysql_borrow(s->store, &conn, err))
+        return false;
+    bool fine = gw_mysql_binlog_end(conn, &end, err);
+    gw_mysql_return(conn, !fine);
+    if (!fine)
+        return false;
+    bool elsewhere = gw_binlog_order(end.file, end.pos) != here;
+    if (!elsewhere || s->elsewhere != here) {
+        s->elsewhere = elsewhere ? here : 0;
+        return true;
+    }
+    s->doubted = here;
+    s->wanted_made = s->main.made;
+    memcpy(s->wanted_file, s->main.file, sizeof s->wanted_file);
+    return gw_mysql_source_reopen(&s->main, "stream", s->lock, err);
+}
+
 /* *read false: there was none until the deadline. */
 static bool read_event(struct gw_stream *s, int64_t deadline_us, bool *read, struct gw_error *err)
 {
@@ -717,7 +751,7 @@ static bool read_event(struct gw_stream *s, int64_t deadline_us, bool *read, str
         return false;
     if (!s->group.open)
         reach(s);
-    return true;
+    return (e.type != GW_BINLOG_HEARTBEAT && e.type != GW_BINLOG_HEARTBEAT_V2) || doubt_silence(s, err);
 }
 
 bool gw_mysql_stream_next(struct gw_stream *s, int timeout_ms, struct gw_change *change, bool *got,

@@ -27,7 +27,10 @@ GW_MUST_CHECK bool gw_mysql_source_open(struct gw_mysql_source *, struct gw_mysq
                                         const char *what, const char *file, uint64_t pos, const char *lock,
                                         struct gw_error *);
 void gw_mysql_source_close(struct gw_mysql_source *);
-/* Is the server's session worth giving up for its memory? Then the same place again. */
+/* Another session, from the same place. */
+GW_MUST_CHECK bool gw_mysql_source_reopen(struct gw_mysql_source *, const char *what, const char *lock,
+                                          struct gw_error *);
+/* Where the server's session is worth giving up for its memory. */
 GW_MUST_CHECK bool gw_mysql_source_shed(struct gw_mysql_source *, const char *what, const char *lock,
                                         struct gw_error *);
 

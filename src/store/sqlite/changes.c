@@ -16,6 +16,7 @@
 
 #define PAGE_ROWS 512
 #define PAGE_BYTES ((size_t)1 << 20)
+#define WRITTEN_US "CAST((at - 2440587.5) * 86400e6 AS INTEGER)"
 #define NAP_LEAST_MS 1
 #define NAP_MOST_MS 64 /* without news of the file; with them it begins at the least again */
 #define TRIM_EVERY_US 1000000
@@ -62,6 +63,7 @@ struct gw_stream {
     size_t amiss_count;
     struct gw_buf schema_text;
     int64_t acknowledged, trimmed, trimmed_us;
+    int64_t before_us; /* when the row before `at` was written, by which it is known again; 0: none was handed out */
     int nap_ms;
 };
 
@@ -140,7 +142,7 @@ static bool load_layouts(struct gw_stream *stream, struct gw_error *err)
     stream->width = (size_t)columns;
     gw_lite_finalize(&stream->page_query);
     return gw_lite_prepare(stream->conn,
-                           "SELECT CAST((at - 2440587.5) * 86400e6 AS INTEGER), * FROM main.godwit_log WHERE seq >= ?1"
+                           "SELECT " WRITTEN_US ", * FROM main.godwit_log WHERE seq >= ?1"
                            " AND seq <= ?2 ORDER BY seq LIMIT 512",
                            &stream->page_query, err);
 }
@@ -151,6 +153,28 @@ static const struct layout *layout_of(const struct gw_stream *stream, int tab)
         if (stream->layouts[i].tab == tab)
             return &stream->layouts[i];
     return NULL;
+}
+
+/* ---- is everything captured? ------------------------------------------------------------------------------------- */
+
+static void tell_amiss(struct gw_stream *stream, const char *name)
+{
+    stream->amiss = gw_realloc(stream->amiss, (stream->amiss_count + 1) * sizeof *stream->amiss);
+    stream->amiss[stream->amiss_count++] = gw_strdup(name);
+}
+
+/* Something was defined: is every table still captured? */
+static bool look_at_definitions(struct gw_stream *stream, struct gw_error *err)
+{
+    for (size_t i = 0; i < stream->schema->count; i++) {
+        const struct gw_collection *collection = &stream->schema->collections[i];
+        gw_autobuf struct gw_buf why = {0};
+        if (!gw_lite_capture_amiss(stream->conn, collection->name, &why, err))
+            return false;
+        if (why.len > 0)
+            tell_amiss(stream, collection->name);
+    }
+    return load_layouts(stream, err);
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------------- */
@@ -164,6 +188,28 @@ static bool lost(const struct gw_stream *stream, const struct gw_position *from,
     return gw_error_place(err, "%s", gw_side_name(stream->conn->store->base.side));
 }
 
+/* Behind the row that was handed out last, told by when it was written: numbers alone come again in a file that was restored
+ * to an earlier state and written on. */
+static void place_of(const struct gw_stream *stream, struct gw_position *out)
+{
+    gw_lite_position(stream->at, out);
+    if (stream->before_us)
+        snprintf(out->text, sizeof out->text, "%lld at=%lld", (long long)stream->at, (long long)stream->before_us);
+}
+
+static bool check_before(struct gw_stream *stream, const struct gw_position *from, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf sql = {0};
+    int64_t written_us = 0;
+    if (!stream->before_us)
+        return true;
+    gw_buf_addf(&sql, "SELECT " WRITTEN_US " FROM main.godwit_log WHERE seq = %lld", (long long)stream->at - 1);
+    if (!gw_lite_int(stream->conn, gw_buf_text(&sql), &written_us, NULL, err))
+        return false;
+    return written_us == stream->before_us ||
+           lost(stream, from, "the file is another one, or was restored to an earlier state", err);
+}
+
 static bool find_place(struct gw_stream *stream, const struct gw_position *from, struct gw_error *err)
 {
     int64_t start = 0, newest = 0;
@@ -173,13 +219,15 @@ static bool find_place(struct gw_stream *stream, const struct gw_position *from,
         !gw_lite_int(stream->conn, "SELECT trimmed FROM main.godwit_capture", &stream->trimmed, NULL, err) ||
         !gw_lite_newest(stream->conn, &newest, err))
         return false;
+    const char *written = from->order > 0 ? strstr(from->text, " at=") : NULL;
     stream->at = from->order > 0 ? (int64_t)from->order : start;
     stream->told = stream->at;
+    stream->before_us = written ? strtoll(written + strlen(" at="), NULL, 10) : 0;
     if (stream->at < stream->trimmed)
         return lost(stream, from, "it was trimmed", err);
     if (stream->at > newest + 1)
         return lost(stream, from, "the file is another one, or was restored to an earlier state", err);
-    return load_layouts(stream, err) &&
+    return check_before(stream, from, err) && look_at_definitions(stream, err) &&
            gw_lite_int(stream->conn, "PRAGMA main.schema_version", &stream->cookie, NULL, err);
 }
 
@@ -353,7 +401,7 @@ static void hand_out_commit(struct gw_stream *stream, struct gw_change *change)
                                  .age_us = gw_wall_us() - stream->wall_us};
     if (change->age_us < 0)
         change->age_us = 0;
-    gw_lite_position(stream->at, &change->position);
+    place_of(stream, &change->position);
 }
 
 static void hand_out_begin(struct gw_stream *stream, const struct logged *logged, struct gw_change *change)
@@ -374,6 +422,13 @@ static bool stands_alone(const struct logged *logged)
     return logged->kind == GW_LITE_LOG_OURS || logged->kind == GW_LITE_LOG_SIGNAL;
 }
 
+static void pass(struct gw_stream *stream, const struct logged *logged)
+{
+    stream->page_at++;
+    stream->at = logged->seq + 1;
+    stream->before_us = logged->wall_us;
+}
+
 /* The next event of the snapshot at hand; *got false: it is at its end. */
 static bool next_of_snapshot(struct gw_stream *stream, struct gw_change *change, bool *got, struct gw_error *err)
 {
@@ -390,8 +445,7 @@ static bool next_of_snapshot(struct gw_stream *stream, struct gw_change *change,
         const struct logged *logged = &stream->page[stream->page_at];
         bool wanted = stands_alone(logged) || (logged->layout && logged->layout->collection);
         if (!wanted) {
-            stream->page_at++;
-            stream->at = logged->seq + 1;
+            pass(stream, logged);
             continue;
         }
         /* Ours and signals are transactions of one row. Between other rows no end can be seen: what one snapshot saw is
@@ -405,8 +459,7 @@ static bool next_of_snapshot(struct gw_stream *stream, struct gw_change *change,
             hand_out_begin(stream, logged, change);
             return true;
         }
-        stream->page_at++;
-        stream->at = logged->seq + 1;
+        pass(stream, logged);
         stream->wall_us = logged->wall_us;
         GW_CRASH_POINT("lite.stream.row");
         if (logged->kind == GW_LITE_LOG_OURS)
@@ -423,39 +476,19 @@ static bool next_of_snapshot(struct gw_stream *stream, struct gw_change *change,
 
 /* ---- definitions ----------------------------------------------------------------------------------------------- */
 
-static void tell_amiss(struct gw_stream *stream, const char *name)
-{
-    stream->amiss = gw_realloc(stream->amiss, (stream->amiss_count + 1) * sizeof *stream->amiss);
-    stream->amiss[stream->amiss_count++] = gw_strdup(name);
-}
-
-/* Something was defined: is every table still captured? */
-static bool look_at_definitions(struct gw_stream *stream, struct gw_error *err)
-{
-    for (size_t i = 0; i < stream->schema->count; i++) {
-        const struct gw_collection *collection = &stream->schema->collections[i];
-        gw_autobuf struct gw_buf why = {0};
-        if (!gw_lite_capture_amiss(stream->conn, collection->name, &why, err))
-            return false;
-        if (why.len > 0)
-            tell_amiss(stream, collection->name);
-    }
-    return load_layouts(stream, err);
-}
-
 static void hand_out_schema(struct gw_stream *stream, struct gw_change *change)
 {
     char *name = stream->amiss[--stream->amiss_count];
     const struct gw_collection *collection = gw_schema_find(stream->schema, "", name);
     gw_buf_clear(&stream->schema_text);
     gw_buf_addf(&stream->schema_text,
-                "table %s is gone or was made anew, and its capture triggers with it: changes since are not known",
+                "table %s is gone, was made anew, or lost the triggers that capture it: changes since are not known",
                 name);
     free(name);
     *change = (struct gw_change){.kind = GW_CHANGE_SCHEMA,
                                  .collection = collection ? collection->id : 0,
                                  .text = gw_buf_text(&stream->schema_text)};
-    gw_lite_position(stream->at, &change->position);
+    place_of(stream, &change->position);
 }
 
 /* ---- news ------------------------------------------------------------------------------------------------------ */
@@ -466,13 +499,18 @@ static bool look(struct gw_stream *stream, bool *news, struct gw_error *err)
 {
     int64_t newest = 0, cookie = 0;
     *news = false;
-    bool ok = gw_lite_exec(stream->conn, "BEGIN", err) &&
+    bool ok = gw_lite_check_place(stream->conn, err) && gw_lite_exec(stream->conn, "BEGIN", err) &&
               (gw_lite_has_table(stream->conn, "godwit_log") ||
                gw_fail(err, GW_ERR_LOST_POSITION, "the log of %s was dropped", stream->conn->store->path)) &&
               gw_lite_newest(stream->conn, &newest, err) &&
               gw_lite_int(stream->conn, "PRAGMA main.schema_version", &cookie, NULL, err);
     if (ok && cookie != stream->cookie)
         ok = look_at_definitions(stream, err);
+    if (ok && newest != stream->at - 1) {
+        struct gw_position at;
+        place_of(stream, &at);
+        ok = check_before(stream, &at, err);
+    }
     gw_lite_rollback(stream->conn);
     if (!ok)
         return false;
@@ -511,13 +549,14 @@ static bool nap(struct gw_stream *stream, int64_t deadline_us, struct gw_error *
 
 /* ---- trimming -------------------------------------------------------------------------------------------------- */
 
+/* The row before the place stays: by it the place is known again. */
 static bool trim_some(struct gw_lite_conn *conn, int64_t from, int64_t until, struct gw_error *err)
 {
     return gw_lite_begin_write(conn, err) &&
            gw_lite_execf(conn, err,
                          "DELETE FROM main.godwit_log WHERE seq < %lld AND seq < (SELECT max(seq) FROM"
                          " main.godwit_log)",
-                         (long long)until) &&
+                         (long long)until - 1) &&
            gw_lite_execf(conn, err, "UPDATE main.godwit_capture SET trimmed = %lld WHERE trimmed < %lld",
                          (long long)until, (long long)until) &&
            /* Between statements of the application nothing that was noted means anything. */
@@ -576,7 +615,7 @@ static bool changes_next(struct gw_stream *stream, int timeout_ms, struct gw_cha
         if (stream->at > stream->told) { /* rows of tables that are not planned */
             stream->told = stream->at;
             *change = (struct gw_change){.kind = GW_CHANGE_PROGRESS};
-            gw_lite_position(stream->at, &change->position);
+            place_of(stream, &change->position);
             *got = true;
             return true;
         }

@@ -112,7 +112,7 @@ bool gw_lite_connect(struct gw_lite_store *store, bool foreign, struct gw_lite_c
     conn->lock_ms = GW_LITE_LOCK_MS;
     /* Not SQLITE_OPEN_CREATE: a mistyped path must not become a database. */
     int rc = sqlite3_open_v2(store->path, &conn->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    bool ok = rc == SQLITE_OK ? settle(conn, err) : gw_lite_fail(conn, rc, "opening", err);
+    bool ok = rc == SQLITE_OK ? settle(conn, err) : gw_lite_fail(conn, rc, "opening the database file", err);
     if (!ok) {
         gw_lite_disconnect(conn);
         return false;
@@ -135,9 +135,20 @@ static void close_idle(void *session)
     gw_lite_disconnect(session);
 }
 
+static bool has_moved(const struct gw_lite_conn *conn)
+{
+    int moved = 0;
+    return sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
+static bool is_in_place(void *session)
+{
+    return !has_moved(session);
+}
+
 struct gw_idle *gw_lite_pool_new(void)
 {
-    return gw_idle_new(NULL, close_idle);
+    return gw_idle_new(is_in_place, close_idle);
 }
 
 bool gw_lite_borrow(struct gw_lite_store *store, struct gw_lite_conn **out, struct gw_error *err)
@@ -173,9 +184,18 @@ bool gw_lite_execf(struct gw_lite_conn *conn, struct gw_error *err, const char *
     return gw_lite_exec(conn, gw_buf_text(&sql), err);
 }
 
+bool gw_lite_check_place(struct gw_lite_conn *conn, struct gw_error *err)
+{
+    if (!has_moved(conn))
+        return true;
+    gw_fail(err, GW_ERR_RETRY, "the file that was opened as %s was moved, removed or replaced", conn->store->path);
+    gw_error_hint(err, "put it back with its -wal; if it was restored from a backup: godwit abort, then godwit copy");
+    return gw_error_place(err, "%s", gw_side_name(conn->store->base.side));
+}
+
 bool gw_lite_begin_write(struct gw_lite_conn *conn, struct gw_error *err)
 {
-    return gw_lite_exec(conn, "BEGIN IMMEDIATE", err);
+    return gw_lite_check_place(conn, err) && gw_lite_exec(conn, "BEGIN IMMEDIATE", err);
 }
 
 void gw_lite_rollback(struct gw_lite_conn *conn)

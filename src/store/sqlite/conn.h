@@ -40,6 +40,9 @@ struct gw_idle *gw_lite_pool_new(void);
 GW_MUST_CHECK bool gw_lite_exec(struct gw_lite_conn *, const char *sql, struct gw_error *);
 GW_MUST_CHECK bool gw_lite_execf(struct gw_lite_conn *, struct gw_error *, const char *format, ...) GW_PRINTF(3, 4);
 /* Write transaction: takes the lock at once. */
+/* Fails with GW_ERR_RETRY when the file was moved, removed or replaced since the connection was opened: what is written
+ * through it nobody else would see. Asked at each begin of a write, and of each connection that waited idle. */
+GW_MUST_CHECK bool gw_lite_check_place(struct gw_lite_conn *, struct gw_error *);
 GW_MUST_CHECK bool gw_lite_begin_write(struct gw_lite_conn *, struct gw_error *);
 void gw_lite_rollback(struct gw_lite_conn *);
 /* What was committed so far, by whomever, is on disk when this returns. */
