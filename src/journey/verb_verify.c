@@ -14,6 +14,8 @@
 #include "verify/rules.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct live {
     struct gw_journey *journey;
@@ -78,6 +80,45 @@ static bool compare_queries(struct live *live, const struct gw_verify_options *v
     return options.queries->count == 0 || gw_queries_run(&options, report, err);
 }
 
+static uint32_t id_of(const struct gw_schema *schema, const char *label)
+{
+    for (size_t i = 0; i < schema->count; i++)
+        if (strcmp(gw_collection_label(&schema->collections[i]), label) == 0)
+            return schema->collections[i].id;
+    return UINT32_MAX;
+}
+
+static int by_row(const void *a, const void *b)
+{
+    const struct gw_quarantined *left = a, *right = b;
+    int order = strcmp(left->collection, right->collection);
+    return order ? order : strcmp(left->key, right->key);
+}
+
+/* Rows that did not fit and whose notes are there: a row may have several. */
+static bool take_quarantined(const struct live *live, struct gw_verify_report *report, struct gw_error *err)
+{
+    struct gw_quarantined *items = NULL;
+    size_t count = 0, kept = 0;
+    if (!gw_state_quarantined(live->journey->state, &items, &count, err))
+        return false;
+    struct gw_quarantined *notes = gw_calloc(count + 1, sizeof *notes); /* borrows */
+    for (size_t i = 0; i < count; i++)
+        if (items[i].left_out && strcmp(items[i].stream, gw_stream_name(live->owner)) == 0)
+            notes[kept++] = items[i];
+    qsort(notes, kept, sizeof *notes, by_row);
+    const struct gw_schema *schema = gw_journey_schema(live->journey, live->owner);
+    for (size_t from = 0, to; from < kept; from = to) {
+        uint64_t rows = 1;
+        for (to = from + 1; to < kept && strcmp(notes[from].collection, notes[to].collection) == 0; to++)
+            rows += by_row(&notes[to - 1], &notes[to]) != 0;
+        gw_verify_take_quarantined(report, id_of(schema, notes[from].collection), rows);
+    }
+    free(notes);
+    gw_quarantined_free(items, count);
+    return true;
+}
+
 static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
 {
     struct gw_journey *journey = live->journey;
@@ -96,8 +137,8 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                         .progress_arg = live,
                                         .cancel = journey->cancel};
     bool ok = gw_verify_run(&options, report, err);
-    if (ok && (!compare_rules(live, &options, report, err) || !compare_queries(live, &options, report, err) ||
-               !gw_verify_keep(report, journey->state, err))) {
+    if (ok && (!compare_rules(live, &options, report, err) || !take_quarantined(live, report, err) ||
+               !compare_queries(live, &options, report, err) || !gw_verify_keep(report, journey->state, err))) {
         gw_verify_report_release(report);
         ok = false;
     }

@@ -365,6 +365,10 @@ struct gw_scan_facet {
     /* A value in words for a person, from canonical bytes. */
     void (*print)(const struct gw_column *, const struct gw_value *, struct gw_buf *out);
 
+    /* Of the rows of the last begin, how many were not handed out because they do not belong on the other side: set aside
+     * by a policy, kept back by a filter. May be NULL: none ever. */
+    void (*left_out)(const struct gw_scan *, uint64_t *by_policy, uint64_t *by_filter);
+
     /* The rest may be NULL; without it verify needs more rounds on a live pair and never splits across collations. */
     /* How this side orders the keys of a collection: "" when every server of this engine orders them so, else a name
      * that two sides share only if they order alike ("libc en_US.UTF-8 2.36"). */

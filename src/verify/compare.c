@@ -236,6 +236,8 @@ static void decide(struct gw_verify_task *task)
     for (int i = 0; i < 2; i++) {
         out->from[i] = task->spans[i].from;
         out->to[i] = task->spans[i].to;
+        out->by_policy += task->spans[i].by_policy;
+        out->by_filter += task->spans[i].by_filter;
     }
     out->at_least = out->at_least || task->rows_unexamined > 0;
     add_causes(task);

@@ -3,6 +3,7 @@
 
 #include "io/markup.h"
 #include "verify/cause.h"
+#include "verify/verify.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -16,6 +17,22 @@ const char *gw_render_text(const json_t *object, const char *key)
 void gw_render_number(const json_t *object, const char *key, struct gw_buf *out)
 {
     gw_cause_add_count(out, (uint64_t)json_integer_value(json_object_get(object, key)));
+}
+
+void gw_render_left_out(const json_t *object, struct gw_buf *out)
+{
+    const json_t *left_out = json_object_get(object, "left_out");
+    gw_verify_left_out((uint64_t)json_integer_value(json_object_get(left_out, "quarantine")),
+                       (uint64_t)json_integer_value(json_object_get(left_out, "filter")), out);
+}
+
+/* Why a collection is not equal, and what of it was not compared. */
+void gw_render_why(const json_t *collection, struct gw_buf *out)
+{
+    const char *reason = gw_render_text(collection, "reason");
+    gw_autobuf struct gw_buf left_out = {0};
+    gw_render_left_out(collection, &left_out);
+    gw_buf_addf(out, "%s%s%s", reason, *reason && left_out.len ? "; " : "", gw_buf_text(&left_out));
 }
 
 void gw_render_when(const json_t *report, struct gw_buf *out)
@@ -65,7 +82,9 @@ static void add_collections(const json_t *report, struct gw_buf *out)
             gw_render_number(c, counts[k], out);
         }
         gw_buf_addc(out, ' ');
-        add_cell(out, gw_render_text(c, "reason"));
+        gw_autobuf struct gw_buf why = {0};
+        gw_render_why(c, &why);
+        add_cell(out, gw_buf_text(&why));
         gw_buf_adds(out, "|\n");
     }
 }

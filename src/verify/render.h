@@ -18,6 +18,9 @@ const char *gw_render_text(const json_t *object, const char *key);             /
 void gw_render_number(const json_t *object, const char *key, struct gw_buf *); /* 4,112 */
 void gw_render_times(const json_t *side, struct gw_buf *);                     /* of a query: "1.20, 3.40" */
 const char *gw_render_found(const json_t *query);
+/* What gw_verify_left_out says of a report or one of its collections. */
+void gw_render_left_out(const json_t *object, struct gw_buf *);
+void gw_render_why(const json_t *collection, struct gw_buf *); /* its reason, and that */
 /* "2026-03-01 05:12:00 UTC, 12.4 s, on a live pair" */
 void gw_render_when(const json_t *report, struct gw_buf *);
 

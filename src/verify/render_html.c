@@ -47,7 +47,9 @@ static void add_causes(struct gw_buf *out, const json_t *collection)
     size_t i;
     json_t *cause;
     gw_buf_adds(out, "<td>");
-    gw_markup_add_xml(out, gw_render_text(collection, "reason"));
+    gw_autobuf struct gw_buf why = {0};
+    gw_render_why(collection, &why);
+    gw_markup_add_xml(out, gw_buf_text(&why));
     json_array_foreach(json_object_get(collection, "causes"), i, cause)
     {
         if (i == 0) /* it is the reason */

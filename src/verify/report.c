@@ -78,6 +78,14 @@ static json_t *difference_json(const struct gw_verify_difference *difference)
     return json;
 }
 
+static json_t *left_out_json(uint64_t by_policy, uint64_t by_filter)
+{
+    json_t *json = json_object();
+    json_object_set_new(json, "quarantine", number(by_policy));
+    json_object_set_new(json, "filter", number(by_filter));
+    return json;
+}
+
 json_t *gw_verify_collection_json(const struct gw_verify_collection *c)
 {
     json_t *json = json_object(), *causes = json_array(), *differences = json_array();
@@ -96,6 +104,7 @@ json_t *gw_verify_collection_json(const struct gw_verify_collection *c)
     json_object_set_new(json, "changed", number(c->changed));
     json_object_set_new(json, "duplicate", number(c->duplicate));
     json_object_set_new(json, "unresolved", number(c->unresolved));
+    json_object_set_new(json, "left_out", left_out_json(c->by_policy, c->by_filter));
     json_object_set_new(json, "at_least", json_boolean(c->at_least));
     for (size_t i = 0; i < c->cause_count; i++)
         json_array_append_new(causes, gw_json_text(c->causes[i]));
@@ -140,7 +149,7 @@ json_t *gw_verify_beside_json(const struct gw_verify_report *report)
 }
 
 struct totals {
-    uint64_t verdicts[3], rows, bytes;
+    uint64_t verdicts[3], rows, bytes, by_policy, by_filter;
 };
 
 static struct totals totals_of(const struct gw_verify_report *report)
@@ -150,6 +159,8 @@ static struct totals totals_of(const struct gw_verify_report *report)
         totals.verdicts[report->collections[i].verdict]++;
         totals.rows += report->collections[i].rows[0];
         totals.bytes += report->collections[i].bytes[0];
+        totals.by_policy += report->collections[i].by_policy;
+        totals.by_filter += report->collections[i].by_filter;
     }
     return totals;
 }
@@ -169,6 +180,7 @@ json_t *gw_verify_report_json(const struct gw_verify_report *report)
         json_object_set_new(json, gw_verdict_name((enum gw_verdict)i), number(totals.verdicts[i]));
     json_object_set_new(json, "rows", number(totals.rows));
     json_object_set_new(json, "bytes", number(totals.bytes));
+    json_object_set_new(json, "left_out", left_out_json(totals.by_policy, totals.by_filter));
     for (size_t i = 0; i < report->count; i++)
         json_array_append_new(collections, gw_verify_collection_json(&report->collections[i]));
     json_object_set_new(json, "collections", collections);
@@ -210,6 +222,25 @@ static void add_difference(struct gw_buf *out, const struct gw_verify_difference
                     difference->columns[i].source, difference->columns[i].target);
 }
 
+void gw_verify_left_out(uint64_t by_policy, uint64_t by_filter, struct gw_buf *out)
+{
+    uint64_t first = by_policy ? by_policy : by_filter;
+    if (!first)
+        return;
+    gw_cause_add_count(out, first);
+    gw_buf_addf(out, " row%s left out by %s", first == 1 ? "" : "s", by_policy ? "policy quarantine" : "the filter");
+    if (!by_policy || !by_filter)
+        return;
+    gw_buf_adds(out, ", ");
+    gw_cause_add_count(out, by_filter);
+    gw_buf_adds(out, " by the filter");
+}
+
+static bool leaves_out(const struct gw_verify_collection *c)
+{
+    return c->by_policy || c->by_filter;
+}
+
 static void add_collection(struct gw_buf *out, const struct gw_verify_collection *c, size_t width)
 {
     gw_autobuf struct gw_buf rows = {0}, bytes = {0};
@@ -222,6 +253,11 @@ static void add_collection(struct gw_buf *out, const struct gw_verify_collection
     add_padded(out, gw_buf_text(&rows), 16, true);
     add_padded(out, gw_buf_text(&bytes), 11, true);
     gw_buf_addf(out, "  %s\n", c->verdict == GW_VERDICT_EQUAL ? "" : c->reason);
+    if (leaves_out(c)) {
+        gw_buf_adds(out, "    ");
+        gw_verify_left_out(c->by_policy, c->by_filter, out);
+        gw_buf_addc(out, '\n');
+    }
     for (size_t i = 1; i < c->cause_count; i++)
         gw_buf_addf(out, "    %s\n", c->causes[i]);
     for (size_t i = 0; i < c->difference_count && i < 5; i++)
@@ -257,7 +293,7 @@ void gw_verify_report_text(const struct gw_verify_report *report, bool all, stru
         width = len > width && len <= 60 ? len : width;
     }
     for (size_t i = 0; i < report->count; i++)
-        if (all || report->collections[i].verdict != GW_VERDICT_EQUAL)
+        if (all || report->collections[i].verdict != GW_VERDICT_EQUAL || report->collections[i].by_policy)
             add_collection(out, &report->collections[i], width);
     add_rules(out, report);
     gw_queries_text(report, out);
@@ -278,6 +314,10 @@ void gw_verify_report_text(const struct gw_verify_report *report, bool all, stru
         gw_buf_adds(out, ", ");
         gw_cause_add_count(out, totals.verdicts[GW_VERDICT_UNRESOLVED]);
         gw_buf_adds(out, " unresolved");
+    }
+    if (totals.by_policy || totals.by_filter) {
+        gw_buf_adds(out, "; ");
+        gw_verify_left_out(totals.by_policy, totals.by_filter, out);
     }
     gw_buf_adds(out, "; ");
     gw_cause_add_count(out, totals.rows);

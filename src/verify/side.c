@@ -21,6 +21,8 @@ void gw_verify_span_merge(struct gw_verify_span *span, const struct gw_verify_sp
         gw_verify_span_add(span, &more->from);
     if (more->to.order)
         gw_verify_span_add(span, &more->to);
+    span->by_policy += more->by_policy;
+    span->by_filter += more->by_filter;
 }
 
 /* ---- sessions -------------------------------------------------------------------------------------------------- */
@@ -84,6 +86,15 @@ bool gw_verify_pair_try(struct gw_verify_pair *pair,
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
+static void add_left_out(const struct gw_verify_side *side, struct gw_verify_span *span)
+{
+    uint64_t by_policy = 0, by_filter = 0;
+    if (side->store->type->scan->left_out)
+        side->store->type->scan->left_out(side->scan, &by_policy, &by_filter);
+    span->by_policy += by_policy;
+    span->by_filter += by_filter;
+}
+
 bool gw_verify_side_read(struct gw_verify_side *side, const struct gw_verify_scope *scope, gw_verify_visit *visit,
                          void *arg, struct gw_verify_span *span, struct gw_error *err)
 {
@@ -100,8 +111,10 @@ bool gw_verify_side_read(struct gw_verify_side *side, const struct gw_verify_sco
         bool end;
         if (!facet->next(side->scan, &row, &end, err))
             return false;
-        if (end)
+        if (end) {
+            add_left_out(side, span);
             return facet->end(side->scan, err);
+        }
         visit(arg, side, &row);
     }
 }

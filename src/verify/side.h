@@ -32,6 +32,7 @@ struct gw_verify_scope { /* rows to read, in one snapshot */
 
 struct gw_verify_span { /* the positions of the snapshots that were read */
     struct gw_position from, to;
+    uint64_t by_policy, by_filter; /* rows there that are not to be on the other side */
 };
 void gw_verify_span_add(struct gw_verify_span *, const struct gw_position *at);
 void gw_verify_span_merge(struct gw_verify_span *, const struct gw_verify_span *);

@@ -146,7 +146,7 @@ static bool read_item(struct gw_verify_pair *pair, void *arg, struct gw_error *e
 {
     struct item_read *item = arg;
     const struct gw_verify_scope *scopes[2] = {NULL, NULL};
-    struct gw_verify_span spans[2] = {{{0}, {0}}, {{0}, {0}}};
+    struct gw_verify_span spans[2] = {{.from = {0}}, {.from = {0}}};
     for (int side = 0; side < 2; side++) {
         struct chunk_read *read = &item->chunks[side];
         free(read->sums);
@@ -235,7 +235,7 @@ static void *look_at_side(void *arg)
     const struct gw_tally_side *side = &look->looking->tally->sides[look->side];
     look->ok = true;
     for (size_t i = 0; look->ok && i < side->count; i++) {
-        struct gw_verify_span span = {{0}, {0}};
+        struct gw_verify_span span = {.from = {0}};
         struct gw_verify_scope scope = {.collection = look->looking->task->collection, .range = side->chunks[i]};
         if (look->groups & UINT64_C(1) << i % GROUPS)
             look->ok = gw_verify_side_read(look->of, &scope, visit_chosen, look, &span, &look->err);

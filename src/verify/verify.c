@@ -445,6 +445,23 @@ static void decide_all(struct gw_verify_report *report)
         snprintf(report->reason, sizeof report->reason, "no row was compared: all collections are empty on both sides");
 }
 
+void gw_verify_take_quarantined(struct gw_verify_report *report, uint32_t collection, uint64_t rows)
+{
+    for (size_t i = 0; rows > 0 && i < report->count; i++) {
+        struct gw_verify_collection *c = &report->collections[i];
+        if (c->id != collection || c->verdict != GW_VERDICT_EQUAL)
+            continue;
+        gw_autobuf struct gw_buf reason = {0};
+        gw_cause_add_count(&reason, rows);
+        gw_buf_addf(&reason, " row%s did not fit the target, and wait%s in quarantine", rows == 1 ? "" : "s",
+                    rows == 1 ? "s" : "");
+        free(c->reason);
+        c->reason = gw_buf_detach(&reason);
+        c->verdict = GW_VERDICT_UNRESOLVED;
+        report->verdict = report->verdict == GW_VERDICT_EQUAL ? GW_VERDICT_UNRESOLVED : report->verdict;
+    }
+}
+
 bool gw_verify_keep(const struct gw_verify_report *report, struct gw_state *state, struct gw_error *err)
 {
     for (size_t i = 0; i < report->count; i++) {

@@ -82,7 +82,8 @@ struct gw_verify_collection {
     uint64_t chunks, chunks_differing;
     uint64_t suspects, settled; /* rows that differed at first; of these, rows that were only moving */
     uint64_t missing, extra, changed, duplicate, unresolved; /* rows */
-    bool at_least;                     /* so many were different that the rest was not looked at one by one */
+    uint64_t by_policy, by_filter; /* rows left out: not to be on the other side by policy quarantine, by the filter */
+    bool at_least;                 /* so many were different that the rest was not looked at one by one */
     struct gw_position from[2], to[2]; /* the snapshots' positions on the source, on the target */
     size_t cause_count;
     char **causes; /* "all 4,112 rows differ in created_at by +9 h: time zone" */
@@ -137,6 +138,9 @@ struct gw_verify_report {
 /* False only when no verdict could be had at all: a side cannot be reached, or it was cancelled. */
 GW_MUST_CHECK bool gw_verify_run(const struct gw_verify_options *, struct gw_verify_report *out, struct gw_error *err);
 void gw_verify_report_release(struct gw_verify_report *);
+/* So many rows of a collection wait in quarantine: they are not on the target, and whether that is to stay so nobody has
+ * said. What was equal is unresolved. */
+void gw_verify_take_quarantined(struct gw_verify_report *, uint32_t collection, uint64_t rows);
 /* The collections' verdicts, and beside them what else was asked, into the journal, when nothing is left to be asked: a switch takes them as they are. */
 GW_MUST_CHECK bool gw_verify_keep(const struct gw_verify_report *, struct gw_state *, struct gw_error *err);
 
@@ -149,6 +153,8 @@ enum gw_exit gw_verify_exit(const struct gw_verify_report *);
 json_t *gw_verify_report_json(const struct gw_verify_report *);
 json_t *gw_verify_beside_json(const struct gw_verify_report *);
 json_t *gw_verify_collection_json(const struct gw_verify_collection *);
+/* "40 rows left out by policy quarantine, 1,200 by the filter"; nothing where none is. Appends. */
+void gw_verify_left_out(uint64_t by_policy, uint64_t by_filter, struct gw_buf *out);
 /* A table for a terminal; `all`: also the collections that are equal. */
 void gw_verify_report_text(const struct gw_verify_report *, bool all, struct gw_buf *out);
 

@@ -237,6 +237,33 @@ def test_a_row_that_was_set_aside_comes_over_when_it_is_mended_on_blue(new_sqlit
     m.run("abort", "--yes")
 
 
+def test_verify_names_the_rows_that_are_left_out(new_sqlite, new_database, migration, tmp_path):
+    """In quarantine they make the verdict unresolved; taken out of it by the operator it is equal, and says that they lack."""
+    blue, green = new_sqlite(), new_database()
+    blue.sql("CREATE TABLE t (id integer PRIMARY KEY, v text, state text); CREATE TABLE whole (id integer PRIMARY KEY)")
+    blue.sql("INSERT INTO t VALUES (1, 'one', 'a'), (2, x'ff', 'a'), (3, x'ff', 'a'), (4, 'four', 'gone')")
+    blue.sql("INSERT INTO whole VALUES (1), (2)")
+    m = migration(blue, green, collections={"t": {"columns": {"v": {"on_loss": "quarantine"}},
+                                                  "where": {"column": "state", "not_in": ["gone"]}}})
+    m.run("copy", timeout=120)
+    waiting = m.run("verify", "--json", expect=3, timeout=120)
+    verdict = waiting.json
+    assert (verdict["verdict"], verdict["left_out"]) == ("unresolved", {"quarantine": 2, "filter": 1}), verdict
+    by_name = {c["collection"].rpartition(".")[2]: c for c in verdict["collections"]}
+    assert by_name["t"]["left_out"] == {"quarantine": 2, "filter": 1} and by_name["t"]["verdict"] == "unresolved"
+    assert by_name["whole"]["left_out"] == {"quarantine": 0, "filter": 0} and by_name["whole"]["verdict"] == "equal"
+    m.run("quarantine", "--clear", "all", "--yes")
+    pages = {"--markdown": tmp_path / "v.md", "--html": tmp_path / "v.html"}
+    done = m.run("verify", *(part for pair in pages.items() for part in pair), timeout=120)
+    said = done.stdout + done.stderr
+    assert "verdict: equal" in said and said.count("2 rows left out by policy quarantine, 1 by the filter") == 2, said
+    for path in pages.values():
+        assert "2 rows left out by policy quarantine, 1 by the filter" in path.read_text(), path
+    m.run("switch", "--yes", timeout=120)
+    m.run("rollback", "--yes", "--unverified", timeout=120)
+    m.run("abort", "--yes")
+
+
 def test_a_cascade_of_mariadb_reaches_sqlite(new_mariadb_database, new_sqlite, migration):
     """The children are read again and noted on green inside of green's only write transaction."""
     blue, green = new_mariadb_database(), new_sqlite()

@@ -23,8 +23,9 @@ struct lens_scan {
     bool *compared; /* by column of the shape */
     size_t capacity;
     struct gw_row row;
-    bool in_turn; /* it is this scan's turn to read large rows */
-    bool bloated; /* the session has read large rows: its buffers are as large */
+    uint64_t by_policy, by_filter; /* rows since `begin` that are not shown */
+    bool in_turn;                  /* it is this scan's turn to read large rows */
+    bool bloated;                  /* the session has read large rows: its buffers are as large */
     size_t value_capacity;
     struct gw_row_version *versions; /* of the rows of the last fetch */
     size_t version_capacity;
@@ -272,6 +273,7 @@ static bool face_begin(struct gw_scan *scan, const struct gw_collection *collect
     struct lens_scan *s = scan_of(scan);
     take_collection(s, collection);
     take_turn(s, collection);
+    s->by_policy = s->by_filter = 0;
     if (ready(s, err) && inner_scan(s)->begin(s->inner, s->own, range, ordered, at, err))
         return true;
     give_turn(s);
@@ -307,6 +309,8 @@ static bool map_row(struct lens_scan *s, bool *kept, struct gw_error *err)
     gw_buf_clear(&s->why);
     if (gw_map_row(s->run, s->own->id, s->in, s->out, &verdict, &s->why, err)) {
         *kept = verdict == GW_MAP_KEEP;
+        s->by_policy += verdict == GW_MAP_SET_ASIDE;
+        s->by_filter += verdict == GW_MAP_LEAVE_OUT;
         return true;
     }
     if (err->kind != GW_ERR_CONFLICT)
@@ -418,6 +422,13 @@ static bool face_end(struct gw_scan *scan, struct gw_error *err)
     drop_bloated(s);
     give_turn(s);
     return ok;
+}
+
+static void face_left_out(const struct gw_scan *scan, uint64_t *by_policy, uint64_t *by_filter)
+{
+    const struct lens_scan *s = (const struct lens_scan *)(const void *)scan;
+    *by_policy = s->by_policy;
+    *by_filter = s->by_filter;
 }
 
 /* ---- rows by key ------------------------------------------------------------------------------------------------- */
@@ -563,6 +574,7 @@ const struct gw_scan_facet lens_face_scan = {
     .begin = face_begin,
     .next = face_next,
     .end = face_end,
+    .left_out = face_left_out,
     .fetch = face_fetch,
     .print = face_print,
     .key_order = face_key_order,
