@@ -42,10 +42,12 @@ static void print_seeds(const json_t *result, int code)
 static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     struct reports reports = {0};
-    bool seed = false;
+    bool seed = false, masked = false;
     const struct gw_option options[] = {
         {"markdown=FILE", 0, GW_OPTION_TEXT, &reports.markdown, "the report as Markdown"},
         {"html=FILE", 0, GW_OPTION_TEXT, &reports.html, "the report as one page that needs nothing else"},
+        {"private", 0, GW_OPTION_FLAG, &masked,
+         "hold back what rows hold: values, and keys that are texts, as hashes under a key of this run"},
         {"seed-queries", 0, GW_OPTION_FLAG, &seed,
          "print what takes most of the owner's time as queries: for godwit.yaml, and compare nothing"},
         {"junit=FILE", 0, GW_OPTION_TEXT, &reports.junit, "the report as JUnit XML, a case for each table and rule"},
@@ -53,12 +55,13 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
     if (code >= 0)
         return code;
-    return gw_cli_verb_run(cli, (struct gw_cli_verb){.name = "verify",
-                                                     .work = gw_verb_verify,
-                                                     .arguments = json_pack("{s:b}", "seed_queries", seed),
-                                                     .print = seed ? print_seeds : NULL,
-                                                     .keep = write_reports,
-                                                     .keep_arg = &reports});
+    return gw_cli_verb_run(
+        cli, (struct gw_cli_verb){.name = "verify",
+                                  .work = gw_verb_verify,
+                                  .arguments = json_pack("{s:b, s:b}", "seed_queries", seed, "private", masked),
+                                  .print = seed ? print_seeds : NULL,
+                                  .keep = write_reports,
+                                  .keep_arg = &reports});
 }
 
 const struct gw_command gw_command_verify = {

@@ -20,6 +20,7 @@
 struct live {
     struct gw_journey *journey;
     enum gw_side owner;
+    bool masked; /* --private */
 };
 
 /* An idle log passes a position only when something comes after it, so something is written first. */
@@ -119,11 +120,31 @@ static bool take_quarantined(const struct live *live, struct gw_verify_report *r
     return true;
 }
 
+static bool make_mask(struct live *live, struct gw_mask *mask, struct gw_error *err)
+{
+    const struct gw_migration_verify *verify = &live->journey->store->verify;
+    gw_mask_init(mask, live->masked || verify->private_ == GW_MIGRATION_PRIVATE_ON,
+                 verify->show_keys == GW_MIGRATION_SHOW_NONE, verify->private_key);
+    return gw_verify_identity_key(live->journey->state, mask->identity_key, err);
+}
+
+/* Words of a side may quote what a row holds. */
+static void mask_error(const struct gw_mask *mask, struct gw_error *err)
+{
+    gw_autobuf struct gw_buf words = {0};
+    if (!mask->hides)
+        return;
+    gw_mask_words(mask, err->message, &words);
+    snprintf(err->message, sizeof err->message, "%s", gw_buf_text(&words));
+    err->detail[0] = 0;
+}
+
 static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
 {
+    struct gw_mask mask;
     struct gw_journey *journey = live->journey;
     struct gw_store *source, *target;
-    if (!gw_mapping_faces(journey, live->owner, &source, &target, err))
+    if (!make_mask(live, &mask, err) || !gw_mapping_faces(journey, live->owner, &source, &target, err))
         return false;
     /* The faces of a mapped pair both show green's collections. */
     struct gw_verify_options options = {.source = source,
@@ -135,13 +156,17 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                         .wait_arg = live,
                                         .progress = on_progress,
                                         .progress_arg = live,
-                                        .cancel = journey->cancel};
+                                        .cancel = journey->cancel,
+                                        .mask = &mask};
     bool ok = gw_verify_run(&options, report, err);
     if (ok && (!compare_rules(live, &options, report, err) || !take_quarantined(live, report, err) ||
-               !compare_queries(live, &options, report, err) || !gw_verify_keep(report, journey->state, err))) {
+               !compare_queries(live, &options, report, err) || !gw_verify_remember(report, journey->state, err) ||
+               !gw_verify_keep(report, journey->state, err))) {
         gw_verify_report_release(report);
         ok = false;
     }
+    if (!ok)
+        mask_error(&mask, err);
     gw_log_status_line(NULL);
     return ok;
 }
@@ -178,7 +203,7 @@ int gw_verb_verify(struct gw_journey *journey, const json_t *arguments, json_t *
 {
     if (json_is_true(json_object_get(arguments, "seed_queries")))
         return seed_queries(journey, result, err);
-    struct live live = {.journey = journey};
+    struct live live = {.journey = journey, .masked = json_is_true(json_object_get(arguments, "private"))};
     struct gw_copy_report copied;
     struct gw_verify_report report;
     bool torn;

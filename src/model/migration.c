@@ -584,6 +584,7 @@ static void release_store(struct gw_migration_store *store)
     for (size_t i = 0; i < store->verify.reference_count; i++)
         free(store->verify.references[i]);
     free(store->verify.references);
+    free(store->verify.private_key);
     free(store->gate.backend);
     free(store->gate.server[0]);
     free(store->gate.server[1]);

@@ -87,11 +87,17 @@ struct gw_migration_follow {
     enum gw_migration_truncate truncate;
 };
 
+enum gw_migration_private { GW_MIGRATION_PRIVATE_OFF, GW_MIGRATION_PRIVATE_ON };
+enum gw_migration_show_keys { GW_MIGRATION_SHOW_NUMBERS, GW_MIGRATION_SHOW_NONE };
+
 struct gw_migration_verify {
     int jobs;
     int64_t resettle_ms; /* how long a differing row may take to settle on a live pair */
     char **references;   /* foreign keys that no side declares: "orders(user_id) -> users(id)", blue's names */
     size_t reference_count;
+    enum gw_migration_private private_;
+    enum gw_migration_show_keys show_keys;
+    char *private_key;            /* a secret; NULL: random for each run */
     int64_t max_age_ms;           /* no switch on an older verdict */
     int64_t statement_timeout_ms; /* of one statement that asks what has to hold among rows */
 };

@@ -12,7 +12,6 @@
 
 #define HELD_BYTES ((uint64_t)8 << 20) /* of one answer */
 #define VALUE_COST 16
-#define SHOWN_BYTES 60
 
 void gw_answer_release(struct gw_answer *answer)
 {
@@ -193,45 +192,39 @@ static const struct column *first_difference(const struct row *a, const struct r
     return NULL;
 }
 
-static void add_value(struct gw_buf *out, const struct gw_answer_value *value)
+static void add_value(struct gw_buf *out, const struct gw_mask *mask, const struct gw_answer_value *value)
 {
-    size_t len = value->len;
-    if (!value->text) {
+    if (value->text)
+        gw_mask_shown(mask, false, value->text, value->len, out);
+    else
         gw_buf_adds(out, "NULL");
-        return;
-    }
-    if (len > SHOWN_BYTES) /* never inside a character */
-        for (len = SHOWN_BYTES; len && ((unsigned char)value->text[len] & 0xc0) == 0x80;)
-            len--;
-    gw_buf_add(out, value->text, len);
-    gw_buf_adds(out, len < value->len ? "..." : "");
 }
 
 static void say_difference(const struct gw_answer *answer, const struct row *a, const struct row *b,
-                           const struct column *column, size_t place, struct gw_buf *out)
+                           const struct column *column, size_t place, const struct gw_mask *mask, struct gw_buf *out)
 {
     gw_buf_addf(out, "row %zu", place + 1);
     if (column->place != 0) {
         gw_buf_addf(out, " (%s=", answer->names[0]);
-        add_value(out, &a->values[0]);
+        add_value(out, mask, &a->values[0]);
         gw_buf_addc(out, ')');
     }
     gw_buf_addf(out, ": %s is ", answer->names[column->place]);
-    add_value(out, &a->values[column->place]);
+    add_value(out, mask, &a->values[column->place]);
     gw_buf_adds(out, " on the source, ");
-    add_value(out, &b->values[column->place]);
+    add_value(out, mask, &b->values[column->place]);
     gw_buf_adds(out, " on the target");
 }
 
 static bool compare_answers(const struct gw_answer *answer, const struct row *a, const struct row *b, size_t rows,
-                            struct gw_buf *what)
+                            const struct gw_mask *mask, struct gw_buf *what)
 {
     gw_autobuf struct gw_buf first = {0};
     size_t differing = 0;
     for (size_t i = 0; i < rows; i++) {
         const struct column *column = first_difference(&a[i], &b[i]);
         if (column && differing++ == 0)
-            say_difference(answer, &a[i], &b[i], column, i, &first);
+            say_difference(answer, &a[i], &b[i], column, i, mask, &first);
     }
     if (!differing)
         return true;
@@ -259,7 +252,7 @@ bool gw_answer_same(struct gw_answer *source, struct gw_answer *target, const st
     struct column *order = gw_calloc(source->columns + 1, sizeof *order);
     order_columns(source, form, order);
     struct row *a = make_rows(source, form, order), *b = make_rows(target, form, order);
-    bool same = compare_answers(source, a, b, source->rows, what);
+    bool same = compare_answers(source, a, b, source->rows, form->mask, what);
     free(a);
     free(b);
     free(order);

@@ -11,7 +11,7 @@
 
 void gw_cause_init(struct gw_cause *cause, size_t columns)
 {
-    *cause = (struct gw_cause){columns, gw_calloc(columns + 1, sizeof *cause->columns)};
+    *cause = (struct gw_cause){.count = columns, .columns = gw_calloc(columns + 1, sizeof *cause->columns)};
 }
 
 void gw_cause_release(struct gw_cause *cause)
@@ -123,6 +123,12 @@ static enum gw_cause_kind judge_nulls(const char *source, const char *target)
     return source ? GW_CAUSE_NULL_ON_TARGET : GW_CAUSE_NULL_ON_SOURCE;
 }
 
+static bool went_through_float4(long double a, long double b)
+{
+    return (float)a == (float)b && ((long double)(float)a == a || (long double)(float)b == b ||
+                                    (double)(float)a == (double)a || (double)(float)b == (double)b);
+}
+
 static enum gw_cause_kind judge(const char *source, const char *target, double *shift)
 {
     int64_t source_us, target_us;
@@ -135,6 +141,8 @@ static enum gw_cause_kind judge(const char *source, const char *target, double *
     }
     if (read_number(source, &source_number) && read_number(target, &target_number)) {
         *shift = (double)(target_number - source_number);
+        if (*shift != 0 && went_through_float4(source_number, target_number))
+            return GW_CAUSE_FLOAT4;
         return *shift == 0 ? GW_CAUSE_SCALE : GW_CAUSE_NUMBER_SHIFT;
     }
     if (same_without_trailing_space(source, target))
@@ -194,6 +202,7 @@ static const char *common_words(const struct gw_cause_column *c)
 {
     static const char *const words[GW_CAUSE_KINDS] = {
         [GW_CAUSE_PRECISION] = " in fractions of a second: precision",
+        [GW_CAUSE_FLOAT4] = " as a float of 4 bytes does from one of 8: float4 widened or narrowed",
         [GW_CAUSE_SCALE] = " in the scale only (1.0 and 1.00)",
         [GW_CAUSE_TRAILING_SPACE] = " in trailing spaces only",
         [GW_CAUSE_CASE] = " in upper and lower case only",
@@ -226,7 +235,7 @@ bool gw_cause_words(const struct gw_cause *cause, size_t column, const char *nam
     } else if (constant && c->kinds[GW_CAUSE_TIME_SHIFT] == c->rows) {
         gw_buf_adds(out, " by ");
         add_time_shift(out, c->shift);
-    } else if (constant && c->kinds[GW_CAUSE_NUMBER_SHIFT] == c->rows) {
+    } else if (constant && !cause->masked && c->kinds[GW_CAUSE_NUMBER_SHIFT] == c->rows) {
         gw_buf_addf(out, " by %+.15g", c->shift);
     }
     return true;

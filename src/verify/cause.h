@@ -14,6 +14,7 @@
 enum gw_cause_kind {
     GW_CAUSE_TIME_SHIFT,   /* two times, always as far apart */
     GW_CAUSE_PRECISION,    /* the same time with fewer digits */
+    GW_CAUSE_FLOAT4,       /* one is the other as a float of 4 bytes */
     GW_CAUSE_SCALE,        /* the same number written with another scale */
     GW_CAUSE_NUMBER_SHIFT, /* two numbers, always as far apart */
     GW_CAUSE_TRAILING_SPACE,
@@ -38,6 +39,7 @@ struct gw_cause_column {
 struct gw_cause {
     size_t count;
     struct gw_cause_column *columns; /* owned */
+    bool masked;                     /* numbers are not said */
 };
 
 void gw_cause_init(struct gw_cause *, size_t columns);

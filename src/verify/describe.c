@@ -13,6 +13,11 @@ static char *print_value(const struct gw_verify_side *side, const struct gw_colu
     return gw_buf_detach(&text);
 }
 
+static char *masked(const struct gw_verify_task *task, const struct gw_value *value, char *text)
+{
+    return value->kind == GW_VALUE_NULL ? text : gw_mask_owned(task->options->mask, false, text);
+}
+
 static struct gw_verify_difference *add_difference(struct gw_verify_collection *out, enum gw_verify_kind kind,
                                                    char *key)
 {
@@ -40,8 +45,8 @@ static void note_columns(struct gw_verify_task *task, struct gw_verify_pair *pai
         gw_cause_note(&task->cause, i, a->kind == GW_VALUE_NULL ? NULL : a_text,
                       b->kind == GW_VALUE_NULL ? NULL : b_text);
         if (difference) {
-            difference->columns[difference->column_count++] =
-                (struct gw_verify_column_pair){gw_strdup(column->name), a_text, b_text};
+            difference->columns[difference->column_count++] = (struct gw_verify_column_pair){
+                gw_strdup(column->name), masked(task, a, a_text), masked(task, b, b_text)};
         } else {
             free(a_text);
             free(b_text);
@@ -53,11 +58,18 @@ static void note_row(struct gw_settle *settle, const struct gw_suspect *suspect,
                      const struct gw_row *target)
 {
     struct gw_verify_task *task = settle->task;
+    const struct gw_verify_side *side = &settle->pair->sides[GW_VERIFY_SOURCE];
+    const struct gw_mask *mask = task->options->mask;
     struct gw_verify_difference *difference = NULL;
+    gw_autobuf struct gw_buf plain = {0};
+    gw_verify_key_text(side, task->collection, suspect->key, NULL, &plain);
+    uint64_t identity = gw_mask_identity(mask, task->out.name, gw_buf_text(&plain));
+    gw_verify_note_seen(&task->out, identity);
     if (task->out.difference_count < GW_VERIFY_SHOWN_MAX) {
         struct gw_buf key = {0};
-        gw_verify_key_text(&settle->pair->sides[GW_VERIFY_SOURCE], task->collection, suspect->key, &key);
+        gw_verify_key_text(side, task->collection, suspect->key, mask, &key);
         difference = add_difference(&task->out, suspect->kind, gw_buf_detach(&key));
+        difference->identity = identity;
     }
     if (suspect->kind == GW_VERIFY_CHANGED && source->count && target->count)
         note_columns(task, settle->pair, source, target, difference);

@@ -51,9 +51,11 @@ static bool ask(struct asking *asking, int side, struct gw_answer *answer, struc
             asking->took_us[side][asking->taken[side]++] = took_us;
         return true;
     }
+    gw_autobuf struct gw_buf words = {0};
+    gw_mask_words(asking->options->verify->mask, err->message, &words);
     if (!asking->why)
         asking->why =
-            gw_asprintf("on the %s: %s%s%s", side_words[side], err->message, *err->hint ? "; " : "", err->hint);
+            gw_asprintf("on the %s: %s%s%s", side_words[side], gw_buf_text(&words), *err->hint ? "; " : "", err->hint);
     return false;
 }
 
@@ -85,7 +87,8 @@ static enum look look_once(struct asking *asking, struct gw_buf *what, struct gw
     struct gw_answer_form form = {.ordered = asking->query->ordered,
                                   .one_engine = asking->options->source->type == asking->options->target->type,
                                   .tolerances = asking->query->tolerances,
-                                  .tolerance_count = asking->query->tolerance_count};
+                                  .tolerance_count = asking->query->tolerance_count,
+                                  .mask = asking->options->verify->mask};
     const struct gw_answer_form exact = {.ordered = form.ordered, .one_engine = form.one_engine};
     gw_autobuf struct gw_buf moved = {0};
     enum look look = LOOK_FAILED;

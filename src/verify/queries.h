@@ -55,6 +55,7 @@ struct gw_answer_form {
     bool ordered, one_engine;
     const struct gw_tolerance *tolerances;
     size_t tolerance_count;
+    const struct gw_mask *mask;
 };
 /* False when they differ, with the first difference and the count in `what`. Sorts both unless the order counts. */
 bool gw_answer_same(struct gw_answer *source, struct gw_answer *target, const struct gw_answer_form *,

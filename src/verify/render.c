@@ -43,6 +43,19 @@ void gw_render_when(const json_t *report, struct gw_buf *out)
                                                               : "while nothing followed");
 }
 
+void gw_render_since(const json_t *collection, struct gw_buf *out)
+{
+    const char *since = gw_render_text(collection, "different_since");
+    const char *until = gw_render_text(collection, "equal_until");
+    const char *between = gw_render_text(collection, "between");
+    if (*since)
+        gw_buf_addf(out, "; found different first at %s", since);
+    if (*until)
+        gw_buf_addf(out, ", still equal at %s", until);
+    if (*between)
+        gw_buf_addf(out, "; in between: %s", between);
+}
+
 void gw_render_times(const json_t *side, struct gw_buf *out)
 {
     gw_buf_addf(out, "%.2f, %.2f", json_number_value(json_object_get(side, "p50_ms")),
@@ -84,6 +97,7 @@ static void add_collections(const json_t *report, struct gw_buf *out)
         gw_buf_addc(out, ' ');
         gw_autobuf struct gw_buf why = {0};
         gw_render_why(c, &why);
+        gw_render_since(c, &why);
         add_cell(out, gw_buf_text(&why));
         gw_buf_adds(out, "|\n");
     }
@@ -99,8 +113,9 @@ static void add_differences(const json_t *report, struct gw_buf *out)
         json_array_foreach(json_object_get(c, "differences"), d, difference)
         {
             if (!begun)
-                gw_buf_adds(out, "\n## Rows that differ\n\n| table | row | what | column | source | target |\n"
-                                 "| --- | --- | --- | --- | --- | --- |\n");
+                gw_buf_adds(out,
+                            "\n## Rows that differ\n\n| table | row | what | column | source | target | first seen |\n"
+                            "| --- | --- | --- | --- | --- | --- | --- |\n");
             begun = true;
             json_t *columns = json_object_get(difference, "columns");
             size_t lines = json_array_size(columns) ? json_array_size(columns) : 1;
@@ -112,6 +127,7 @@ static void add_differences(const json_t *report, struct gw_buf *out)
                 add_cell(out, gw_render_text(column, "column"));
                 add_cell(out, gw_render_text(column, "source"));
                 add_cell(out, gw_render_text(column, "target"));
+                add_cell(out, k == 0 ? gw_render_text(difference, "first_seen") : "");
                 gw_buf_adds(out, "|\n");
             }
         }
@@ -166,7 +182,8 @@ void gw_verify_markdown(const json_t *report, struct gw_buf *out)
     gw_render_when(report, out);
     gw_buf_adds(out, ". ");
     gw_render_number(report, "rows", out);
-    gw_buf_adds(out, " rows compared.\n\n");
+    gw_buf_adds(out, " rows compared.");
+    gw_buf_adds(out, json_is_true(json_object_get(report, "private")) ? " " GW_RENDER_PRIVATE "\n\n" : "\n\n");
     add_collections(report, out);
     add_differences(report, out);
     add_rules(report, out);

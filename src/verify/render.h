@@ -20,7 +20,9 @@ void gw_render_times(const json_t *side, struct gw_buf *);                     /
 const char *gw_render_found(const json_t *query);
 /* What gw_verify_left_out says of a report or one of its collections. */
 void gw_render_left_out(const json_t *object, struct gw_buf *);
-void gw_render_why(const json_t *collection, struct gw_buf *); /* its reason, and that */
+void gw_render_why(const json_t *collection, struct gw_buf *);   /* its reason, and that */
+void gw_render_since(const json_t *collection, struct gw_buf *); /* "; found different first at ..." */
+#define GW_RENDER_PRIVATE "What rows hold is held back: a '#' stands before the hash of a value."
 /* "2026-03-01 05:12:00 UTC, 12.4 s, on a live pair" */
 void gw_render_when(const json_t *report, struct gw_buf *);
 

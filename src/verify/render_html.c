@@ -46,10 +46,13 @@ static void add_causes(struct gw_buf *out, const json_t *collection)
 {
     size_t i;
     json_t *cause;
+    gw_autobuf struct gw_buf since = {0};
     gw_buf_adds(out, "<td>");
     gw_autobuf struct gw_buf why = {0};
     gw_render_why(collection, &why);
     gw_markup_add_xml(out, gw_buf_text(&why));
+    gw_render_since(collection, &since);
+    gw_markup_add_xml(out, gw_buf_text(&since));
     json_array_foreach(json_object_get(collection, "causes"), i, cause)
     {
         if (i == 0) /* it is the reason */
@@ -106,12 +109,14 @@ static void add_difference(struct gw_buf *out, const char *collection, const jso
         gw_markup_add_xml(out, gw_render_text(column, "target"));
         gw_buf_adds(out, "</code>");
     }
-    gw_buf_adds(out, "</td></tr>\n");
+    gw_buf_adds(out, "</td>");
+    add_cell(out, "", gw_render_text(difference, "first_seen"));
+    gw_buf_adds(out, "</tr>\n");
 }
 
 static void add_differences(struct gw_buf *out, const json_t *report)
 {
-    static const char *const heads[] = {"table", "row", "what", "source → target", NULL};
+    static const char *const heads[] = {"table", "row", "what", "source → target", "first seen", NULL};
     size_t i, d;
     json_t *c, *difference;
     bool begun = false;
@@ -212,6 +217,8 @@ void gw_verify_html(const json_t *report, struct gw_buf *out)
     gw_buf_adds(out, ".</p>\n<p>");
     gw_markup_add_xml(out, gw_render_text(report, "reason"));
     gw_buf_adds(out, "</p>\n");
+    if (json_is_true(json_object_get(report, "private")))
+        gw_buf_adds(out, "<p>" GW_RENDER_PRIVATE "</p>\n");
     add_collections(out, report);
     add_differences(out, report);
     add_rules(out, report);

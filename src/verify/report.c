@@ -62,11 +62,21 @@ static json_t *side_json(const struct gw_verify_collection *c, int side)
     return json;
 }
 
+static void set_time(json_t *json, const char *key, int64_t wall_us)
+{
+    char text[32];
+    if (!wall_us)
+        return;
+    gw_wall_format(wall_us, text);
+    json_object_set_new(json, key, json_string(text));
+}
+
 static json_t *difference_json(const struct gw_verify_difference *difference)
 {
     json_t *json = json_object(), *columns = json_array();
     json_object_set_new(json, "kind", json_string(kind_name(difference->kind)));
     json_object_set_new(json, "key", gw_json_text(difference->key));
+    set_time(json, "first_seen", difference->first_wall_us);
     for (size_t i = 0; i < difference->column_count; i++) {
         json_t *column = json_object();
         json_object_set_new(column, "column", gw_json_text(difference->columns[i].column));
@@ -112,6 +122,10 @@ json_t *gw_verify_collection_json(const struct gw_verify_collection *c)
     for (size_t i = 0; i < c->difference_count; i++)
         json_array_append_new(differences, difference_json(&c->differences[i]));
     json_object_set_new(json, "differences", differences);
+    set_time(json, "different_since", c->different_since_us);
+    set_time(json, "equal_until", c->equal_until_us);
+    if (c->between)
+        json_object_set_new(json, "between", gw_json_text(c->between));
     return json;
 }
 
@@ -173,6 +187,7 @@ json_t *gw_verify_report_json(const struct gw_verify_report *report)
     gw_wall_format(report->began_wall_us, began);
     json_object_set_new(json, "verdict", json_string(gw_verdict_name(report->verdict)));
     json_object_set_new(json, "reason", gw_json_text(report->reason));
+    json_object_set_new(json, "private", json_boolean(report->masked));
     json_object_set_new(json, "live", json_boolean(report->live));
     json_object_set_new(json, "began", json_string(began));
     json_object_set_new(json, "seconds", json_real((double)report->elapsed_us / 1e6));
@@ -214,9 +229,16 @@ static void add_padded(struct gw_buf *out, const char *text, size_t width, bool 
         gw_buf_addc(out, ' ');
 }
 
-static void add_difference(struct gw_buf *out, const struct gw_verify_difference *difference)
+static void add_difference(struct gw_buf *out, const struct gw_verify_difference *difference, int64_t now_us)
 {
-    gw_buf_addf(out, "      %-9s %s\n", kind_name(difference->kind), difference->key);
+    gw_buf_addf(out, "      %-9s %s", kind_name(difference->kind), difference->key);
+    if (difference->first_wall_us && difference->first_wall_us < now_us) {
+        char first[32], now[32];
+        gw_wall_format(difference->first_wall_us, first);
+        gw_wall_format(now_us, now);
+        gw_buf_addf(out, "   first seen %s, still there at %s", first, now);
+    }
+    gw_buf_addc(out, '\n');
     for (size_t i = 0; i < difference->column_count; i++)
         gw_buf_addf(out, "                %s: %s on the source, %s on the target\n", difference->columns[i].column,
                     difference->columns[i].source, difference->columns[i].target);
@@ -260,8 +282,9 @@ static void add_collection(struct gw_buf *out, const struct gw_verify_collection
     }
     for (size_t i = 1; i < c->cause_count; i++)
         gw_buf_addf(out, "    %s\n", c->causes[i]);
+    gw_verify_add_since(c, "    ", out);
     for (size_t i = 0; i < c->difference_count && i < 5; i++)
-        add_difference(out, &c->differences[i]);
+        add_difference(out, &c->differences[i], c->checked_wall_us);
 }
 
 static void add_rules(struct gw_buf *out, const struct gw_verify_report *report)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "verify/cause.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,15 +62,23 @@ static bool take_count(void *arg, const struct gw_query_row *row, struct gw_erro
 }
 
 /* "id=4, tenant=7; id=9, tenant=7" */
+struct named_rows {
+    const struct gw_mask *mask;
+    struct gw_buf *out;
+};
+
 static bool take_row(void *arg, const struct gw_query_row *row, struct gw_error *err)
 {
-    struct gw_buf *out = arg;
+    const struct named_rows *named = arg;
+    struct gw_buf *out = named->out;
     (void)err;
     gw_buf_adds(out, out->len ? "; " : "");
     for (size_t i = 0; i < row->count; i++) {
-        gw_buf_addf(out, "%s%s=%.60s", i ? ", " : "", row->names[i], row->values[i] ? row->values[i] : "NULL");
-        if (row->values[i] && row->lens[i] > 60)
-            gw_buf_adds(out, "...");
+        gw_buf_addf(out, "%s%s=", i ? ", " : "", row->names[i]);
+        if (row->values[i])
+            gw_mask_shown(named->mask, true, row->values[i], row->lens[i], out);
+        else
+            gw_buf_adds(out, "NULL");
     }
     return true;
 }
@@ -121,7 +130,8 @@ static bool name_rows(const struct rules *rules, const struct gw_table_definitio
     gw_buf_adds(&sql, "SELECT ");
     add_shown_columns(store, table, rule, columns, count, &sql);
     gw_buf_addf(&sql, "%s LIMIT %d", from, SHOWN);
-    return store->type->query->run(store, gw_buf_text(&sql), &limits, take_row, out, NULL, err);
+    struct named_rows named = {rules->options->verify->mask, out};
+    return store->type->query->run(store, gw_buf_text(&sql), &limits, take_row, &named, NULL, err);
 }
 
 /* All that the source has now is on the target when this returns true with *reached. */
@@ -187,6 +197,14 @@ static bool ask_sides(const struct rules *rules, const struct question *q, struc
     return true;
 }
 
+static char *not_asked(const struct rules *rules, const struct gw_error *why)
+{
+    struct gw_buf words = {0};
+    gw_buf_adds(&words, "could not be asked: ");
+    gw_mask_words(rules->options->verify->mask, why->message, &words);
+    return gw_buf_detach(&words);
+}
+
 /* What cannot be asked is unresolved; only what concerns all of it ends the run. */
 static bool ask(const struct rules *rules, const struct question *q, struct gw_verify_rule *rule, struct gw_error *err)
 {
@@ -206,7 +224,7 @@ static bool ask(const struct rules *rules, const struct question *q, struct gw_v
         *err = why;
         return false;
     }
-    decide(rule, GW_VERDICT_UNRESOLVED, gw_asprintf("could not be asked: %s", why.message));
+    decide(rule, GW_VERDICT_UNRESOLVED, not_asked(rules, &why));
     return true;
 }
 
@@ -439,6 +457,14 @@ static bool reread_counter(const struct rules *rules, const struct gw_counter *c
     return true;
 }
 
+static const char *number_text(const struct gw_mask *mask, int64_t number, char text[24])
+{
+    if (mask && mask->hides && mask->hides_keys)
+        return "(held back)";
+    snprintf(text, 24, "%lld", (long long)number);
+    return text;
+}
+
 /* The owner's counter is behind its keys, while the other side's is further on: numbers were lost at the switch. */
 static bool look_at_counter(struct rules *rules, const struct gw_counter *counter, const struct gw_counter *other,
                             struct gw_error *err)
@@ -449,6 +475,7 @@ static bool look_at_counter(struct rules *rules, const struct gw_counter *counte
     struct gw_error why;
     int64_t highest;
     bool found;
+    char numbers[2][24];
     struct gw_verify_rule *rule = add_rule(rules, GW_RULE_COUNTER, table, c->columns[counter->column].name);
     if (!highest_of(rules, SOURCE, counter, &highest, &found, &why) ||
         (found && next <= highest && !reread_counter(rules, counter, &next, &why))) {
@@ -456,15 +483,16 @@ static bool look_at_counter(struct rules *rules, const struct gw_counter *counte
             *err = why;
             return false;
         }
-        decide(rule, GW_VERDICT_UNRESOLVED, gw_asprintf("could not be asked: %s", why.message));
+        decide(rule, GW_VERDICT_UNRESOLVED, not_asked(rules, &why));
         return true;
     }
     if (!found || next > highest)
         return true;
     bool lost = other && !other->follows_rows && other->next > next;
+    const struct gw_mask *mask = rules->options->verify->mask;
     decide(rule, lost ? GW_VERDICT_DIFFERENT : GW_VERDICT_EQUAL,
-           gw_asprintf("the owner's next number is %lld, and its highest key %lld%s", (long long)next,
-                       (long long)highest,
+           gw_asprintf("the owner's next number is %s, and its highest key %s%s", number_text(mask, next, numbers[0]),
+                       number_text(mask, highest, numbers[1]),
                        lost ? ": the other side is further on"
                             : ": a row without a number of its own will meet one that is there"));
     return true;

@@ -106,8 +106,10 @@ static void show_row(struct keyless *keyless, const struct gw_pass_rows *rows, c
     struct gw_row row = gw_row_decode(&in, &arena);
     for (uint32_t i = 0; i < row.count && i < task->collection->column_count; i++) {
         const struct gw_column *column = &task->collection->columns[i];
+        gw_autobuf struct gw_buf value = {0};
         gw_buf_addf(&text, "%s%s=", i ? ", " : "", column->name);
-        keyless->pair->sides[0].store->type->scan->print(column, &row.values[i], &text);
+        keyless->pair->sides[0].store->type->scan->print(column, &row.values[i], &value);
+        gw_mask_add(task->options->mask, false, gw_buf_text(&value), value.len, &text);
     }
     gw_arena_release(&arena);
     if (!out->differences)

@@ -50,12 +50,14 @@ size_t gw_verify_fetch_rows(const struct gw_collection *collection)
 }
 
 void gw_verify_key_text(const struct gw_verify_side *side, const struct gw_collection *collection,
-                        const struct gw_row *key, struct gw_buf *out)
+                        const struct gw_row *key, const struct gw_mask *mask, struct gw_buf *out)
 {
     for (size_t i = 0; i < collection->key_count && i < key->count; i++) {
         const struct gw_column *column = &collection->columns[collection->key[i]];
+        gw_autobuf struct gw_buf text = {0};
         gw_buf_addf(out, "%s%s=", i ? ", " : "", column->name);
-        side->store->type->scan->print(column, &key->values[i], out);
+        side->store->type->scan->print(column, &key->values[i], &text);
+        gw_mask_add(mask, true, gw_buf_text(&text), text.len, out);
     }
 }
 

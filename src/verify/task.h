@@ -59,9 +59,9 @@ void gw_verify_task_fail(struct gw_verify_task *, const struct gw_error *);
 void gw_verify_task_why(struct gw_verify_task *, const char *why); /* lock held */
 /* How many rows one fetch by key may take without standing in memory too broadly. */
 size_t gw_verify_fetch_rows(const struct gw_collection *);
-/* "id=42, tenant=3" */
+/* "id=42, tenant=3", each as the mask shows it; NULL: as it is */
 void gw_verify_key_text(const struct gw_verify_side *, const struct gw_collection *, const struct gw_row *key,
-                        struct gw_buf *out);
+                        const struct gw_mask *, struct gw_buf *out);
 
 /* Waits until the target has applied past `at`; true at once when nothing follows. *reached false: it stalled, or the
  * follower cannot get there, and `why` says so. Fails only when cancelled. */

@@ -141,6 +141,7 @@ static void init_task(struct run *run, struct gw_verify_task *task, const struct
     task->out.columns = source->column_count;
     task->chunk_rows = chunk_rows(run->options, source);
     gw_cause_init(&task->cause, source->column_count);
+    task->cause.masked = run->options->mask && run->options->mask->hides;
     gw_autobuf struct gw_buf shape = {0};
     if (target)
         compare_columns(source, target, &shape);
@@ -466,6 +467,9 @@ bool gw_verify_keep(const struct gw_verify_report *report, struct gw_state *stat
 {
     for (size_t i = 0; i < report->count; i++) {
         gw_autojson json_t *json = gw_verify_collection_json(&report->collections[i]);
+        json_object_set_new(json, "seen", gw_verify_seen_json(&report->collections[i]));
+        json_object_set_new(json, "different_since_us", json_integer(report->collections[i].different_since_us));
+        json_object_set_new(json, "equal_until_us", json_integer(report->collections[i].equal_until_us));
         if (!gw_state_put_verdict(state, report->collections[i].id, json, err))
             return false;
     }
@@ -491,6 +495,8 @@ static void release_collection(struct gw_verify_collection *collection)
         free(difference->columns);
     }
     free(collection->differences);
+    free(collection->seen);
+    free(collection->between);
 }
 
 void gw_verify_report_release(struct gw_verify_report *report)
@@ -508,12 +514,25 @@ void gw_verify_report_release(struct gw_verify_report *report)
     *report = (struct gw_verify_report){0};
 }
 
+/* It may have an error's words in it; where rows differ it has none but ours. */
+static void mask_reason(const struct gw_mask *mask, struct gw_verify_collection *collection)
+{
+    struct gw_buf words = {0};
+    if (collection->cause_count && strcmp(collection->reason, collection->causes[0]) == 0)
+        return;
+    gw_mask_words(mask, collection->reason, &words);
+    free(collection->reason);
+    collection->reason = gw_buf_detach(&words);
+}
+
 static void take_report(struct run *run, struct gw_verify_report *report)
 {
     report->count = run->count;
     report->collections = gw_calloc(run->count + 1, sizeof *report->collections);
     for (size_t i = 0; i < run->count; i++) {
         report->collections[i] = run->tasks[i].out;
+        if (report->masked && report->collections[i].verdict != GW_VERDICT_EQUAL)
+            mask_reason(run->options->mask, &report->collections[i]);
         run->tasks[i].out = (struct gw_verify_collection){0};
     }
     decide_all(report);
@@ -540,7 +559,9 @@ static void release_run(struct run *run)
 bool gw_verify_run(const struct gw_verify_options *options, struct gw_verify_report *out, struct gw_error *err)
 {
     struct run run = {.options = options, .seed = gw_random64()};
-    struct gw_verify_report report = {.live = options->wait_applied != NULL, .began_wall_us = gw_wall_us()};
+    struct gw_verify_report report = {.live = options->wait_applied != NULL,
+                                      .began_wall_us = gw_wall_us(),
+                                      .masked = options->mask && options->mask->hides};
     int64_t began_us = gw_mono_us();
     pthread_mutex_init(&run.lock, NULL);
     bool ok = list_sides(&run, err);

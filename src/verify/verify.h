@@ -27,6 +27,7 @@
 #include "model/schema.h"
 #include "state/state.h"
 #include "store/store.h"
+#include "verify/mask.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -58,7 +59,8 @@ struct gw_verify_options {
     void *wait_arg;
     void (*progress)(void *arg, const struct gw_verify_progress *); /* may be NULL; a few times a second */
     void *progress_arg;
-    struct gw_cancel *cancel; /* may be NULL */
+    struct gw_cancel *cancel;   /* may be NULL */
+    const struct gw_mask *mask; /* what is shown of values, and how rows are known again; NULL: all, and not */
 };
 
 enum gw_verify_kind { GW_VERIFY_MISSING, GW_VERIFY_EXTRA, GW_VERIFY_CHANGED, GW_VERIFY_DUPLICATE };
@@ -67,10 +69,18 @@ struct gw_verify_column_pair {
 };
 struct gw_verify_difference { /* one of the rows that differ, for people */
     enum gw_verify_kind kind;
-    char *key; /* "id=42"; the whole row where there is no key */
+    char *key;             /* "id=42"; the whole row where there is no key */
+    uint64_t identity;     /* by which the journal knows it again; 0: not */
+    int64_t first_wall_us; /* when a verify first found it; 0: not known */
     size_t column_count;
     struct gw_verify_column_pair *columns; /* CHANGED */
 };
+
+struct gw_verify_seen { /* a row that differs */
+    uint64_t identity;
+    int64_t first_wall_us;
+};
+#define GW_VERIFY_SEEN_MAX 1000
 
 struct gw_verify_collection {
     uint32_t id;
@@ -89,6 +99,13 @@ struct gw_verify_collection {
     char **causes; /* "all 4,112 rows differ in created_at by +9 h: time zone" */
     size_t difference_count;
     struct gw_verify_difference *differences; /* the first 20 */
+    /* Filled in by gw_verify_remember. */
+    int64_t checked_wall_us;
+    size_t seen_count;
+    struct gw_verify_seen *seen; /* the first 1,000 rows that differ */
+    int64_t different_since_us;  /* wall; 0: it is not different */
+    int64_t equal_until_us;      /* it was equal then, at the verify before the difference; 0: not known */
+    char *between;               /* what happened meanwhile, one line; NULL: nothing known */
 };
 
 /* What has to hold among the rows, see verify/rules.h. */
@@ -126,6 +143,7 @@ struct gw_verify_report {
     enum gw_verdict verdict;
     char reason[160]; /* why unresolved although no collection is: nothing was compared; else "" */
     bool live;        /* something was following */
+    bool masked;      /* values are held back */
     int64_t began_wall_us, elapsed_us;
     size_t count;
     struct gw_verify_collection *collections; /* as in the schema */
@@ -141,6 +159,16 @@ void gw_verify_report_release(struct gw_verify_report *);
 /* So many rows of a collection wait in quarantine: they are not on the target, and whether that is to stay so nobody has
  * said. What was equal is unresolved. */
 void gw_verify_take_quarantined(struct gw_verify_report *, uint32_t collection, uint64_t rows);
+/* Since when what differs does, by the verdicts that the journal has: before gw_verify_keep. */
+GW_MUST_CHECK bool gw_verify_remember(struct gw_verify_report *, struct gw_state *, struct gw_error *err);
+/* "different since 2026-03-01T05:12:00Z; still equal at ...; meanwhile: ...", with its line end; nothing where it is not. */
+void gw_verify_add_since(const struct gw_verify_collection *, const char *indent, struct gw_buf *out);
+/* What the journal keeps of the rows that differ, so that they are known again; owned. */
+json_t *gw_verify_seen_json(const struct gw_verify_collection *);
+/* Notes a row that differs under its identity; the caller locks. */
+void gw_verify_note_seen(struct gw_verify_collection *, uint64_t identity);
+/* The key by which the journal knows rows again, made at its first use. */
+GW_MUST_CHECK bool gw_verify_identity_key(struct gw_state *, unsigned char key[GW_SHA256_BYTES], struct gw_error *err);
 /* The collections' verdicts, and beside them what else was asked, into the journal, when nothing is left to be asked: a switch takes them as they are. */
 GW_MUST_CHECK bool gw_verify_keep(const struct gw_verify_report *, struct gw_state *, struct gw_error *err);
 
