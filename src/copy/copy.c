@@ -11,7 +11,7 @@ struct copy_thread {
     struct copy_run *run;
     pthread_t id;
     int number;
-    enum { COPY_SPLITS, COPY_WORKS, COPY_KEYS } what;
+    enum { COPY_SPLITS, COPY_WORKS, COPY_BUILDS } what;
     bool started;
 };
 
@@ -22,8 +22,8 @@ static void *thread_main(void *arg)
     struct gw_error err;
     if (thread->what == COPY_WORKS)
         copy_work(run, thread->number);
-    else if (thread->what == COPY_KEYS)
-        copy_build_keys(run);
+    else if (thread->what == COPY_BUILDS)
+        copy_build_indexes(run);
     else if (!copy_split(run, (uint64_t)run->options.jobs * 2 + 2, &err))
         copy_run_fail(run, &err);
     pthread_mutex_lock(&run->lock);
@@ -120,7 +120,7 @@ static void copy_run_threads(struct copy_run *run)
     for (size_t i = 0; i < count; i++) {
         threads[i].run = run;
         threads[i].number = (int)i;
-        threads[i].what = i == 0 ? COPY_SPLITS : i <= (size_t)run->options.jobs ? COPY_WORKS : COPY_KEYS;
+        threads[i].what = i == 0 ? COPY_SPLITS : i <= (size_t)run->options.jobs ? COPY_WORKS : COPY_BUILDS;
         pthread_mutex_lock(&run->lock);
         run->threads++;
         pthread_mutex_unlock(&run->lock);

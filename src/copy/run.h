@@ -17,7 +17,9 @@ struct copy_collection {
     int64_t waiting; /* chunks neither leased nor loaded; below 0 when one was leased before it was counted */
     double bytes_per_row, us_per_row; /* as measured, 0 unknown */
     bool finishing;                   /* a thread journals that it is loaded */
-    bool key_taken;                   /* a key builder is at it */
+    bool key_taken;                   /* a builder is at it */
+    size_t indexes_taken;             /* builders are at these, or have them */
+    bool indexes_end;                 /* there are no more */
 };
 
 struct copy_run {
@@ -66,10 +68,10 @@ GW_MUST_CHECK bool copy_split(struct copy_run *run, uint64_t ahead, struct gw_er
 /* Note a chunk's size and time, for the size of the next. With the lock held. */
 void copy_note_size(struct copy_collection *collection, uint64_t rows, uint64_t bytes, int64_t us);
 int64_t copy_wanted_rows(const struct copy_run *run, uint32_t collection); /* with the lock held */
-/* worker.c, keys.c: the bodies of threads. */
+/* worker.c, indexes.c: the bodies of threads. */
 void copy_work(struct copy_run *run, int number);
-void copy_build_keys(struct copy_run *run);
-/* When all chunks of a split collection are loaded, journals that; then the key builders take it. */
+void copy_build_indexes(struct copy_run *run);
+/* When all chunks of a split collection are loaded, journals that; then the builders take it. */
 GW_MUST_CHECK bool copy_finish_collection(struct copy_run *run, uint32_t id, struct gw_error *err);
 
 #endif

@@ -495,6 +495,11 @@ struct gw_schema_facet {
     /* The index behind the key of one collection (primary key or unique), on the target. */
     GW_MUST_CHECK bool (*create_key)(struct gw_store *target, const struct gw_collection *, const char *work_dir,
                                      struct gw_error *);
+    /* The nth index of one collection whose rows are there, of those that rows of any kind may have: no unique one. Beside
+     * create_key of it, on a session of its own. *more false: there are not so many. Idempotent; what cannot be made is
+     * left to create_indexes, which makes all that are missing. May be NULL. */
+    GW_MUST_CHECK bool (*create_index)(struct gw_store *target, const struct gw_collection *, size_t nth, bool *more,
+                                       struct gw_error *);
     /* All other indexes, `jobs` at a time. */
     GW_MUST_CHECK bool (*create_indexes)(struct gw_store *target, const char *work_dir, int jobs, struct gw_error *);
     /* Foreign keys, triggers, rules, row security, materialised views refreshed; statistics. What would act on the
@@ -530,6 +535,9 @@ struct gw_schema_facet {
     GW_MUST_CHECK bool (*build)(struct gw_store *target, const struct gw_definition *, enum gw_build_phase,
                                 const struct gw_table_definition *only, int jobs, struct gw_buf *left,
                                 struct gw_error *);
+    /* As create_index, of the indexes that build makes. May be NULL. */
+    GW_MUST_CHECK bool (*build_index)(struct gw_store *target, const struct gw_definition *,
+                                      const struct gw_table_definition *, size_t nth, bool *more, struct gw_error *);
     /* Whether build makes such a column one that the engine gives the next number: by its type, its place in the keys.
      * May be NULL: whole numbers are. */
     bool (*can_count)(const struct gw_table_definition *, const struct gw_column_definition *);

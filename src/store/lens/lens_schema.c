@@ -37,6 +37,17 @@ static bool lens_create_key(struct gw_store *target, const struct gw_collection 
     return build(target, GW_BUILD_KEY, lens_definition(lens_of(target), GW_GREEN, collection->id), 1, err);
 }
 
+static bool lens_create_index(struct gw_store *target, const struct gw_collection *collection, size_t nth, bool *more,
+                              struct gw_error *err)
+{
+    struct lens *lens = lens_of(target);
+    const struct gw_schema_facet *schema = lens->inner->type->schema;
+    *more = false;
+    return !schema || !schema->build_index ||
+           schema->build_index(lens->inner, gw_map_definition(lens->options.map),
+                               lens_definition(lens, GW_GREEN, collection->id), nth, more, err);
+}
+
 static bool lens_create_indexes(struct gw_store *target, const char *work_dir, int jobs, struct gw_error *err)
 {
     (void)work_dir;
@@ -84,6 +95,7 @@ static bool lens_sync_sequences(struct gw_store *from, struct gw_store *to, size
 const struct gw_schema_facet lens_schema_facet = {
     .create = lens_create,
     .create_key = lens_create_key,
+    .create_index = lens_create_index,
     .create_indexes = lens_create_indexes,
     .finish = lens_finish,
     .analyze = lens_analyze,

@@ -23,6 +23,8 @@ GW_MUST_CHECK bool gw_pg_counters(struct gw_store *, const struct gw_schema *, s
 GW_MUST_CHECK bool gw_pg_set_counters(struct gw_store *, const struct gw_schema *, const struct gw_counter *,
                                       size_t count, struct gw_error *);
 /* schema->build */
+GW_MUST_CHECK bool gw_pg_build_index(struct gw_store *, const struct gw_definition *,
+                                     const struct gw_table_definition *, size_t nth, bool *more, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_build(struct gw_store *, const struct gw_definition *, enum gw_build_phase,
                                const struct gw_table_definition *only, int jobs, struct gw_buf *left,
                                struct gw_error *);

@@ -169,6 +169,7 @@ const struct gw_schema_facet gw_pg_schema = {
     .tighten_close = gw_pg_tighten_close,
     .validate = gw_pg_validate,
     .build = gw_pg_build,
+    .build_index = gw_pg_build_index,
     .can_count = gw_pg_can_count,
     .counters = gw_pg_counters,
     .set_counters = gw_pg_set_counters,
