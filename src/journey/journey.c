@@ -1,6 +1,7 @@
 #include "journey/journey.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/json.h"
@@ -10,6 +11,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define FILE_MAX_BYTES (16u << 20)
 
 /* Said of the file, before anything is opened: a scheme that no engine has is a mistake in it. */
 static bool known_engines(const char *file, const struct gw_migration_store *store, struct gw_error *err)
@@ -36,13 +39,15 @@ bool gw_journey_open(const char *file, struct gw_cancel *cancel, struct gw_journ
         return gw_error_hint(err, "write one migration file per store");
     }
     struct gw_rules *rules = NULL;
-    if (!known_engines(file, &migration.stores[0], err) ||
+    gw_autobuf struct gw_buf text = {0};
+    if (!known_engines(file, &migration.stores[0], err) || !gw_file_read(file, FILE_MAX_BYTES, &text, err) ||
         !gw_rules_parse(&migration.stores[0].collections, &rules, err)) {
         gw_migration_release(&migration);
         return false;
     }
     struct gw_journey *journey = gw_zalloc(sizeof *journey);
     journey->file = gw_strdup(file);
+    journey->file_hash = gw_hash64(gw_buf_text(&text), text.len, 0);
     journey->migration = migration;
     journey->store = &journey->migration.stores[0];
     journey->folder = journey->migration.state_folder;

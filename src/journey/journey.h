@@ -22,6 +22,7 @@
 
 struct gw_journey {
     char *file;
+    uint64_t file_hash; /* of its text, as it was read */
     struct gw_migration migration;
     const struct gw_migration_store *store; /* the one store of the migration; in `migration` */
     const char *folder;                     /* <state>/<migration>, private; in `migration` */

@@ -13,6 +13,7 @@
 #include "verify/queries.h"
 #include "verify/rules.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,12 +140,30 @@ static void mask_error(const struct gw_mask *mask, struct gw_error *err)
     err->detail[0] = 0;
 }
 
+/* What an earlier run found counts as long as all of this is the same. */
+static bool add_generation(struct gw_journey *journey, enum gw_side side, struct gw_buf *out, struct gw_error *err)
+{
+    struct gw_owner owner = {0};
+    bool installed = false;
+    struct gw_store *store = journey->sides[side];
+    if (!store->type->ownership->get(store, &owner, &installed, err))
+        return false;
+    gw_buf_addf(out, "%s %s %" PRIu64 " %016" PRIx64 " %s", GW_VERSION, gw_side_name(owner.owner), owner.epoch,
+                journey->file_hash, gw_state_migration_id(journey->state));
+    for (int i = 0; i < 2; i++)
+        gw_buf_addf(out, " %s/%s %d", journey->sides[i]->identity.server, journey->sides[i]->identity.database,
+                    journey->sides[i]->identity.version);
+    return true;
+}
+
 static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
 {
     struct gw_mask mask;
     struct gw_journey *journey = live->journey;
     struct gw_store *source, *target;
-    if (!make_mask(live, &mask, err) || !gw_mapping_faces(journey, live->owner, &source, &target, err))
+    gw_autobuf struct gw_buf generation = {0};
+    if (!make_mask(live, &mask, err) || !gw_mapping_faces(journey, live->owner, &source, &target, err) ||
+        !add_generation(journey, live->owner, &generation, err))
         return false;
     /* The faces of a mapped pair both show green's collections. */
     struct gw_verify_options options = {.source = source,
@@ -157,11 +176,17 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                         .progress = on_progress,
                                         .progress_arg = live,
                                         .cancel = journey->cancel,
-                                        .mask = &mask};
+                                        .mask = &mask,
+                                        .keeping = {.state = journey->state,
+                                                    .folder = journey->folder,
+                                                    .generation = gw_buf_text(&generation),
+                                                    .max_age_ms = journey->store->verify.resume_ms,
+                                                    .every_ms = journey->store->verify.checkpoint_ms}};
     bool ok = gw_verify_run(&options, report, err);
-    if (ok && (!compare_rules(live, &options, report, err) || !take_quarantined(live, report, err) ||
-               !compare_queries(live, &options, report, err) || !gw_verify_remember(report, journey->state, err) ||
-               !gw_verify_keep(report, journey->state, err))) {
+    if (ok &&
+        (!compare_rules(live, &options, report, err) || !take_quarantined(live, report, err) ||
+         !compare_queries(live, &options, report, err) || !gw_verify_remember(report, journey->state, err) ||
+         !gw_verify_keep(report, journey->state, err) || !gw_verify_forget(&options.keeping, options.schema, err))) {
         gw_verify_report_release(report);
         ok = false;
     }

@@ -99,6 +99,8 @@ struct gw_migration_verify {
     enum gw_migration_show_keys show_keys;
     char *private_key;            /* a secret; NULL: random for each run */
     int64_t max_age_ms;           /* no switch on an older verdict */
+    int64_t resume_ms;            /* a run that was stopped is gone on with, if it began no longer ago */
+    int64_t checkpoint_ms;        /* how often a run notes how far it is */
     int64_t statement_timeout_ms; /* of one statement that asks what has to hold among rows */
 };
 

@@ -21,7 +21,8 @@ struct quarantine_job {
 
 static bool unsettle_verdicts(struct gw_sqlite *db, const char *why, struct gw_error *err)
 {
-    return gw_sqlite_do(db, NULL, err, "verdict_unsettle", "t", why);
+    return gw_sqlite_do(db, NULL, err, "verdict_unsettle", "t", why) &&
+           gw_sqlite_do(db, NULL, err, "verify_forget", "");
 }
 
 static bool add_quarantined(struct gw_sqlite *db, void *arg, struct gw_error *err)

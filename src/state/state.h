@@ -118,7 +118,8 @@ struct gw_load_totals {
 GW_MUST_CHECK bool gw_state_load_totals(struct gw_state *, struct gw_load_totals *, struct gw_error *);
 
 /* ---- quarantine: changes that could not be applied --------------------------------------------------------------- */
-/* What goes in, and what is taken out by hand, makes every verdict "equal" unresolved: verify has to look again. */
+/* What goes in, and what is taken out by hand, makes every verdict "equal" unresolved: verify has to look again, from the
+ * beginning. */
 struct gw_quarantined {
     int64_t id;
     char stream[32];

@@ -166,6 +166,10 @@ DELETE FROM quarantine WHERE ?1 = 0 OR id = ?1
 UPDATE verdict SET json = json_set(json, '$.verdict', 'unresolved', '$.stale', ?1)
  WHERE json_extract(json, '$.verdict') = 'equal'
 
+-- What verify has found so far does not count any more, nor what it is noting at this moment (see verify/kept.h).
+-- :verify_forget
+DELETE FROM fact WHERE name IN ('verify.run', 'verify.progress')
+
 -- :verdict_put
 INSERT INTO verdict (collection, json, wall_us) VALUES (?1, ?2, ?3)
     ON CONFLICT (collection) DO UPDATE SET json = excluded.json, wall_us = excluded.wall_us

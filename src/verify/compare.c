@@ -11,6 +11,7 @@
 struct comparing {
     struct gw_verify_task *task;
     struct gw_verify_scope scope;
+    struct gw_verify_cut *cut; /* NULL: all */
     struct gw_pass pass;
     struct gw_pass_rows rows;
     bool *chosen; /* NULL: all */
@@ -42,6 +43,14 @@ static void take_coverage(struct comparing *c)
     }
     task->out.chunks++;
     task->out.chunks_differing += !gw_pass_equal(&c->pass);
+    if (c->cut && gw_pass_equal(&c->pass)) {
+        for (int i = 0; i < 2; i++) {
+            task->covered[i].rows += c->pass.total[i].rows;
+            task->covered[i].bytes += c->pass.total[i].bytes;
+            gw_verify_span_merge(&task->covering[i], &c->pass.spans[i]);
+        }
+        c->cut->done = true;
+    }
     pthread_mutex_unlock(&task->lock);
 }
 
@@ -173,10 +182,11 @@ static bool drill_down(struct comparing *c, struct gw_verify_pair *pair, struct 
     return c->pass.bits == 0 ? look_at_rows(c, pair, err) : look_at_buckets(c, pair, err);
 }
 
-bool gw_verify_compare(struct gw_verify_task *task, struct gw_verify_pair *pair, const struct gw_range *range,
+bool gw_verify_compare(struct gw_verify_task *task, struct gw_verify_pair *pair, struct gw_verify_cut *cut,
                        struct gw_error *err)
 {
-    struct comparing c = {.task = task, .scope = {.collection = task->collection, .range = range}};
+    struct comparing c = {
+        .task = task, .cut = cut, .scope = {.collection = task->collection, .range = cut ? &cut->range : NULL}};
     gw_pass_init(&c.pass, task->collection->estimated_rows, task->collection->key_count == 0);
     bool ok = gw_verify_pair_try(pair, read_digests, &c, err);
     if (ok) {
@@ -257,6 +267,7 @@ static void decide(struct gw_verify_task *task)
     } else {
         out->verdict = GW_VERDICT_EQUAL;
     }
+    task->decided = true;
     free(out->reason);
     out->reason = gw_buf_detach(&reason);
 }

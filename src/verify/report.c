@@ -1,5 +1,6 @@
 /* A report as JSON and as a table. */
 #include "base/clock.h"
+#include "base/file.h"
 #include "io/json.h"
 #include "verify/cause.h"
 #include "verify/queries.h"
@@ -163,7 +164,7 @@ json_t *gw_verify_beside_json(const struct gw_verify_report *report)
 }
 
 struct totals {
-    uint64_t verdicts[3], rows, bytes, by_policy, by_filter;
+    uint64_t verdicts[3], rows, bytes, by_policy, by_filter, resumed;
 };
 
 static struct totals totals_of(const struct gw_verify_report *report)
@@ -175,6 +176,7 @@ static struct totals totals_of(const struct gw_verify_report *report)
         totals.bytes += report->collections[i].bytes[0];
         totals.by_policy += report->collections[i].by_policy;
         totals.by_filter += report->collections[i].by_filter;
+        totals.resumed += report->collections[i].rows_resumed;
     }
     return totals;
 }
@@ -190,6 +192,11 @@ json_t *gw_verify_report_json(const struct gw_verify_report *report)
     json_object_set_new(json, "private", json_boolean(report->masked));
     json_object_set_new(json, "live", json_boolean(report->live));
     json_object_set_new(json, "began", json_string(began));
+    if (report->resumed_wall_us) {
+        gw_wall_format(report->resumed_wall_us, began);
+        json_object_set_new(json, "resumed", json_string(began));
+        json_object_set_new(json, "rows_resumed", number(totals.resumed));
+    }
     json_object_set_new(json, "seconds", json_real((double)report->elapsed_us / 1e6));
     for (int i = 0; i < 3; i++)
         json_object_set_new(json, gw_verdict_name((enum gw_verdict)i), number(totals.verdicts[i]));
@@ -320,6 +327,12 @@ void gw_verify_report_text(const struct gw_verify_report *report, bool all, stru
             add_collection(out, &report->collections[i], width);
     add_rules(out, report);
     gw_queries_text(report, out);
+    if (totals.resumed) {
+        char age[16];
+        gw_format_duration(report->began_wall_us - report->resumed_wall_us, age);
+        gw_cause_add_count(out, totals.resumed);
+        gw_buf_addf(out, " rows were read by a verify that began %s before this one and did not end\n", age);
+    }
     gw_buf_addf(out, "verdict: %s", gw_verdict_name(report->verdict));
     if (report->reason[0])
         gw_buf_addf(out, " (%s)", report->reason);

@@ -32,45 +32,38 @@ bool gw_tally_make(struct gw_verify_task *task, struct gw_error *err)
         else if (atomic_load(&task->shared->stop))
             return gw_fail(err, GW_ERR_CANCELLED, "stopped");
     atomic_fetch_add(in_use, bytes);
-    task->tally = gw_zalloc(sizeof *task->tally);
-    task->tally->bits = bits;
-    task->tally->cells = gw_calloc((size_t)1 << bits, sizeof *task->tally->cells);
+    struct gw_tally *tally = gw_zalloc(sizeof *tally);
+    tally->bits = bits;
+    tally->cells = gw_calloc((size_t)1 << bits, sizeof *tally->cells);
+    pthread_mutex_lock(&task->lock);
+    task->tally = tally;
+    pthread_mutex_unlock(&task->lock);
     return true;
+}
+
+void gw_tally_clear(struct gw_tally *tally)
+{
+    memset(tally->cells, 0, sizeof *tally->cells << tally->bits);
+    memset(tally->totals, 0, sizeof tally->totals);
 }
 
 void gw_tally_drop(struct gw_verify_task *task)
 {
+    pthread_mutex_lock(&task->lock);
     struct gw_tally *tally = task->tally;
+    task->tally = NULL;
+    pthread_mutex_unlock(&task->lock);
     if (!tally)
         return;
-    for (int side = 0; side < 2; side++) {
-        for (size_t i = 0; i < tally->sides[side].count; i++) {
-            gw_range_release(tally->sides[side].chunks[i]);
-            free(tally->sides[side].chunks[i]);
-        }
-        free(tally->sides[side].chunks);
-    }
-    atomic_fetch_sub(&task->shared->tally_bytes, sizeof(struct gw_tally_cell) << tally->bits);
+    atomic_fetch_sub(&task->shared->tally_bytes, sizeof *tally->cells << tally->bits);
     free(tally->cells);
     free(tally);
-    task->tally = NULL;
-}
-
-size_t gw_tally_cut(struct gw_verify_task *task, int side, struct gw_range range)
-{
-    pthread_mutex_lock(&task->lock);
-    struct gw_tally_side *of = &task->tally->sides[side];
-    of->chunks = gw_grow(of->chunks, &of->capacity, of->count, sizeof(struct gw_range *));
-    of->chunks[of->count] = gw_memdup(&range, sizeof range);
-    size_t chunk = of->count++;
-    pthread_mutex_unlock(&task->lock);
-    return chunk;
 }
 
 static const struct gw_range *chunk_of(struct gw_verify_task *task, int side, size_t chunk)
 {
     pthread_mutex_lock(&task->lock);
-    const struct gw_range *range = task->tally->sides[side].chunks[chunk];
+    const struct gw_range *range = &task->cuts[side].items[chunk]->range;
     pthread_mutex_unlock(&task->lock);
     return range;
 }
@@ -128,7 +121,7 @@ static void add_to_cell(struct gw_tally_cell *cell, int side, uint64_t hash, uin
 static void add_chunk(struct gw_tally *tally, int side, size_t chunk, const struct chunk_read *read)
 {
     uint64_t group = UINT64_C(1) << chunk % GROUPS;
-    gw_digest_add_digest(&tally->sides[side].total, &read->total);
+    gw_digest_add_digest(&tally->totals[side], &read->total);
     for (size_t i = 0; i < read->count; i++)
         add_to_cell(&tally->cells[read->list[i].cell], side, read->list[i].hash, group);
     for (size_t i = 0; read->sums && i < (size_t)1 << tally->bits; i++)
@@ -174,6 +167,7 @@ static void add_item(struct gw_verify_task *task, const struct item_read *item, 
             continue;
         const struct chunk_read *read = &item->chunks[side];
         add_chunk(task->tally, side, chunks[side], read);
+        task->cuts[side].items[chunks[side]]->done = true;
         task->out.rows[side] += read->total.rows;
         task->out.bytes[side] += read->total.bytes;
         gw_verify_span_merge(&task->spans[side], &read->span);
@@ -232,11 +226,11 @@ static void visit_chosen(void *arg, struct gw_verify_side *side, const struct gw
 static void *look_at_side(void *arg)
 {
     struct side_look *look = arg;
-    const struct gw_tally_side *side = &look->looking->tally->sides[look->side];
+    const struct gw_verify_cuts *cuts = &look->looking->task->cuts[look->side];
     look->ok = true;
-    for (size_t i = 0; look->ok && i < side->count; i++) {
+    for (size_t i = 0; look->ok && i < cuts->count; i++) {
         struct gw_verify_span span = {.from = {0}};
-        struct gw_verify_scope scope = {.collection = look->looking->task->collection, .range = side->chunks[i]};
+        struct gw_verify_scope scope = {.collection = look->looking->task->collection, .range = &cuts->items[i]->range};
         if (look->groups & UINT64_C(1) << i % GROUPS)
             look->ok = gw_verify_side_read(look->of, &scope, visit_chosen, look, &span, &look->err);
     }
@@ -302,7 +296,7 @@ static bool look_at_all(struct looking *looking, struct gw_verify_pair *pair, st
 {
     const struct gw_tally *tally = looking->tally;
     size_t cells = (size_t)1 << tally->bits, differing = 0;
-    uint64_t all = tally->sides[0].total.rows + tally->sides[1].total.rows;
+    uint64_t all = tally->totals[0].rows + tally->totals[1].rows;
     size_t most = (size_t)(LOOK_ROWS / (all / cells + 1)) + 1;
     for (size_t next = 0; next < cells;) {
         size_t chosen = 0;
@@ -325,7 +319,7 @@ static bool look_at_all(struct looking *looking, struct gw_verify_pair *pair, st
 bool gw_tally_look(struct gw_verify_task *task, struct gw_verify_pair *pair, struct gw_error *err)
 {
     const struct gw_tally *tally = task->tally;
-    if (gw_digest_equal(&tally->sides[0].total, &tally->sides[1].total))
+    if (gw_digest_equal(&tally->totals[0], &tally->totals[1]))
         return true;
     struct looking looking = {.task = task, .tally = tally};
     looking.chosen = gw_calloc((size_t)1 << tally->bits, sizeof *looking.chosen);

@@ -25,24 +25,19 @@ struct gw_tally_cell {
     uint64_t sum;     /* of row hashes: the source's minus the target's */
     uint64_t seen[2]; /* groups of chunks that had rows in it */
 };
-struct gw_tally_side {
-    struct gw_digest total;
-    size_t count, capacity;
-    struct gw_range **chunks; /* each its own allocation: it stays where it is */
-};
 struct gw_tally {
     unsigned bits; /* 2^bits cells */
     struct gw_tally_cell *cells;
-    struct gw_tally_side sides[2];
+    struct gw_digest totals[2];
+    int turn; /* of the files it is kept in, see kept.h */
 };
 
 /* Gives the task its tally, once there is room for it beside those of other collections. Fails only when cancelled. */
 GW_MUST_CHECK bool gw_tally_make(struct gw_verify_task *, struct gw_error *err);
 void gw_tally_drop(struct gw_verify_task *); /* none is fine */
 
-/* The next chunk of a side, in its order; its number. The range is the tally's from now on. */
-size_t gw_tally_cut(struct gw_verify_task *, int side, struct gw_range range);
-/* Reads a chunk of each side at once (GW_TALLY_NO_CHUNK: none of that side) and adds it. */
+void gw_tally_clear(struct gw_tally *);
+/* Reads a chunk (the number of its cut) of each side at once (GW_TALLY_NO_CHUNK: none of that side) and adds it. */
 GW_MUST_CHECK bool gw_tally_read(struct gw_verify_task *, struct gw_verify_pair *, const size_t chunks[2],
                                  struct gw_error *err);
 /* When all chunks of both sides are added: the rows that differ become suspects. */

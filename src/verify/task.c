@@ -24,6 +24,29 @@ void gw_verify_keys_release(struct gw_verify_keys *keys)
     *keys = (struct gw_verify_keys){0};
 }
 
+size_t gw_verify_cut_add(struct gw_verify_task *task, int side, const struct gw_range *range, bool last)
+{
+    struct gw_verify_cuts *cuts = &task->cuts[side];
+    const struct gw_verify_cut cut = {.range = *range};
+    cuts->items = gw_grow(cuts->items, &cuts->capacity, cuts->count, sizeof(struct gw_verify_cut *));
+    cuts->items[cuts->count] = gw_memdup(&cut, sizeof cut);
+    cuts->last = last;
+    return cuts->count++;
+}
+
+void gw_verify_cuts_release(struct gw_verify_task *task)
+{
+    for (int side = 0; side < 2; side++) {
+        struct gw_verify_cuts *cuts = &task->cuts[side];
+        for (size_t i = 0; i < cuts->count; i++) {
+            gw_range_release(&cuts->items[i]->range);
+            free(cuts->items[i]);
+        }
+        free(cuts->items);
+        *cuts = (struct gw_verify_cuts){0};
+    }
+}
+
 void gw_verify_task_fail(struct gw_verify_task *task, const struct gw_error *error)
 {
     pthread_mutex_lock(&task->lock);

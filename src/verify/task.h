@@ -27,6 +27,16 @@ struct gw_verify_keys { /* suspects waiting: deep copies */
 void gw_verify_keys_add(struct gw_verify_keys *, const struct gw_row *key);
 void gw_verify_keys_release(struct gw_verify_keys *);
 
+struct gw_verify_cut { /* a chunk, in the order of its side */
+    struct gw_range range;
+    bool done; /* found equal; of a tally: added */
+};
+struct gw_verify_cuts {
+    size_t count, capacity;
+    struct gw_verify_cut **items; /* each its own allocation: it stays where it is */
+    bool last;                    /* to the end */
+};
+
 struct gw_verify_shared { /* of the whole run */
     atomic_bool stop;     /* nothing more can be found out */
     atomic_bool stalled;  /* the target did not get there last time: the next wait is short */
@@ -42,7 +52,11 @@ struct gw_verify_task {
     struct gw_tally *tally; /* the sides order its keys differently; owned. Else NULL */
 
     pthread_mutex_t lock;
-    size_t items_open; /* chunks queued or being read */
+    struct gw_verify_cuts cuts[2];     /* as the source orders keys; with a tally each side as it does */
+    struct gw_digest covered[2];       /* rows and bytes of the chunks that are done, */
+    struct gw_verify_span covering[2]; /* and their snapshots */
+    bool decided;                      /* out has the verdict */
+    size_t items_open;                 /* chunks queued or being read */
     bool split_done;
     bool closed; /* the verdict stands */
     bool failed; /* could not be read: `error`; the rest of its chunks is skipped */
@@ -55,6 +69,9 @@ struct gw_verify_task {
     struct gw_verify_collection out;
 };
 
+/* The next chunk of a side: its number. The range is the task's from now on. Locks nothing. */
+size_t gw_verify_cut_add(struct gw_verify_task *, int side, const struct gw_range *, bool last);
+void gw_verify_cuts_release(struct gw_verify_task *);
 void gw_verify_task_fail(struct gw_verify_task *, const struct gw_error *);
 void gw_verify_task_why(struct gw_verify_task *, const char *why); /* lock held */
 /* How many rows one fetch by key may take without standing in memory too broadly. */
@@ -83,8 +100,8 @@ GW_MUST_CHECK bool gw_verify_suspect(struct gw_verify_task *, struct gw_verify_p
                                      const struct gw_pass_entry *, struct gw_error *err);
 /* So many rows were proved to differ that no more are looked at one by one. */
 bool gw_verify_enough_proved(struct gw_verify_task *);
-/* One chunk (range), or a collection without key (NULL). compare.c */
-GW_MUST_CHECK bool gw_verify_compare(struct gw_verify_task *, struct gw_verify_pair *, const struct gw_range *,
+/* One chunk, or a collection without key (NULL). compare.c */
+GW_MUST_CHECK bool gw_verify_compare(struct gw_verify_task *, struct gw_verify_pair *, struct gw_verify_cut *,
                                      struct gw_error *err);
 /* The last suspects, then the verdict. compare.c */
 GW_MUST_CHECK bool gw_verify_close_task(struct gw_verify_task *, struct gw_verify_pair *, struct gw_error *err);

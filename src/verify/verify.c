@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/queue.h"
 #include "io/json.h"
+#include "verify/kept.h"
 #include "verify/queries.h"
 #include "verify/tally.h"
 
@@ -26,6 +27,7 @@ struct run {
     struct gw_verify_task *tasks;
     struct gw_verify_task **order; /* the largest first */
     struct gw_queue *items;
+    struct gw_kept *kept; /* NULL: nothing is kept */
     struct gw_verify_shared shared;
     pthread_mutex_t lock; /* below */
     bool failed;
@@ -34,19 +36,12 @@ struct run {
     int64_t progress_us;
 };
 
-struct item { /* a chunk; without range: the whole; `close`: the splitter is done with the task */
+struct item { /* `close`: the splitter is done with the task */
     struct gw_verify_task *task;
-    bool close, has_range;
-    struct gw_range range;
-    size_t chunks[2]; /* of a tally */
+    bool close;
+    struct gw_verify_cut *cut; /* NULL: the whole */
+    size_t chunks[2];          /* of a tally */
 };
-
-static void free_item(void *p)
-{
-    struct item *item = p;
-    gw_range_release(&item->range);
-    free(item);
-}
 
 /* Nothing more can be found out: everybody stops. The first reason is kept. */
 static void fail_run(struct run *run, const struct gw_error *err)
@@ -106,7 +101,7 @@ static void compare_columns(const struct gw_collection *source, const struct gw_
 
 static void decide_now(struct gw_verify_task *task, enum gw_verdict verdict, const char *reason)
 {
-    task->closed = true;
+    task->closed = task->decided = true;
     task->out.verdict = verdict;
     free(task->out.reason);
     task->out.reason = gw_strdup(reason);
@@ -147,8 +142,11 @@ static void init_task(struct run *run, struct gw_verify_task *task, const struct
         compare_columns(source, target, &shape);
     else
         gw_buf_adds(&shape, "it is missing on the target");
-    if (shape.len)
-        decide_now(task, GW_VERDICT_DIFFERENT, shape.data);
+    bool equal = false;
+    if (!shape.len)
+        gw_kept_restore_closed(run->kept, task, &equal);
+    if (shape.len || equal)
+        decide_now(task, equal ? GW_VERDICT_EQUAL : GW_VERDICT_DIFFERENT, equal ? "" : shape.data);
 }
 
 static int compare_sizes(const void *a, const void *b)
@@ -205,6 +203,7 @@ struct splitting {
     int side;
     struct gw_bound low, next;
     bool last, same_order;
+    size_t old, old_count; /* chunks that an earlier run has cut, to be gone through */
 };
 
 /* Chunks are cut as the source orders keys. Where the target orders them otherwise they would hold other rows there. */
@@ -246,7 +245,7 @@ static bool push(struct run *run, struct gw_verify_task *task, struct item item)
     }
     if (gw_queue_push(run->items, copy, 1))
         return true;
-    free_item(copy);
+    free(copy);
     return false;
 }
 
@@ -258,30 +257,56 @@ static bool has_failed(struct gw_verify_task *task)
     return failed;
 }
 
-/* The range up to the next cut. */
-static bool cut(struct gw_verify_pair *pair, struct splitting *work, struct gw_range *range, struct gw_error *err)
-{
-    if (!gw_verify_pair_try(pair, split_once, work, err))
-        return false;
-    *range = (struct gw_range){work->low, work->last ? (struct gw_bound){0} : gw_bound_copy(&work->next)};
-    work->low = work->next;
-    work->next = (struct gw_bound){0};
-    return true;
-}
-
 static bool goes_on(struct run *run, struct gw_verify_task *task)
 {
     return !atomic_load(&run->shared.stop) && !has_failed(task);
 }
 
+/* The next chunk: its number. */
+static bool cut(struct gw_verify_pair *pair, struct splitting *work, size_t *chunk, struct gw_error *err)
+{
+    if (!gw_verify_pair_try(pair, split_once, work, err))
+        return false;
+    struct gw_range range = {work->low, work->last ? (struct gw_bound){0} : gw_bound_copy(&work->next)};
+    pthread_mutex_lock(&work->task->lock);
+    *chunk = gw_verify_cut_add(work->task, work->side, &range, work->last);
+    pthread_mutex_unlock(&work->task->lock);
+    work->low = work->next;
+    work->next = (struct gw_bound){0};
+    return true;
+}
+
+/* Behind what an earlier run has cut. */
+static struct splitting go_on_cutting(struct gw_verify_task *task, int side)
+{
+    const struct gw_verify_cuts *cuts = &task->cuts[side];
+    struct splitting work = {.task = task, .side = side, .last = cuts->last, .old_count = cuts->count};
+    if (cuts->count && !cuts->last)
+        work.low = gw_bound_copy(&cuts->items[cuts->count - 1]->range.high);
+    return work;
+}
+
+/* The next chunk of a side that has to be read: one that was cut and is not done, or a new one; else
+ * GW_TALLY_NO_CHUNK. */
+static bool next_chunk(struct gw_verify_pair *pair, struct splitting *work, size_t *chunk, struct gw_error *err)
+{
+    const struct gw_verify_cuts *cuts = &work->task->cuts[work->side];
+    *chunk = GW_TALLY_NO_CHUNK;
+    for (; work->old < work->old_count; work->old++)
+        if (!cuts->items[work->old]->done) {
+            *chunk = work->old++;
+            return true;
+        }
+    return work->last || cut(pair, work, chunk, err);
+}
+
 static bool split_alike(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
 {
-    struct splitting work = {.task = task};
+    struct splitting work = go_on_cutting(task, GW_VERIFY_SOURCE);
     bool ok = true;
-    while (ok && !work.last && goes_on(run, task)) {
-        struct item item = {.has_range = true};
-        ok = cut(pair, &work, &item.range, err);
-        if (ok && !push(run, task, item))
+    for (size_t chunk = 0; ok && chunk != GW_TALLY_NO_CHUNK && goes_on(run, task);) {
+        ok = next_chunk(pair, &work, &chunk, err);
+        if (ok && chunk != GW_TALLY_NO_CHUNK && !push(run, task, (struct item){.cut = task->cuts[0].items[chunk]}))
             break;
     }
     gw_bound_release(&work.low);
@@ -292,18 +317,14 @@ static bool split_alike(struct run *run, struct gw_verify_pair *pair, struct gw_
 /* Each side as it orders itself; an item is a chunk of each, as long as both have one. */
 static bool split_apart(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
 {
-    struct splitting work[2] = {{.task = task, .side = 0}, {.task = task, .side = 1}};
+    struct splitting work[2] = {go_on_cutting(task, 0), go_on_cutting(task, 1)};
     bool ok = true;
-    while (ok && !(work[0].last && work[1].last) && goes_on(run, task)) {
+    while (ok && goes_on(run, task)) {
         struct item item = {.chunks = {GW_TALLY_NO_CHUNK, GW_TALLY_NO_CHUNK}};
-        for (int side = 0; ok && side < 2; side++) {
-            struct gw_range range;
-            if (work[side].last)
-                continue;
-            ok = cut(pair, &work[side], &range, err);
-            if (ok)
-                item.chunks[side] = gw_tally_cut(task, side, range);
-        }
+        for (int side = 0; ok && side < 2; side++)
+            ok = next_chunk(pair, &work[side], &item.chunks[side], err);
+        if (ok && item.chunks[0] == GW_TALLY_NO_CHUNK && item.chunks[1] == GW_TALLY_NO_CHUNK)
+            break;
         if (ok && !push(run, task, item))
             break;
     }
@@ -321,9 +342,10 @@ static bool split_task(struct run *run, struct gw_verify_pair *pair, struct gw_v
         return push(run, task, (struct item){0}) || gw_fail(err, GW_ERR_CANCELLED, "stopped");
     if (!gw_verify_pair_try(pair, compare_order, &work, err))
         return false;
-    if (work.same_order)
-        return split_alike(run, pair, task, err);
-    return gw_tally_make(task, err) && split_apart(run, pair, task, err);
+    if (!work.same_order && !gw_tally_make(task, err))
+        return false;
+    gw_kept_restore_cuts(run->kept, task);
+    return work.same_order ? split_alike(run, pair, task, err) : split_apart(run, pair, task, err);
 }
 
 static void *run_splitter(void *arg)
@@ -379,12 +401,13 @@ static void work_on(struct run *run, struct gw_verify_pair *pair, struct item *i
     struct gw_error err;
     if (!item->close && !atomic_load(&run->shared.stop) && !has_failed(task)) {
         bool ok = task->tally ? gw_tally_read(task, pair, item->chunks, &err)
-                              : gw_verify_compare(task, pair, item->has_range ? &item->range : NULL, &err);
+                              : gw_verify_compare(task, pair, item->cut, &err);
         if (!ok)
             note_failure(run, pair, task, &err);
         show_progress(run, task, false);
     }
     finish_item(run, pair, task);
+    gw_kept_note(run->kept, run->tasks, run->count);
 }
 
 static void *run_worker(void *arg)
@@ -397,7 +420,7 @@ static void *run_worker(void *arg)
         if (!item)
             continue;
         work_on(run, &pair, item);
-        free_item(item);
+        free(item);
     }
     gw_verify_pair_release(&pair);
     return NULL;
@@ -545,6 +568,7 @@ static void release_run(struct run *run)
         gw_cause_release(&run->tasks[i].cause);
         gw_verify_keys_release(&run->tasks[i].suspects);
         gw_tally_drop(&run->tasks[i]);
+        gw_verify_cuts_release(&run->tasks[i]);
         pthread_mutex_destroy(&run->tasks[i].lock);
     }
     free(run->tasks);
@@ -552,20 +576,21 @@ static void release_run(struct run *run)
     gw_schema_release(&run->schemas[0]);
     gw_schema_release(&run->schemas[1]);
     if (run->items)
-        gw_queue_free(run->items, free_item);
+        gw_queue_free(run->items, free);
     pthread_mutex_destroy(&run->lock);
 }
 
 bool gw_verify_run(const struct gw_verify_options *options, struct gw_verify_report *out, struct gw_error *err)
 {
-    struct run run = {.options = options, .seed = gw_random64()};
+    struct run run = {.options = options};
     struct gw_verify_report report = {.live = options->wait_applied != NULL,
                                       .began_wall_us = gw_wall_us(),
                                       .masked = options->mask && options->mask->hides};
     int64_t began_us = gw_mono_us();
     pthread_mutex_init(&run.lock, NULL);
-    bool ok = list_sides(&run, err);
+    bool ok = list_sides(&run, err) && gw_kept_open(options, &run.kept, err);
     if (ok) {
+        run.seed = gw_kept_seed(run.kept);
         init_tasks(&run);
         run.items = gw_queue_new((size_t)(options->jobs > 0 ? options->jobs : 1) * 4);
         ok = run_threads(&run, err);
@@ -573,8 +598,10 @@ bool gw_verify_run(const struct gw_verify_options *options, struct gw_verify_rep
     if (ok) {
         take_report(&run, &report);
         report.elapsed_us = gw_mono_us() - began_us;
+        report.resumed_wall_us = gw_kept_since_wall_us(run.kept);
         *out = report;
     }
+    gw_kept_close(run.kept);
     release_run(&run);
     return ok;
 }

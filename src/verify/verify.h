@@ -44,6 +44,15 @@ struct gw_verify_progress {
     const char *collection;            /* the one a chunk of which was read last; borrowed */
 };
 
+/* A run that was stopped or killed is gone on with: see verify/kept.h. Borrowed. */
+struct gw_verify_keeping {
+    struct gw_state *state; /* NULL: nothing is kept */
+    const char *folder;     /* the journal's */
+    const char *generation; /* text: what an earlier run found counts only where this is the same */
+    int64_t max_age_ms;     /* since the earlier run began; 0: nothing is kept */
+    int64_t every_ms;       /* 0: 5,000 */
+};
+
 struct gw_verify_options {
     struct gw_store *source; /* the side that owns the data */
     struct gw_store *target;
@@ -61,6 +70,7 @@ struct gw_verify_options {
     void *progress_arg;
     struct gw_cancel *cancel;   /* may be NULL */
     const struct gw_mask *mask; /* what is shown of values, and how rows are known again; NULL: all, and not */
+    struct gw_verify_keeping keeping;
 };
 
 enum gw_verify_kind { GW_VERIFY_MISSING, GW_VERIFY_EXTRA, GW_VERIFY_CHANGED, GW_VERIFY_DUPLICATE };
@@ -89,6 +99,7 @@ struct gw_verify_collection {
     char *reason; /* why not equal, one line; "" when equal */
     size_t columns;
     uint64_t rows[2], bytes[2]; /* read on the source, on the target */
+    uint64_t rows_resumed;      /* of the source: read by an earlier run that this one went on with */
     uint64_t chunks, chunks_differing;
     uint64_t suspects, settled; /* rows that differed at first; of these, rows that were only moving */
     uint64_t missing, extra, changed, duplicate, unresolved; /* rows */
@@ -145,6 +156,7 @@ struct gw_verify_report {
     bool live;        /* something was following */
     bool masked;      /* values are held back */
     int64_t began_wall_us, elapsed_us;
+    int64_t resumed_wall_us; /* when the run began that this one went on with; 0: none */
     size_t count;
     struct gw_verify_collection *collections; /* as in the schema */
     size_t rule_count;
@@ -169,7 +181,10 @@ json_t *gw_verify_seen_json(const struct gw_verify_collection *);
 void gw_verify_note_seen(struct gw_verify_collection *, uint64_t identity);
 /* The key by which the journal knows rows again, made at its first use. */
 GW_MUST_CHECK bool gw_verify_identity_key(struct gw_state *, unsigned char key[GW_SHA256_BYTES], struct gw_error *err);
-/* The collections' verdicts, and beside them what else was asked, into the journal, when nothing is left to be asked: a switch takes them as they are. */
+/* What is kept of a run that is over is not gone on with. */
+GW_MUST_CHECK bool gw_verify_forget(const struct gw_verify_keeping *, const struct gw_schema *, struct gw_error *err);
+/* The collections' verdicts, and beside them what else was asked, into the journal, when nothing is left to be asked: a
+ * switch takes them as they are. */
 GW_MUST_CHECK bool gw_verify_keep(const struct gw_verify_report *, struct gw_state *, struct gw_error *err);
 
 /* The name under which the journal keeps {"different","unresolved","what"}: of what is of no collection. */

@@ -162,3 +162,32 @@ def test_servers_killed_and_networks_cut_at_random_lose_nothing(own_pair, new_pr
         faults.close()
     assert report.differences == report.lost == report.both_writable == 0
     assert faults.counts["server killed"] and faults.counts["network cut"], faults.counts
+
+
+@pytest.mark.parametrize("point", ["verify.keep.before_commit:3", "verify.keep.after_commit:2"])
+def test_a_verify_that_was_killed_is_gone_on_with_and_misses_nothing(pair, migration, point):
+    """20 tables: some were looked at before the kill, and are not read again. Then errors on green in half of them."""
+    blue, green = pair
+    for i in range(20):
+        blue.owner_sql(f"CREATE TABLE t{i} (id {'text' if i % 2 else 'int'} PRIMARY KEY, v text);"
+                       f"INSERT INTO t{i} SELECT n, md5(n::text) FROM generate_series(1, 200) n")
+    m = migration(blue, green, verify={"checkpoint": "1ms"})
+    traps.load(m)
+    died = m.popen("verify", env={"GODWIT_CRASH_AT": point}).wait(30)
+    assert died.rc == -signal.SIGKILL, died
+    report = m.run("verify", "--json").json
+    assert report["verdict"] == "equal" and report["rows"] == 4000
+    assert 0 < report["rows_resumed"] < 4000 and report["resumed"]
+    fresh = m.run("verify", "--json").json
+    assert "resumed" not in fresh, "a verify that ended is not gone on with"
+
+    connection = green.connect("postgres")
+    for i in range(0, 20, 2):
+        for (trigger,) in green.sql("SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass", (f"public.t{i}",)):
+            connection.cursor().execute(f'ALTER TABLE t{i} DISABLE TRIGGER "{trigger}"')
+        connection.cursor().execute(f"UPDATE t{i} SET v = 'wrong' WHERE id = '{i + 1}'")
+    connection.close()
+    died = m.popen("verify", env={"GODWIT_CRASH_AT": point}).wait(30)
+    assert died.rc == -signal.SIGKILL, died
+    report = m.run("verify", "--json", expect=1).json
+    assert {c["collection"]: c["changed"] for c in report["collections"]} == {f"public.t{i}": 1 - i % 2 for i in range(20)}
