@@ -82,8 +82,22 @@ static bool holds_time(enum gw_kind kind)
     return kind == GW_KIND_DATE || kind == GW_KIND_TIME || kind == GW_KIND_TIMESTAMP || kind == GW_KIND_TIMESTAMPTZ;
 }
 
+/* "Now" is a moment where the column has a zone, and the clock of some place where it has none. */
+static enum gw_default_kind now_for(const struct gw_column_definition *blue, const struct gw_column_definition *green,
+                                    const struct gw_column_rule *rule)
+{
+    if (!holds_time(green->type.kind))
+        return GW_DEFAULT_NONE;
+    if (green->type.kind == GW_KIND_TIMESTAMPTZ)
+        return GW_DEFAULT_NOW;
+    if (blue->type.kind != GW_KIND_TIMESTAMPTZ)
+        return blue->default_kind;
+    bool elsewhere = rule && rule->zone && strcmp(gw_zone_name(rule->zone), "UTC") != 0;
+    return elsewhere ? GW_DEFAULT_NONE : GW_DEFAULT_NOW_UTC;
+}
+
 static void take_default(struct rest *r, int column, const struct gw_column_definition *blue,
-                         struct gw_column_definition *green)
+                         struct gw_column_definition *green, const struct gw_column_rule *rule)
 {
     switch (blue->default_kind) {
     case GW_DEFAULT_NONE:
@@ -92,8 +106,8 @@ static void take_default(struct rest *r, int column, const struct gw_column_defi
         take_value(r, column, blue, green);
         return;
     case GW_DEFAULT_NOW:
-        if (holds_time(green->type.kind))
-            green->default_kind = GW_DEFAULT_NOW;
+    case GW_DEFAULT_NOW_UTC:
+        green->default_kind = now_for(blue, green, rule);
         break;
     case GW_DEFAULT_UUID:
         if (green->type.kind == GW_KIND_UUID || (green->type.kind == blue->type.kind && r->c->same_engine))
@@ -108,9 +122,9 @@ static void take_default(struct rest *r, int column, const struct gw_column_defi
     }
     if (green->default_kind == GW_DEFAULT_NONE)
         lose(r, column, GW_LOSS_DEFAULT, "the default of %s (%s) is left out on green", blue->name,
-             blue->default_sql                      ? blue->default_sql
-             : blue->default_kind == GW_DEFAULT_NOW ? "now"
-                                                    : "a random uuid");
+             blue->default_sql                       ? blue->default_sql
+             : blue->default_kind == GW_DEFAULT_UUID ? "a random uuid"
+                                                     : "now");
 }
 
 static bool can_count(const struct rest *r, const struct gw_column_definition *green)
@@ -215,7 +229,7 @@ static bool take_columns(struct rest *r, struct gw_error *err)
         if (green->generated)
             continue;
         if (is_unchanged(rule))
-            take_default(r, (int)i, blue, green);
+            take_default(r, (int)i, blue, green, rule);
         else if (blue->default_kind != GW_DEFAULT_NONE)
             lose(r, (int)i, GW_LOSS_DEFAULT, "the default of %s is left out: its values are changed on the way",
                  blue->name);

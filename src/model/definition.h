@@ -13,9 +13,10 @@
 enum gw_default_kind {
     GW_DEFAULT_NONE,
     GW_DEFAULT_VALUE, /* a constant: `default_value` */
-    GW_DEFAULT_NOW,   /* the time of the statement or transaction */
-    GW_DEFAULT_UUID,  /* a random uuid */
-    GW_DEFAULT_SQL,   /* anything else: `default_sql` */
+    GW_DEFAULT_NOW,   /* the time of the statement or transaction; in a column without a zone by the session's clock */
+    GW_DEFAULT_NOW_UTC, /* in a column without a zone: by the clock of UTC */
+    GW_DEFAULT_UUID,    /* a random uuid */
+    GW_DEFAULT_SQL,     /* anything else: `default_sql` */
 };
 
 struct gw_column_definition { /* all strings owned, NULL where there is none */

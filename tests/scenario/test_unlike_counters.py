@@ -76,3 +76,29 @@ def test_the_application_inserts_without_the_number_after_the_switch_and_after_t
     for table in tables:
         assert ids(green, table) == ids(blue, table) and len(ids(blue, table)) == 4
     m.run("abort", "--yes", timeout=120)
+
+
+# "Now" by default: a moment, and the clock of UTC in a column without a zone.
+MADE = {"mysql": "a timestamp(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), b datetime DEFAULT (UTC_TIMESTAMP())",
+        "postgres": "a timestamptz DEFAULT now(), b timestamp DEFAULT (now() AT TIME ZONE 'utc')",
+        "sqlite": "a timestamptz DEFAULT CURRENT_TIMESTAMP, b datetime DEFAULT CURRENT_TIMESTAMP"}
+FAR_AWAY = {"mysql": "SET time_zone = '+09:00'", "postgres": "SET TimeZone = 'Asia/Tokyo'", "sqlite": "SELECT 1"}
+AGE_S = {"mysql": "TIMESTAMPDIFF(SECOND, {}, UTC_TIMESTAMP())", "postgres": "extract(epoch FROM now()) - extract(epoch FROM {})",
+         "sqlite": "unixepoch() - unixepoch({})"}
+
+
+@pytest.mark.parametrize("blue_engine, green_engine", [(a, b) for a in SIDES for b in SIDES if a != b])
+def test_now_by_default_is_the_same_moment_in_a_session_of_another_zone(request, migration, blue_engine, green_engine):
+    blue, green = side(request, blue_engine), side(request, green_engine)
+    blue.owner_sql(f"CREATE TABLE made (id int PRIMARY KEY, {MADE[blue_engine]})")
+    m = migration(blue, green)
+    m.run("copy", timeout=120)
+    m.run("abort", "--yes", timeout=120)
+    with green.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute(FAR_AWAY[green_engine])
+        cursor.execute("INSERT INTO made (id) VALUES (1)")
+        connection.commit()
+    for column in ("a", "b"):
+        age_s = green.value(f"SELECT {AGE_S[green_engine].format(column)} FROM made")
+        assert age_s is not None and abs(float(age_s)) < 600, (column, age_s)

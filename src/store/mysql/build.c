@@ -115,6 +115,14 @@ static void add_default(struct build *b, const struct gw_table_definition *table
         else
             gw_buf_addf(b->left, "default (now) of column %s of %s\n", column->name, table->name);
         break;
+    case GW_DEFAULT_NOW_UTC:
+        if (form.kind == GW_MYSQL_DATETIME)
+            gw_buf_addf(sql, " DEFAULT (UTC_TIMESTAMP(%u))", form.scale);
+        else if (form.kind == GW_MYSQL_DATE)
+            gw_buf_adds(sql, " DEFAULT (UTC_DATE())");
+        else
+            gw_buf_addf(b->left, "default (now, in UTC) of column %s of %s\n", column->name, table->name);
+        break;
     case GW_DEFAULT_UUID:
         gw_buf_adds(sql, " DEFAULT (UUID())");
         break;

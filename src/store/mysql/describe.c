@@ -23,6 +23,10 @@ static void take_default(const char *text, const char *extra, bool is_mariadb, s
         column->default_kind = GW_DEFAULT_NOW;
         return;
     }
+    if (strncasecmp(text, "utc_timestamp", 13) == 0 || strncasecmp(text, "utc_date", 8) == 0) {
+        column->default_kind = GW_DEFAULT_NOW_UTC;
+        return;
+    }
     if (strcasecmp(text, "uuid()") == 0) {
         column->default_kind = GW_DEFAULT_UUID;
         return;

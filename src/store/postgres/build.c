@@ -102,6 +102,13 @@ static void add_default(const struct gw_pg_building *b, const struct gw_table_de
     case GW_DEFAULT_NOW:
         gw_buf_adds(&value, moment ? "CURRENT_TIMESTAMP" : kind == GW_KIND_TIME ? "LOCALTIME" : "");
         break;
+    case GW_DEFAULT_NOW_UTC:
+        if (moment || kind == GW_KIND_TIME)
+            gw_buf_addf(&value, "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')%s",
+                        kind == GW_KIND_DATE   ? "::date"
+                        : kind == GW_KIND_TIME ? "::time"
+                                               : "");
+        break;
     case GW_DEFAULT_UUID:
         gw_buf_adds(&value, kind == GW_KIND_UUID   ? "gen_random_uuid()"
                             : kind == GW_KIND_TEXT ? "gen_random_uuid()::text"

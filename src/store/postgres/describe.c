@@ -39,6 +39,23 @@ static bool is_now(const char *sql)
     return false;
 }
 
+/* As the server writes them: the second since version 14. */
+static bool is_now_utc(const char *sql)
+{
+    static const char *const words[] = {"timezone('utc'::text, now())",
+                                        "timezone('UTC'::text, now())",
+                                        "(now() AT TIME ZONE 'utc'::text)",
+                                        "(now() AT TIME ZONE 'UTC'::text)",
+                                        "timezone('utc'::text, CURRENT_TIMESTAMP)",
+                                        "timezone('UTC'::text, CURRENT_TIMESTAMP)",
+                                        "(CURRENT_TIMESTAMP AT TIME ZONE 'utc'::text)",
+                                        "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC'::text)"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(sql, words[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool is_uuid(const char *sql)
 {
     size_t len = strlen(sql);
@@ -116,6 +133,8 @@ static void take_default(struct gw_column_definition *column, const struct gw_pg
         return;
     if (is_now(sql))
         column->default_kind = GW_DEFAULT_NOW;
+    else if (is_now_utc(sql) && column->type.kind == GW_KIND_TIMESTAMP)
+        column->default_kind = GW_DEFAULT_NOW_UTC;
     else if (is_uuid(sql))
         column->default_kind = GW_DEFAULT_UUID;
     else if (constant_of(sql, &text))

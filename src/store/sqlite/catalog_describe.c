@@ -77,12 +77,24 @@ static bool describe_type(struct gw_lite_conn *conn, const struct gw_lite_table 
 
 /* ---- defaults -------------------------------------------------------------------------------------------------- */
 
-static bool is_now(const char *sql)
+/* SQLite's clock is that of UTC unless it is asked for another. */
+static bool is_now_utc(const char *sql)
 {
     static const char *const words[] = {
         "current_timestamp",     "current_date",    "current_time",
         "(current_timestamp)",   "datetime('now')", "(datetime('now'))",
         "datetime('now','utc')", "date('now')",     "(strftime('%Y-%m-%d %H:%M:%S','now'))"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (sqlite3_stricmp(sql, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_now(const char *sql)
+{
+    static const char *const words[] = {"datetime('now','localtime')", "datetime('now', 'localtime')",
+                                        "date('now','localtime')",     "date('now', 'localtime')",
+                                        "time('now','localtime')",     "time('now', 'localtime')"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (sqlite3_stricmp(sql, words[i]) == 0)
             return true;
@@ -131,7 +143,9 @@ static void describe_default(const struct gw_lite_column *column, struct gw_colu
     bool is_integer = *sql && !*end && errno == 0;
     double real = strtod(sql, &end);
     bool is_real = isdigit((unsigned char)sql[strspn(sql, "+-.")]) && !*end;
-    if (is_now(sql))
+    if (is_now_utc(sql))
+        out->default_kind = GW_DEFAULT_NOW_UTC;
+    else if (is_now(sql))
         out->default_kind = GW_DEFAULT_NOW;
     else if (is_integer)
         take_value(out, &form, &(struct gw_lite_cell){.type = SQLITE_INTEGER, .integer = integer});

@@ -31,12 +31,24 @@ bool gw_lite_can_count(const struct gw_table_definition *table, const struct gw_
     return is_rowid(table, column);
 }
 
+static const char *clock_of(const struct gw_column_definition *column)
+{
+    return column->type.kind == GW_KIND_DATE ? "date" : column->type.kind == GW_KIND_TIME ? "time" : "datetime";
+}
+
 static void add_default(const struct gw_column_definition *column, bool own, struct gw_buf *sql, struct gw_buf *left,
                         const char *table)
 {
     gw_autobuf struct gw_buf text = {0};
     switch (column->default_kind) {
     case GW_DEFAULT_NOW:
+        if (column->type.kind != GW_KIND_TIMESTAMPTZ) {
+            gw_buf_addf(sql, " DEFAULT (%s('now', 'localtime'))", clock_of(column));
+            return;
+        }
+        gw_buf_adds(sql, " DEFAULT CURRENT_TIMESTAMP");
+        return;
+    case GW_DEFAULT_NOW_UTC:
         gw_buf_adds(sql, column->type.kind == GW_KIND_DATE   ? " DEFAULT CURRENT_DATE"
                          : column->type.kind == GW_KIND_TIME ? " DEFAULT CURRENT_TIME"
                                                              : " DEFAULT CURRENT_TIMESTAMP");
