@@ -110,6 +110,15 @@ static void report(struct gw_cli *cli, const char *name, const struct probed sid
            gw_buf_text(&command));
 }
 
+static void tell_password_left_out(const char *address, enum gw_side side)
+{
+    gw_autobuf struct gw_buf bare = {0};
+    gw_migration_strip_url(address, &bare);
+    if (strcmp(address, gw_buf_text(&bare)) != 0)
+        gw_warn("the password of %s is not in the file: give it by ~/.pgpass, ~/.my.cnf, password_command or ${NAME}",
+                gw_side_name(side));
+}
+
 static int refuse(struct gw_cli *cli, struct probed sides[2])
 {
     struct gw_error *why = &sides[sides[GW_BLUE].reached ? GW_GREEN : GW_BLUE].why;
@@ -227,6 +236,8 @@ static int init(struct gw_cli *cli, const char *given_name, bool force)
     gw_buf_addc(&text, '\n');
     if (!write_file(cli->file, &text, force, &err))
         return gw_cli_fail(cli, &err);
+    for (int side = 0; side < 2; side++)
+        tell_password_left_out(cli->argv[side], (enum gw_side)side);
     report(cli, name, sides);
     return GW_EXIT_YES;
 }

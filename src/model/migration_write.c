@@ -137,7 +137,8 @@ static void write_setting(struct writer *w, const struct gw_setting *setting)
     if (strcmp(setting->path, "migration") == 0) {
         gw_buf_adds(&value, w->name);
     } else if (setting->required) {
-        comment(w, indent, "No password here: use ~/.pgpass, password_command, or ${NAME} from the environment");
+        comment(w, indent,
+                "No password here: use ~/.pgpass, ~/.my.cnf, password_command, or ${NAME} from the environment");
         quote(w->urls[strstr(setting->path, ".green.") != NULL], &value);
     } else {
         comment(w, indent, gw_buf_text(&about));

@@ -7,7 +7,7 @@
 #include "plan/plan.h"
 
 struct gw_plan_sizes {
-    int64_t tables, rows, bytes, index_bytes, chunks;
+    int64_t tables, unknown_rows /* of these: no statistics */, rows, bytes, index_bytes, chunks;
 };
 
 /* Adds the member "estimate". What could not be measured is null and said in "basis". */

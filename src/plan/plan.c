@@ -95,6 +95,7 @@ static void add_table(struct planner *p, const struct gw_collection *c, const js
     p->sizes.tables++;
     p->sizes.chunks += chunks;
     p->sizes.rows += c->estimated_rows > 0 ? c->estimated_rows : 0;
+    p->sizes.unknown_rows += c->estimated_rows < 0;
     p->sizes.bytes += c->estimated_bytes > 0 ? c->estimated_bytes : 0;
     p->sizes.index_bytes += index_bytes;
     json_array_append_new(json_object_get(p->plan, "tables"),
@@ -115,9 +116,10 @@ static bool add_tables(struct planner *p, struct gw_error *err)
     for (size_t i = 0; i < p->schema.count; i++)
         add_table(p, &p->schema.collections[i], json_object_get(inventory, "tables"));
     json_object_set_new(p->plan, "totals",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "tables", (json_int_t)p->sizes.tables, "rows",
-                                  (json_int_t)p->sizes.rows, "bytes", (json_int_t)p->sizes.bytes, "index_bytes",
-                                  (json_int_t)p->sizes.index_bytes, "chunks", (json_int_t)p->sizes.chunks));
+                        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "tables", (json_int_t)p->sizes.tables,
+                                  "unknown_rows", (json_int_t)p->sizes.unknown_rows, "rows", (json_int_t)p->sizes.rows,
+                                  "bytes", (json_int_t)p->sizes.bytes, "index_bytes", (json_int_t)p->sizes.index_bytes,
+                                  "chunks", (json_int_t)p->sizes.chunks));
     return true;
 }
 

@@ -28,9 +28,14 @@ static void print_tables(const json_t *plan, struct gw_buf *out)
     size_t i;
     gw_format_bytes(number_of(totals, "bytes"), bytes);
     gw_format_bytes(number_of(totals, "index_bytes"), index);
-    gw_buf_addf(out, "\nWhat moves: %lld tables, about %lld rows, %s and %s of indexes, in about %lld chunks\n",
-                (long long)number_of(totals, "tables"), (long long)number_of(totals, "rows"), bytes, index,
+    gw_buf_addf(out, "\nWhat moves: %lld tables, ", (long long)number_of(totals, "tables"));
+    if (number_of(totals, "unknown_rows") == 0)
+        gw_buf_addf(out, "about %lld rows, ", (long long)number_of(totals, "rows"));
+    gw_buf_addf(out, "%s and %s of indexes, in about %lld chunks\n", bytes, index,
                 (long long)number_of(totals, "chunks"));
+    if (number_of(totals, "unknown_rows") > 0)
+        gw_buf_addf(out, "  (blue has no statistics of %lld of them yet: ANALYZE there gives their rows)\n",
+                    (long long)number_of(totals, "unknown_rows"));
     json_array_foreach(tables, i, table)
     {
         if (i == TABLES_SHOWN) {

@@ -6,14 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void write_script(const char *user, const char *database, bool is_mariadb, bool version_known, int version,
+static void write_script(enum gw_side side, const char *user, const char *database, bool is_mariadb, bool version_known, int version,
                          bool known, bool accounts, struct gw_buf *sql)
 {
     gw_autobuf struct gw_buf account = {0};
     gw_mysql_add_literal(&account, user);
     gw_buf_adds(&account, "@'%'");
     const char *who = gw_buf_text(&account);
-    gw_buf_adds(sql, "-- What godwit's account needs on this side. To be run by an administrator.\n");
+    gw_buf_addf(sql, "-- What godwit's account needs on %s, database %s. To be run by an administrator.\n",
+                gw_side_name(side), database);
     gw_buf_addf(sql, "-- An account of its own: sessions of this user pass the fence, so no application may use it.\n");
     gw_buf_addf(sql,
                 "-- Its password goes through no file: the account stays locked until\n"
@@ -53,7 +54,7 @@ bool gw_mysql_grants(struct gw_store *base, struct gw_buf *sql, struct gw_error 
 {
     struct gw_mysql_store *store = gw_mysql_store_of(base);
     (void)err;
-    write_script(base->identity.user, store->database, store->is_mariadb, true, base->identity.version, true,
+    write_script(base->side, base->identity.user, store->database, store->is_mariadb, true, base->identity.version, true,
                  store->fence_accounts, sql);
     return true;
 }
@@ -65,7 +66,7 @@ bool gw_mysql_grants_for(const struct gw_grants_ask *ask, struct gw_buf *sql, st
         return gw_mysql_grants(ask->store, sql, err);
     if (!gw_mysql_url_parse(ask->options->url, &url, err))
         return false;
-    write_script(url->user ? url->user : "godwit", url->database, true, false, 0, false,
+    write_script(ask->options->side, url->user ? url->user : "godwit", url->database, true, false, 0, false,
                  ask->options->fence == GW_FENCE_ACCOUNTS, sql);
     gw_mysql_url_free(url);
     return true;
