@@ -16,7 +16,7 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     gw_error_clear(&err);
     code = gw_runner_main(journey, &err);
     gw_log_status_line(NULL);
-    if (err.kind != GW_ERR_NONE)
+    if (code != GW_EXIT_YES && err.kind != GW_ERR_NONE)
         gw_log_error(&err);
     gw_journey_close(journey);
     return code;

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 
 #include <inttypes.h>
-#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,7 +176,7 @@ static bool is_open(struct gw_mysql_conn *conn, bool *open, struct gw_error *err
         return true;
     if (!gw_mysql_query_text(conn, "SELECT 1 FROM godwit_note WHERE name = '" GW_MYSQL_CAPTURE_NOTE "'", &text, &noted,
                              err) &&
-        (gw_mysql_errno(conn) != ER_NO_SUCH_TABLE || conn->broken))
+        !gw_mysql_no_such_table(conn, err))
         return false;
     return !noted || gw_mysql_capture_lost(conn->store, err, "what captures changes is not there: dropped by somebody");
 }

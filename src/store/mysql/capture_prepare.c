@@ -44,7 +44,7 @@ static bool begun(struct gw_mysql_conn *conn, enum gw_capture *out, struct gw_er
     *out = GW_CAPTURE_AUTO;
     if (!gw_mysql_query_text(conn, "SELECT name FROM godwit_note WHERE name IN ('binlog', '" GW_MYSQL_CAPTURE_NOTE "')",
                              &text, &found, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+        return gw_mysql_no_such_table(conn, err);
     if (found)
         *out = strcmp(gw_buf_text(&text), "binlog") == 0 ? GW_CAPTURE_LOG : GW_CAPTURE_TRIGGER;
     return true;

@@ -11,7 +11,6 @@
 #include "store/mysql/changes_stream.h"
 
 #include <inttypes.h>
-#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,7 +148,7 @@ static bool figure_of(struct gw_mysql_conn *conn, const struct gw_collection *c,
     gw_mysql_add_table(&sql, c);
     gw_buf_adds(&sql, " LIMIT 0");
     if (!gw_mysql_query(conn, gw_buf_text(&sql), &r, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+        return gw_mysql_no_such_table(conn, err);
     for (unsigned i = 0; i < mysql_num_fields(r); i++) {
         const MYSQL_FIELD *f = mysql_fetch_field_direct(r, i);
         gw_buf_addf(&text, "%s %d %lu %u %u\n", f->name, f->type, f->length, f->flags, f->decimals);

@@ -234,7 +234,7 @@ static bool read_note(struct gw_mysql_store *store, struct gw_mysql_conn *conn, 
     bool found = false;
     *out = NULL;
     if (!gw_mysql_query_text(conn, sql, &text, &found, err)) {
-        if (gw_mysql_errno(conn) != ER_NO_SUCH_TABLE || conn->broken)
+        if (!gw_mysql_no_such_table(conn, err))
             return false;
         return true;
     }
@@ -272,7 +272,7 @@ static bool write_note(struct gw_mysql_conn *conn, const struct gw_position *sta
     free(text);
     if (gw_mysql_exec_buf(conn, &sql, err))
         return true;
-    if (gw_mysql_errno(conn) != ER_NO_SUCH_TABLE || conn->broken)
+    if (!gw_mysql_no_such_table(conn, err))
         return false;
     gw_fail(err, GW_ERR_CONFLICT, "the tables godwit_* are not there: the change log cannot be opened without them");
     gw_error_hint(err, "somebody dropped them; run godwit abort and begin anew");
@@ -510,7 +510,7 @@ static bool drop(struct gw_store *base, struct gw_error *err)
     bool fine =
         gw_mysql_capture_drop(store, err) &&
         gw_mysql_exec(conn, "DELETE FROM godwit_note WHERE name IN ('" NOTE "', '" GW_MYSQL_CAPTURE_NOTE "')", err);
-    if (!fine && gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken)
+    if (!fine && gw_mysql_no_such_table(conn, err))
         fine = true;
     gw_mysql_return(conn, !fine);
     gw_mysql_acknowledged_set(store, &(struct gw_position){0});

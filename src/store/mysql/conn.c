@@ -138,6 +138,14 @@ unsigned gw_mysql_errno(const struct gw_mysql_conn *conn)
     return mysql_errno(conn->my);
 }
 
+bool gw_mysql_no_such_table(const struct gw_mysql_conn *conn, struct gw_error *err)
+{
+    if (gw_mysql_errno(conn) != ER_NO_SUCH_TABLE || conn->broken)
+        return false;
+    gw_error_clear(err);
+    return true;
+}
+
 /* ---- waiting --------------------------------------------------------------------------------------------------- */
 
 static _Thread_local struct gw_mysql_store *waiting_for;

@@ -61,7 +61,7 @@ static bool read_number(struct gw_mysql_conn *conn, unsigned long long *number, 
     *number = 0;
     *found = gw_mysql_query_text(conn, "SELECT next_not_cached_value FROM godwit_fence", &text, NULL, err);
     if (!*found)
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+        return gw_mysql_no_such_table(conn, err);
     *number = strtoull(gw_buf_text(&text), NULL, 10);
     return true;
 }
@@ -232,7 +232,7 @@ static bool lower_with(struct gw_mysql_conn *conn, enum gw_side side, struct gw_
     if (!gw_mysql_exec(conn, "SET SESSION innodb_lock_wait_timeout = 5; START TRANSACTION", err))
         return false;
     if (!gw_mysql_query_text(conn, "SELECT owner FROM godwit_owner WHERE one = 1 FOR UPDATE", &owner, &found, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE;
+        return gw_mysql_no_such_table(conn, err);
     if (found && strcmp(gw_buf_text(&owner), gw_side_name(side)) != 0) {
         gw_fail(err, GW_ERR_CONFLICT, "the fence stays up: %s owns the data by this side's own word",
                 gw_buf_text(&owner));

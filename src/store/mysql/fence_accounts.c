@@ -152,7 +152,7 @@ static bool list_locked(struct gw_mysql_conn *conn, struct account_list *out, st
     MYSQL_RES *r;
     MYSQL_ROW row;
     if (!gw_mysql_query(conn, "SELECT user, host FROM godwit_locked", &r, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+        return gw_mysql_no_such_table(conn, err);
     while ((row = mysql_fetch_row(r)))
         accounts_add(out, gw_strdup(row[0]), gw_strdup(row[1]));
     mysql_free_result(r);

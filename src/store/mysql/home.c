@@ -7,7 +7,6 @@
 #include "store/mysql/capture.h"
 
 #include <inttypes.h>
-#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +36,7 @@ static bool read_owner(struct gw_mysql_conn *conn, struct gw_owner *owner, bool 
                         "SELECT owner, epoch, migration, migration_id,"
                         " TIMESTAMPDIFF(MICROSECOND, changed_at, UTC_TIMESTAMP(6)) FROM godwit_owner",
                         &r, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+        return gw_mysql_no_such_table(conn, err);
     MYSQL_ROW row = mysql_fetch_row(r);
     if (row) {
         *installed = true;
@@ -167,8 +166,7 @@ static bool noted(struct gw_store *base, const char *name, struct gw_buf *json, 
         return false;
     gw_buf_adds(&sql, "SELECT json FROM godwit_note WHERE name = ");
     gw_mysql_add_literal(&sql, name);
-    bool fine = gw_mysql_query_text(conn, gw_buf_text(&sql), json, NULL, err) ||
-                (gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken);
+    bool fine = gw_mysql_query_text(conn, gw_buf_text(&sql), json, NULL, err) || gw_mysql_no_such_table(conn, err);
     gw_mysql_return(conn, !fine);
     return fine;
 }
@@ -182,7 +180,7 @@ bool gw_mysql_position_read(struct gw_mysql_conn *conn, const char *stream, stru
     gw_buf_adds(&sql, "SELECT place, text FROM godwit_position WHERE stream = ");
     gw_mysql_add_literal(&sql, stream);
     if (!gw_mysql_query(conn, gw_buf_text(&sql), &r, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+        return gw_mysql_no_such_table(conn, err);
     MYSQL_ROW row = mysql_fetch_row(r);
     if (row) {
         out->order = strtoull(row[0], NULL, 10);

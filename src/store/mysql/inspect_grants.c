@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void write_script(enum gw_side side, const char *user, const char *database, bool is_mariadb, bool version_known, int version,
-                         bool known, bool accounts, struct gw_buf *sql)
+static void write_script(enum gw_side side, const char *user, const char *database, bool is_mariadb, bool version_known,
+                         int version, bool known, bool accounts, struct gw_buf *sql)
 {
     gw_autobuf struct gw_buf account = {0};
     gw_mysql_add_literal(&account, user);
@@ -54,8 +54,8 @@ bool gw_mysql_grants(struct gw_store *base, struct gw_buf *sql, struct gw_error 
 {
     struct gw_mysql_store *store = gw_mysql_store_of(base);
     (void)err;
-    write_script(base->side, base->identity.user, store->database, store->is_mariadb, true, base->identity.version, true,
-                 store->fence_accounts, sql);
+    write_script(base->side, base->identity.user, store->database, store->is_mariadb, true, base->identity.version,
+                 true, store->fence_accounts, sql);
     return true;
 }
 

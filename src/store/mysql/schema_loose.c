@@ -118,7 +118,7 @@ static bool load_loose(struct gw_mysql_conn *conn, json_t **out, struct gw_error
                         "SELECT kind, name, sql_mode, charset, collation, definition FROM godwit_loose"
                         " ORDER BY kind = 'EVENT', number, name",
                         &r, err))
-        return gw_mysql_errno(conn) == ER_NO_SUCH_TABLE && !conn->broken;
+        return gw_mysql_no_such_table(conn, err);
     while ((row = mysql_fetch_row(r)))
         json_array_append_new(*out,
                               json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "kind", row[0], "name", row[1], "sql_mode",
