@@ -371,7 +371,8 @@ static bool out_all(struct net_out *out, struct gw_error *err)
 
 /* ---- barriers ---- */
 
-/* A key that moves and leaves values out: the target's own old row has them, so its key is updated there. */
+/* A key that moves while the target's own old row has what is to stay (values that were left out, their form): it is
+ * updated there. */
 static bool out_moved(struct net_out *out, const struct follow_op *op, struct gw_error *err)
 {
     if (!out_all(out, err))
@@ -534,15 +535,21 @@ static void fill_from_batch(struct follow_net *net, struct follow_op *op)
         op->partial |= op->row.values[c].kind == GW_VALUE_UNCHANGED;
 }
 
+static bool keeps_form(const struct net_out *out, uint32_t collection)
+{
+    const struct gw_writer_facet *writer = out->target->type->writer;
+    return writer->keeps_form && writer->keeps_form(out->writer, &out->net->schema->collections[collection]);
+}
+
 static bool take_moved(struct net_out *out, struct follow_op *op, struct gw_error *err)
 {
     struct follow_net *net = out->net;
     bool leaves = op->old_verdict == FOLLOW_APPLY, arrives = op->new_verdict == FOLLOW_APPLY;
     if (op->partial && leaves)
         fill_from_batch(net, op);
+    if (arrives && leaves && (op->partial || keeps_form(out, op->collection)))
+        return out_moved(out, op, err);
     if (arrives && op->partial) {
-        if (leaves)
-            return out_moved(out, op, err);
         out->careful = true; /* the old row is not on the target: it has to be read again */
         return true;
     }

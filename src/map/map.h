@@ -80,6 +80,13 @@ bool gw_map_filters(const struct gw_map *map, uint32_t collection);
 bool gw_map_needs_whole_rows(const struct gw_map *map, uint32_t collection, bool back);
 /* Place on the other side of a column of this one (`back`: of green), or -1: it is dropped, or made of several. */
 int gw_map_column(const struct gw_map *map, uint32_t collection, int column, bool back);
+/* Whether what `column` (of the side written to; `back`: blue) holds comes back from the other side in the form it had, be
+ * it read, mapped there, and mapped back. FREE: 'f' may come back as 0, a document without its spaces. USUAL: only where
+ * any kind of value may stand and another one than the declared does. */
+enum gw_map_form { GW_MAP_FORM_KEPT, GW_MAP_FORM_USUAL, GW_MAP_FORM_FREE };
+enum gw_map_form gw_map_form(const struct gw_map *map, uint32_t collection, int column, bool back);
+/* Sets those of `sources` (by columns of the side read from) that this column is made of; false: of none. */
+bool gw_map_sources(const struct gw_map *map, uint32_t collection, int column, bool back, bool *sources);
 /* One line a column for people: "email text -> email varchar(255) lower". Appends. */
 void gw_map_print(const struct gw_map *map, uint32_t collection, struct gw_buf *out);
 /* The `collections:` of a store with the map as it is, every line a comment, indented to stand in a migration file:
@@ -105,10 +112,11 @@ void gw_map_run_close(struct gw_map_run *run); /* NULL is fine */
 GW_MUST_CHECK bool gw_map_row(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in,
                               struct gw_datum *out, enum gw_map_verdict *verdict, struct gw_buf *why,
                               struct gw_error *err);
-/* The same for the new row of an UPDATE: what the other side holds nothing of is UNCHANGED there. */
+/* The same for the new row of an UPDATE: what the other side holds nothing of is UNCHANGED there. So are the columns of
+ * the other side that `stays` names, and nothing is made of their values; NULL: none. */
 GW_MUST_CHECK bool gw_map_row_update(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in,
-                                     struct gw_datum *out, enum gw_map_verdict *verdict, struct gw_buf *why,
-                                     struct gw_error *err);
+                                     const bool *stays, struct gw_datum *out, enum gw_map_verdict *verdict,
+                                     struct gw_buf *why, struct gw_error *err);
 /* For verification: is this value of blue made from green's (false: kept, dropped or filled by `back:`, and not to be
  * compared on the way back)? And of green, made from blue's? Always true without rules. */
 bool gw_map_compares(const struct gw_map *map, uint32_t collection, int column, bool back);

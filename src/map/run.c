@@ -12,6 +12,7 @@ struct row {
     struct gw_map_run *run;
     uint32_t collection;
     const struct gw_datum *in;
+    const bool *stays; /* or NULL */
     bool is_update, keys_only;
     struct gw_buf *why;
     struct gw_error *err;
@@ -474,7 +475,7 @@ static bool map_row(struct row *row, struct gw_datum *out, enum gw_map_verdict *
     const struct gw_map_table *table = &row->run->map->tables[row->run->back][row->collection];
     bool moves;
     *verdict = GW_MAP_KEEP;
-    if (table->plain) {
+    if (table->plain && !row->stays) {
         memcpy(out, row->in, table->count * sizeof *out);
         return true;
     }
@@ -486,6 +487,10 @@ static bool map_row(struct row *row, struct gw_datum *out, enum gw_map_verdict *
     }
     for (size_t i = 0; i < table->count; i++) {
         const struct gw_map_step *step = &table->steps[i];
+        if (row->stays && row->stays[i]) {
+            out[i] = (struct gw_datum){.kind = GW_KIND_UNCHANGED};
+            continue;
+        }
         if (step->kind == STEP_COPY) {
             out[i] = row->in[step->source];
             continue;
@@ -506,10 +511,11 @@ bool gw_map_row(struct gw_map_run *run, uint32_t collection, const struct gw_dat
     return map_row(&row, out, verdict);
 }
 
-bool gw_map_row_update(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in, struct gw_datum *out,
-                       enum gw_map_verdict *verdict, struct gw_buf *why, struct gw_error *err)
+bool gw_map_row_update(struct gw_map_run *run, uint32_t collection, const struct gw_datum *in, const bool *stays,
+                       struct gw_datum *out, enum gw_map_verdict *verdict, struct gw_buf *why, struct gw_error *err)
 {
-    struct row row = {.run = run, .collection = collection, .in = in, .is_update = true, .why = why, .err = err};
+    struct row row = {
+        .run = run, .collection = collection, .in = in, .stays = stays, .is_update = true, .why = why, .err = err};
     return map_row(&row, out, verdict);
 }
 

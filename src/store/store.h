@@ -225,6 +225,10 @@ struct gw_part {
     bool may_miss;             /* DELETE: rows that are not there are no error of `send` */
 };
 
+/* A row that `current` found for the wanted row of this number: in column layout, as reader->refetch gives it, generated
+ * columns ABSENT or NULL. It lives until the call returns, which must not use the session. *enough: no more are asked for. */
+typedef bool gw_current_visit(void *arg, size_t wanted, const struct gw_row *row, bool *enough, struct gw_error *err);
+
 #define GW_COMMITS_AHEAD 2
 struct gw_writer_facet {
     /* The applier passes the fence, and runs as replica where the side can (GW_CAN_REPLICA_ROLE). `stream` names the
@@ -255,6 +259,9 @@ struct gw_writer_facet {
     /* An update may set every column that an insert sets: a row that went and came again within a batch is updated. NULL:
      * it may not, such a row is deleted and inserted. */
     bool (*updates_all)(struct gw_writer *, const struct gw_collection *);
+    /* An update leaves a value in the form it has here where nobody wrote another one: a row whose key changes has to be
+     * updated, for one that is deleted and inserted has no form to keep. NULL: no update does. */
+    bool (*keeps_form)(struct gw_writer *, const struct gw_collection *);
     GW_MUST_CHECK bool (*truncate)(struct gw_writer *, const struct gw_collection *const *, size_t count,
                                    struct gw_error *);
     /* Deletes the rows of a range (a TRUNCATE met while only some chunks had not seen it), in this side's own order of
@@ -270,13 +277,19 @@ struct gw_writer_facet {
      * the open transaction sees them. *keys: the key columns in key order, borrowed until the next call. */
     GW_MUST_CHECK bool (*find)(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
                                const struct gw_row **keys, size_t *count, struct gw_error *);
+    /* The rows that have the values of `wanted` (rows in column layout, ABSENT where any value is meant), as the open
+     * transaction sees them behind all that was sent in it: those of the first wanted row, then of the second, ... A row
+     * that is not there is not visited. Waits for what was sent, and fails where that did; commits may be owed. By whole
+     * keys it costs a round trip for many, by anything else a look at the table for each. May be NULL. */
+    GW_MUST_CHECK bool (*current)(struct gw_writer *, const struct gw_collection *, const struct gw_row *wanted,
+                                  size_t count, gw_current_visit *visit, void *arg, struct gw_error *);
     /* Notes in `seen` that a signal arrived through apply. */
     GW_MUST_CHECK bool (*note_signal)(struct gw_writer *, const char *token, struct gw_error *);
     GW_MUST_CHECK bool (*savepoint)(struct gw_writer *, struct gw_error *);   /* one level */
     GW_MUST_CHECK bool (*rollback_to)(struct gw_writer *, struct gw_error *); /* and keeps the transaction usable */
     GW_MUST_CHECK bool (*commit)(struct gw_writer *, bool durable, struct gw_error *);
     /* As commit, but the answer may come later, from `await`: one call for each commit_ahead, in order, before anything
-     * but begin, send, note_signal and commit_ahead is called; at most GW_COMMITS_AHEAD are owed. The next transaction
+     * but begin, send, current, note_signal and commit_ahead is called; at most GW_COMMITS_AHEAD are owed. The next transaction
      * may be begun and sent meanwhile; it fails when this one did. Where await fails, this transaction and all behind
      * it are not there (with GW_ERR_RETRY: perhaps they are, ask for the position); then rollback. */
     GW_MUST_CHECK bool (*commit_ahead)(struct gw_writer *, bool durable, struct gw_error *);

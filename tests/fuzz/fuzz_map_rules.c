@@ -83,7 +83,8 @@ static void take_rows(const struct gw_map *map)
             for (int i = 0; i < COLUMNS; i++)
                 if (verdict == GW_MAP_KEEP && gw_map_compares(map, 0, i, true) && !gw_datum_equal(&in[i], &back[i]))
                     abort();
-        if (!gw_map_key(runs[0], 0, in, there, &err) || !gw_map_row_update(runs[0], 0, in, there, &verdict, NULL, &err))
+        if (!gw_map_key(runs[0], 0, in, there, &err) ||
+            !gw_map_row_update(runs[0], 0, in, NULL, there, &verdict, NULL, &err))
             check_error(&err);
     }
     gw_map_run_close(runs[0]);

@@ -81,7 +81,7 @@ static void a_dropped_column_is_kept_by_updates_and_filled_by_inserts(void **sta
     is_same(&there[1], words("a@b"));
     world_row(&w, true, there, back);
     is_same(&back[1], words("nobody"));
-    MUST(gw_map_row_update(w.run[1], 0, there, back, &verdict, NULL, &err));
+    MUST(gw_map_row_update(w.run[1], 0, there, NULL, back, &verdict, NULL, &err));
     is_same(&back[1], bare(GW_KIND_UNCHANGED));
     is_same(&back[2], words("a@b"));
     assert_false(gw_map_compares(w.map, 0, 1, true));
@@ -109,7 +109,7 @@ static void without_a_default_a_dropped_column_asks(void **state)
     assert_false(gw_map_row(w.run[1], 0, there, back, &verdict, NULL, &err));
     assert_int_equal(err.kind, GW_ERR_CONFLICT);
     assert_contains(err.hint, "back:");
-    MUST(gw_map_row_update(w.run[1], 0, there, back, &verdict, NULL, &err));
+    MUST(gw_map_row_update(w.run[1], 0, there, NULL, back, &verdict, NULL, &err));
     is_same(&back[1], bare(GW_KIND_UNCHANGED));
     world_end(&w);
 }
@@ -144,7 +144,7 @@ static void what_cannot_be_undone_asks_how_blue_is_filled(void **state)
     world_table(&w, "people", PEOPLE);
     world_compile(&w, "      people: { columns: { email: { lower: true } } }\n");
     assert_true(world_loss(&w, "no-inverse", 2)->breaks_way_back);
-    MUST(gw_map_row_update(w.run[1], 0, in, out, &verdict, NULL, &err));
+    MUST(gw_map_row_update(w.run[1], 0, in, NULL, out, &verdict, NULL, &err));
     is_same(&out[2], bare(GW_KIND_UNCHANGED));
     world_forget(&w);
     world_compile(&w, "      people: { columns: { email: { lower: true, back: { keep: true } } } }\n");
@@ -323,7 +323,7 @@ static void split_and_joined_again_is_the_same(void **state)
     there[3] = words("new");
     struct gw_error err = {0};
     enum gw_map_verdict verdict;
-    assert_false(gw_map_row_update(w.run[1], 0, there, back, &verdict, NULL, &err));
+    assert_false(gw_map_row_update(w.run[1], 0, there, NULL, back, &verdict, NULL, &err));
     assert_contains(err.hint, "whole");
     world_end(&w);
 }
@@ -441,7 +441,7 @@ static void rows_are_left_out_by_where(void **state)
     in[2] = bare(GW_KIND_UNCHANGED);
     struct gw_error err = {0};
     enum gw_map_verdict verdict;
-    assert_false(gw_map_row_update(w.run[0], 0, in, out, &verdict, NULL, &err));
+    assert_false(gw_map_row_update(w.run[0], 0, in, NULL, out, &verdict, NULL, &err));
     assert_int_equal(err.kind, GW_ERR_CONFLICT);
     world_end(&w);
 }
@@ -461,10 +461,10 @@ static void lua_that_needs_no_row_takes_parts_of_rows(void **state)
                       "        add: { source: { lua: \"return 'old'\", type: text } }\n");
     assert_false(gw_map_needs_whole_rows(w.map, 0, false));
     assert_false(gw_map_needs_whole_rows(w.map, 0, true));
-    MUST(gw_map_row_update(w.run[0], 0, in, out, &verdict, NULL, &err));
+    MUST(gw_map_row_update(w.run[0], 0, in, NULL, out, &verdict, NULL, &err));
     is_same(&out[2], bare(GW_KIND_UNCHANGED));
     is_same(&out[5], words("old"));
-    MUST(gw_map_row_update(w.run[1], 0, out, back, &verdict, NULL, &err));
+    MUST(gw_map_row_update(w.run[1], 0, out, NULL, back, &verdict, NULL, &err));
     is_same(&back[2], bare(GW_KIND_UNCHANGED));
     world_end(&w);
 }

@@ -183,6 +183,14 @@ static bool writer_find(struct gw_writer *session, const struct gw_collection *c
                        type->writer->find(session->inner, collection, like, keys, count, err));
 }
 
+static bool writer_current(struct gw_writer *session, const struct gw_collection *collection,
+                           const struct gw_row *wanted, size_t count, gw_current_visit *visit, void *arg,
+                           struct gw_error *err)
+{
+    FAULT_SESSION_CALL(session, writer, "writer.current",
+                       type->writer->current(session->inner, collection, wanted, count, visit, arg, err));
+}
+
 static bool writer_truncate(struct gw_writer *session, const struct gw_collection *const *collections, size_t count,
                             struct gw_error *err)
 {
@@ -640,6 +648,7 @@ static const struct gw_writer_facet fault_writer = {
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,
     .find = writer_find,
+    .current = writer_current,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

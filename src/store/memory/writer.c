@@ -497,6 +497,35 @@ static bool writer_find(struct gw_writer *writer, const struct gw_collection *co
     return ok;
 }
 
+static bool writer_current(struct gw_writer *writer, const struct gw_collection *collection,
+                           const struct gw_row *wanted, size_t count, gw_current_visit *visit, void *arg,
+                           struct gw_error *err)
+{
+    struct gw_memory *server = writer->store->server;
+    struct gw_value values[MEM_MAX_COLUMNS];
+    bool enough = false;
+    if (writer->owed.kind != GW_ERR_NONE) {
+        *err = writer->owed;
+        return false;
+    }
+    mem_chaos(server);
+    pthread_mutex_lock(&server->lock);
+    bool ok = writer_check(writer, true, err);
+    struct mem_table *table = mem_table_find(server, collection->space, collection->name);
+    for (size_t at = 0; ok && at < count; at++)
+        for (uint32_t i = 0; ok && !enough && i < table->count; i++) {
+            char *const *texts = table->versions[i].values;
+            if (!mem_live(writer->tx, table, i) || !is_like(&wanted[at], texts))
+                continue;
+            for (size_t c = 0; c < collection->column_count; c++)
+                values[c] = gw_value_text(texts[c]);
+            struct gw_row row = {.count = (uint32_t)collection->column_count, .values = values};
+            ok = visit(arg, at, &row, &enough, err);
+        }
+    pthread_mutex_unlock(&server->lock);
+    return ok;
+}
+
 static bool writer_note_signal(struct gw_writer *writer, const char *token, struct gw_error *err)
 {
     struct gw_memory *server = writer->store->server;
@@ -557,6 +586,7 @@ const struct gw_writer_facet mem_writer = {
     .delete_range = writer_delete_range,
     .list_keys = writer_list_keys,
     .find = writer_find,
+    .current = writer_current,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

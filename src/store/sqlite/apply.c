@@ -37,6 +37,14 @@ static bool insert_row(struct gw_writer *writer, struct gw_lite_target *target, 
 
 /* ---- which row ------------------------------------------------------------------------------------------------- */
 
+void gw_lite_add_is(struct gw_buf *sql, const struct gw_lite_table *table, size_t column, size_t place)
+{
+    gw_lite_add_ident(sql, table->columns[column].name);
+    gw_buf_addf(sql, " COLLATE BINARY IS ?%zu AND typeof(?%zu) = typeof(", place, place);
+    gw_lite_add_ident(sql, table->columns[column].name);
+    gw_buf_adds(sql, ")"); /* 1 is 1.0, and another value all the same */
+}
+
 /* Without a key: one of the rows that are equal in all columns, class by class. */
 static void add_whole_row(struct gw_buf *sql, const struct gw_lite_target *target, size_t first)
 {
@@ -48,10 +56,7 @@ static void add_whole_row(struct gw_buf *sql, const struct gw_lite_target *targe
         if (table->columns[c].generated)
             continue;
         gw_buf_adds(sql, and);
-        gw_lite_add_ident(sql, table->columns[c].name);
-        gw_buf_addf(sql, " COLLATE BINARY IS ?%zu AND typeof(?%zu) = typeof(", first + c, first + c);
-        gw_lite_add_ident(sql, table->columns[c].name);
-        gw_buf_adds(sql, ")"); /* 1 is 1.0, and another value all the same */
+        gw_lite_add_is(sql, table, c, first + c);
         and = " AND ";
     }
     gw_buf_adds(sql, " LIMIT 1)");
@@ -119,6 +124,16 @@ static bool is_set(const struct gw_lite_target *target, const struct gw_row *row
            row->values[c].kind != GW_VALUE_ABSENT;
 }
 
+static void add_itself(struct gw_buf *sql, const struct gw_lite_table *table)
+{
+    size_t column = table->key_count > 0 ? table->key[0] : 0;
+    while (table->columns[column].generated && column + 1 < table->column_count)
+        column++;
+    gw_lite_add_ident(sql, table->columns[column].name);
+    gw_buf_adds(sql, " = ");
+    gw_lite_add_ident(sql, table->columns[column].name);
+}
+
 static bool prepare_update(struct gw_writer *writer, struct gw_lite_target *target, const struct gw_row *row,
                            struct gw_error *err)
 {
@@ -136,6 +151,8 @@ static bool prepare_update(struct gw_writer *writer, struct gw_lite_target *targ
         gw_buf_addf(&sql, " = ?%zu", c + 1);
         comma = ", ";
     }
+    if (!*comma) /* nothing to set: the row must be there all the same */
+        add_itself(&sql, target->table);
     if (target->update && strcmp(gw_buf_text(&mask), gw_buf_text(&target->update_mask)) == 0)
         return true;
     gw_buf_clear(&target->update_mask);

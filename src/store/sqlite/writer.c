@@ -52,6 +52,7 @@ static void target_free(struct gw_lite_target *target)
     gw_lite_finalize(&target->insert);
     gw_lite_finalize(&target->remove);
     gw_lite_finalize(&target->update);
+    gw_lite_finalize(&target->look);
     gw_buf_release(&target->update_mask);
     gw_lite_table_free(target->table);
     free(target->name);
@@ -456,6 +457,7 @@ const struct gw_writer_facet gw_lite_writer = {
     .delete_range = gw_lite_delete_range,
     .list_keys = gw_lite_list_keys,
     .find = gw_lite_find,
+    .current = gw_lite_current,
     .note_signal = writer_note_signal,
     .savepoint = writer_savepoint,
     .rollback_to = writer_rollback_to,

@@ -1,4 +1,4 @@
-/* One writer session: shared by writer.c (transactions, load) and apply.c (parts). */
+/* One writer session: shared by writer.c (transactions, load), apply.c (parts) and apply_current.c (rows as they are). */
 #ifndef GW_STORE_SQLITE_WRITER_H
 #define GW_STORE_SQLITE_WRITER_H
 
@@ -10,7 +10,7 @@ struct gw_lite_target {
     char *name;
     size_t columns; /* of the collection */
     struct gw_lite_table *table;
-    sqlite3_stmt *insert, *remove, *update;
+    sqlite3_stmt *insert, *remove, *update, *look; /* look: a row by its key */
     struct gw_buf update_mask; /* which columns `update` sets: one character each */
 };
 
@@ -52,5 +52,10 @@ GW_MUST_CHECK bool gw_lite_list_keys(struct gw_writer *, const struct gw_collect
                                      const struct gw_row **keys, size_t *count, struct gw_error *);
 GW_MUST_CHECK bool gw_lite_find(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
                                 const struct gw_row **keys, size_t *count, struct gw_error *);
+
+/* "c" COLLATE BINARY IS ?place, of the same class. Appends. */
+void gw_lite_add_is(struct gw_buf *, const struct gw_lite_table *, size_t column, size_t place);
+GW_MUST_CHECK bool gw_lite_current(struct gw_writer *, const struct gw_collection *, const struct gw_row *wanted,
+                                   size_t count, gw_current_visit *visit, void *arg, struct gw_error *);
 
 #endif
