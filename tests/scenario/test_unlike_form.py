@@ -23,8 +23,8 @@ MARIADB = {
     "document": ("json", ["""'{ "b" :1,  "a": 1.0 }'""", "'[]'", """'{"a":1,"b":"ä"}'""", "NULL"]),
     "day": ("date", ["'2024-02-29'", "'0000-00-00'", "'2024-02-00'", "NULL"]),
     "moment": ("datetime", ["'0000-00-00 00:00:00'", "'2024-02-29 12:00:05'", "'2024-02-29 12:00:05'", "NULL"]),
-    "stamp": ("timestamp NOT NULL DEFAULT current_timestamp() ON UPDATE current_timestamp()",
-              ["'2001-02-03 04:05:06'", "0", "'2001-02-03 04:05:06'", "'2001-02-03 04:05:06'"]),
+    "stamp": ("timestamp NULL DEFAULT NULL ON UPDATE current_timestamp()", ["'2001-02-03 04:05:06'", "0", "NULL", "NULL"]),
+    "kept": ("timestamp NOT NULL DEFAULT current_timestamp() ON UPDATE current_timestamp()", ["'2001-02-03 04:05:06'"] * 4),
     "mood": ("enum('good','so so')", ["'good'", "'so so'", "'good'", "NULL"]),
     "tags": ("set('x','y','z')", ["''", "'x,z'", "'y'", "NULL"]),
     "price": ("decimal(10,2)", ["1.50", "0", "-99999999.99", "NULL"]),
@@ -107,4 +107,25 @@ def test_an_untouched_value_keeps_its_form_in_sqlite(new_sqlite, new_database, m
     assert_as_it_was(was, now, written)
     assert {now[row]["active"] for row in ("0", "4")} == {"integer 1"} and now["0"]["born"] == "text '2020-01-01'"
     assert blue.sql("SELECT id FROM item ORDER BY id") == [(3,), (4,), (5,), (100,), (101,), (102,)]
+    given_up(m)
+
+
+def test_an_untouched_value_keeps_its_form_in_mariadb(new_mariadb_database, new_database, migration):
+    """Documents in jsonb, dates that policy made NULL, texts that policy shortened, what a transform folded."""
+    blue, green = new_mariadb_database(), new_database()
+    blue.sql("SET GLOBAL sql_mode = ''")
+    fill(blue, "item", MARIADB, key="id int PRIMARY KEY")
+    was = seen(blue, "item", MARIADB)
+    columns = {**ZERO_DATES, "shortened": {"type": "varchar(4)", "on_loss": "truncate"},
+               "folded": {"lower": True, "back": {"as_is": True}}, "kept": {"back": {"keep": True}}}
+    m = switched(migration(blue, green, collections={"item": {"columns": columns}}))
+    green.sql("UPDATE item SET note = note || ' touched'")
+    caught_up(m)
+    assert_as_it_was(was, seen(blue, "item", MARIADB))
+    assert blue.value("SELECT count(*) FROM item WHERE note LIKE '%%touched'", ()) == len(was)
+    green.sql("UPDATE item SET day = '2020-01-01' WHERE id = 1; UPDATE item SET document = '{\"c\": 3}', id = 10 WHERE id = 0")
+    caught_up(m)
+    now = seen(blue, "item", MARIADB)
+    assert_as_it_was(was, now, {("1", "day"), ("0", "document")})
+    assert bytes.fromhex(now["1"]["day"]) == b"2020-01-01" and bytes.fromhex(now["0"]["document"]) == b'{"c": 3}'
     given_up(m)

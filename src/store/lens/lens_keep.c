@@ -37,7 +37,9 @@ static void note_column(struct lens_writer *w, struct lens_forms *forms, uint32_
     forms->exact[t] = made && form == GW_MAP_FORM_KEPT;
     forms->usual[t] = made && form != GW_MAP_FORM_FREE;
     forms->touches[t] = definition->updates_to_now;
-    if (!made || form == GW_MAP_FORM_KEPT)
+    /* What nothing is made of is left out, and then the engine writes it. */
+    bool touched = !made && definition->updates_to_now;
+    if (!touched && (!made || form == GW_MAP_FORM_KEPT))
         return;
     forms->key_free |= key;
     /* A key that was found by its value is that value, but where 1 and 1.0 are both. */

@@ -140,6 +140,32 @@ bool gw_mysql_add_like(struct gw_mysql_writer *w, const struct gw_collection *c,
     return !first || gw_fail(err, GW_ERR_BUG, "rows of %s are looked for by no value", gw_collection_label(c));
 }
 
+static bool is_key(const struct gw_collection *c, const struct gw_row *wanted)
+{
+    size_t given = 0;
+    for (size_t i = 0; i < c->column_count; i++)
+        given += is_given(c, i, wanted);
+    for (size_t k = 0; k < c->key_count; k++)
+        if (!is_given(c, c->key[k], wanted) || wanted->values[c->key[k]].kind == GW_VALUE_NULL)
+            return false;
+    return c->key_count > 0 && given == c->key_count;
+}
+
+bool gw_mysql_add_wanted(struct gw_mysql_writer *w, const struct gw_collection *c, const struct gw_row *wanted,
+                         struct gw_error *err)
+{
+    struct part_sql p = {.w = w, .c = c, .t = gw_mysql_target_of(w, c)};
+    bool any = false;
+    for (size_t i = 0; i < c->column_count; i++)
+        any |= is_given(c, i, wanted);
+    if (is_key(c, wanted))
+        return add_where(&p, wanted, err);
+    if (any)
+        return gw_mysql_add_like(w, c, wanted, err);
+    gw_buf_adds(sql_of(&p), "TRUE");
+    return true;
+}
+
 /* ---- INSERT ---------------------------------------------------------------------------------------------------- */
 
 static void add_insert_head(const struct part_sql *p)

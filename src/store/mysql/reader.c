@@ -223,25 +223,22 @@ static bool add_key_equals(struct gw_buf *sql, struct gw_mysql_reader *r, const 
     return true;
 }
 
-static void take_row(struct gw_mysql_reader *r, const struct gw_collection *c, MYSQL_ROW row,
-                     const unsigned long *lengths, struct gw_row *out)
+void gw_mysql_take_row(const struct gw_collection *c, const struct gw_mysql_form *forms, MYSQL_ROW row,
+                       const unsigned long *lengths, struct gw_arena *arena, struct gw_row *out)
 {
-    struct gw_value *values = gw_arena_zalloc(&r->arena, (c->column_count + 1) * sizeof *values);
-    gw_autobuf struct gw_buf text = {0};
+    struct gw_value *values = gw_arena_zalloc(arena, (c->column_count + 1) * sizeof *values);
     for (size_t i = 0, n = 0; i < c->column_count; i++) {
+        char number[32];
         if (c->columns[i].generated) {
             values[i].kind = GW_VALUE_ABSENT;
             continue;
         }
         if (row[n]) {
-            const unsigned char *at, *bytes = NULL;
-            size_t len = 0;
-            gw_buf_clear(&text);
-            put_value(&text, &r->forms[i], row[n], lengths[n]);
-            at = (const unsigned char *)text.data;
-            if (gw_mysql_row_get(&at, at + text.len, &bytes, &len))
-                values[i] = (struct gw_value){
-                    .kind = r->forms[i].value_kind, .len = (uint32_t)len, .bytes = gw_arena_dup(&r->arena, bytes, len)};
+            const char *text = row[n];
+            size_t len = lengths[n];
+            gw_mysql_native(&forms[i], &text, &len, number);
+            values[i] = (struct gw_value){
+                .kind = forms[i].value_kind, .len = (uint32_t)len, .bytes = gw_arena_dup(arena, text, len)};
         }
         n++;
     }
@@ -264,7 +261,7 @@ static bool select_row(struct gw_mysql_reader *r, const struct gw_collection *c,
     MYSQL_ROW got = mysql_fetch_row(result);
     *found = got != NULL;
     if (got)
-        take_row(r, c, got, mysql_fetch_lengths(result), row);
+        gw_mysql_take_row(c, r->forms, got, mysql_fetch_lengths(result), &r->arena, row);
     bool unique = mysql_num_rows(result) <= 1;
     mysql_free_result(result);
     return unique || gw_fail(err, GW_ERR_CONFLICT, "%s has more than one row of the same key", gw_collection_label(c));

@@ -51,6 +51,9 @@ GW_MUST_CHECK bool gw_mysql_reader_split(struct gw_reader *, const struct gw_col
 /* reader.c: makes the forms those of this collection. */
 void gw_mysql_reader_know(struct gw_mysql_reader *, const struct gw_collection *);
 
+/* A row as gw_mysql_add_select selects it, in column layout, generated columns ABSENT; copied into the arena. */
+void gw_mysql_take_row(const struct gw_collection *, const struct gw_mysql_form *forms, MYSQL_ROW row,
+                       const unsigned long *lengths, struct gw_arena *arena, struct gw_row *out);
 /* A native value from what was selected; `number` keeps it where it is another text. */
 void gw_mysql_native(const struct gw_mysql_form *form, const char **text, size_t *len, char number[32]);
 

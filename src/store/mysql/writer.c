@@ -136,6 +136,7 @@ const struct gw_writer_facet gw_mysql_writer_facet = {
     .delete_range = gw_mysql_apply_delete_range,
     .list_keys = gw_mysql_apply_list_keys,
     .find = gw_mysql_apply_find,
+    .current = gw_mysql_current,
     .note_signal = gw_mysql_apply_note_signal,
     .savepoint = gw_mysql_apply_savepoint,
     .rollback_to = gw_mysql_apply_rollback_to,

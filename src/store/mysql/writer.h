@@ -148,11 +148,17 @@ GW_MUST_CHECK bool gw_mysql_apply_commit(struct gw_writer *, bool durable, struc
 GW_MUST_CHECK bool gw_mysql_apply_commit_ahead(struct gw_writer *, bool durable, struct gw_error *);
 GW_MUST_CHECK bool gw_mysql_apply_await(struct gw_writer *, struct gw_error *);
 bool gw_mysql_apply_busy(struct gw_writer *);
+/* apply_current.c */
+GW_MUST_CHECK bool gw_mysql_current(struct gw_writer *, const struct gw_collection *, const struct gw_row *wanted,
+                                    size_t count, gw_current_visit *visit, void *arg, struct gw_error *);
 /* apply_part.c: a part as statements in writer->text; runs or sends the text when it is large. */
 GW_MUST_CHECK bool gw_mysql_part_add(struct gw_mysql_writer *, const struct gw_part *, bool due, uint64_t *touched,
                                      struct gw_error *);
 /* Adds "a=1 AND b IS NULL" of the values that `like` gives. */
 GW_MUST_CHECK bool gw_mysql_add_like(struct gw_mysql_writer *, const struct gw_collection *, const struct gw_row *like,
                                      struct gw_error *);
+/* The same, by the key's index where that is what it gives, and "TRUE" where it gives none. */
+GW_MUST_CHECK bool gw_mysql_add_wanted(struct gw_mysql_writer *, const struct gw_collection *,
+                                       const struct gw_row *wanted, struct gw_error *);
 
 #endif

@@ -2,6 +2,7 @@
  * The apply half of a writer session, shared by the files that make it:
  *   apply.c         transactions, truncate, ranges, signals     apply_pipe.c    statements sent ahead of their answers
  *   apply_part.c    a part cut into statements                  apply_table.c   the target table as it is
+ *   apply_current.c rows as they are
  *   apply_copy.c    many or large rows by COPY                  apply_array.c   a column of many rows as one parameter
  *
  * Round trips: BEGIN, the position row, SAVEPOINT and the like wait in a queue and go out with the next statement that

@@ -43,4 +43,8 @@ GW_MUST_CHECK bool gw_pg_reader_enter(struct gw_pg_reader *, const struct gw_col
                                       int64_t *toast_bytes, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_reader_leave(struct gw_pg_reader *, struct gw_error *);
 
+/* refetch.c: a row of a result that has gw_pg_add_columns from `field` on, as text or, where all are safe, binary. In column
+ * layout, generated columns ABSENT; borrows from the result. */
+void gw_pg_take_row(const PGresult *, int tuple, int field, const struct gw_collection *, struct gw_value *values);
+
 #endif

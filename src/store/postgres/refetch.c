@@ -66,24 +66,20 @@ static bool receive(struct gw_pg_reader *r, const struct gw_collection *c, struc
     return false;
 }
 
-static void take_row(struct gw_pg_reader *r, const struct gw_collection *c, struct gw_row *row)
+void gw_pg_take_row(const PGresult *result, int tuple, int field, const struct gw_collection *c,
+                    struct gw_value *values)
 {
-    struct gw_value *values = gw_arena_zalloc(&r->arena, c->column_count * sizeof *values);
-    int field = 0;
     for (size_t i = 0; i < c->column_count; i++) {
-        if (c->columns[i].generated) {
-            values[i].kind = GW_VALUE_ABSENT;
+        values[i] = (struct gw_value){.kind = c->columns[i].generated ? GW_VALUE_ABSENT : GW_VALUE_NULL};
+        if (c->columns[i].generated)
             continue;
-        }
-        if (!PQgetisnull(r->refetched, 0, field)) {
+        if (!PQgetisnull(result, tuple, field)) {
             values[i].kind = c->all_binary_safe ? GW_VALUE_BINARY : GW_VALUE_TEXT;
-            values[i].bytes = (const unsigned char *)PQgetvalue(r->refetched, 0, field);
-            values[i].len = (uint32_t)PQgetlength(r->refetched, 0, field);
+            values[i].bytes = (const unsigned char *)PQgetvalue(result, tuple, field);
+            values[i].len = (uint32_t)PQgetlength(result, tuple, field);
         }
         field++;
     }
-    row->count = (uint32_t)c->column_count;
-    row->values = values;
 }
 
 static bool read_row(struct gw_pg_reader *r, const struct gw_collection *c, const struct gw_row *key,
@@ -121,7 +117,10 @@ bool gw_pg_reader_refetch(struct gw_reader *reader, const struct gw_collection *
         return false;
     }
     *found = PQntuples(r->refetched) == 1;
-    if (*found)
-        take_row(r, c, row);
+    if (*found) {
+        row->count = (uint32_t)c->column_count;
+        row->values = gw_arena_zalloc(&r->arena, c->column_count * sizeof *row->values);
+        gw_pg_take_row(r->refetched, 0, 0, c, row->values);
+    }
     return true;
 }

@@ -85,6 +85,7 @@ const struct gw_writer_facet gw_pg_writer_facet = {
     .delete_range = gw_pg_apply_delete_range,
     .list_keys = gw_pg_apply_list_keys,
     .find = gw_pg_apply_find,
+    .current = gw_pg_apply_current,
     .note_signal = gw_pg_apply_note_signal,
     .savepoint = gw_pg_apply_savepoint,
     .rollback_to = gw_pg_apply_rollback_to,

@@ -70,6 +70,8 @@ GW_MUST_CHECK bool gw_pg_apply_list_keys(struct gw_writer *, const struct gw_col
                                          const struct gw_row **keys, size_t *count, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_find(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
                                     const struct gw_row **keys, size_t *count, struct gw_error *);
+GW_MUST_CHECK bool gw_pg_apply_current(struct gw_writer *, const struct gw_collection *, const struct gw_row *wanted,
+                                       size_t count, gw_current_visit *visit, void *arg, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_note_signal(struct gw_writer *, const char *token, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_savepoint(struct gw_writer *, struct gw_error *);
 GW_MUST_CHECK bool gw_pg_apply_rollback_to(struct gw_writer *, struct gw_error *);
