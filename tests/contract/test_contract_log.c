@@ -312,15 +312,21 @@ static void parts_touch_what_is_there_and_say_how_many(struct pair *p)
     assert_null(strstr(gw_buf_text(&green), "33|moved|\\N"));
 }
 
+static bool send_one(struct pair *p, struct gw_writer *writer, enum gw_change_kind kind, const char *id,
+                     const char *value, struct gw_error *err)
+{
+    struct gw_value row_room[3], key_room[3];
+    struct gw_row row = row_of(row_room, ROW(id, value, NULL), 3), key = item_key(key_room, id);
+    struct gw_part part = {.kind = kind, .collection = collection(p, "item"), .count = 1, .keys = &key, .rows = &row};
+    return type_of(p, 1)->writer->send(writer, &part, err);
+}
+
 /* One transaction that touches one row of item. */
 static bool try_ahead(struct pair *p, struct gw_writer *writer, const struct gw_position *at, enum gw_change_kind kind,
                       const char *id, const char *value, struct gw_error *err)
 {
     const struct gw_writer_facet *writing = type_of(p, 1)->writer;
-    struct gw_value row_room[3], key_room[3];
-    struct gw_row row = row_of(row_room, ROW(id, value, NULL), 3), key = item_key(key_room, id);
-    struct gw_part part = {.kind = kind, .collection = collection(p, "item"), .count = 1, .keys = &key, .rows = &row};
-    return writing->begin(writer, at, err) && writing->send(writer, &part, err) &&
+    return writing->begin(writer, at, err) && send_one(p, writer, kind, id, value, err) &&
            writing->commit_ahead(writer, false, err);
 }
 
@@ -517,6 +523,131 @@ static void truncate_and_ranges_empty_what_they_name(struct pair *p)
     assert_green(p, "item", "");
 }
 
+/* ---- rows as they are ---- */
+
+struct looked {
+    struct gw_buf text; /* "0:a|b " for each row visited */
+    size_t enough_at;   /* rows; 0: all */
+    size_t rows;
+};
+
+static bool note_row(void *arg, size_t wanted, const struct gw_row *row, bool *enough, struct gw_error *err)
+{
+    struct looked *looked = arg;
+    (void)err;
+    gw_buf_addf(&looked->text, "%zu:", wanted);
+    for (uint32_t c = 0; c < row->count; c++) {
+        const struct gw_value *v = &row->values[c];
+        gw_buf_adds(&looked->text, c ? "|" : "");
+        if (v->kind == GW_VALUE_NULL)
+            gw_buf_adds(&looked->text, "\\N");
+        else if (v->kind == GW_VALUE_BINARY &&
+                 (v->len == 8 || v->len == 9)) /* an engine's bigint, with its class or not */
+            gw_buf_addf(&looked->text, "%llu", (unsigned long long)gw_get64(v->bytes + v->len - 8));
+        else
+            gw_buf_add(&looked->text, v->bytes, v->len);
+    }
+    gw_buf_addc(&looked->text, ' ');
+    *enough = ++looked->rows == looked->enough_at;
+    return true;
+}
+
+static void assert_looks(struct pair *p, struct gw_writer *writer, const char *table, const struct gw_row *wanted,
+                         size_t count, size_t enough_at, const char *expected)
+{
+    struct gw_error err = {0};
+    struct looked looked = {.enough_at = enough_at};
+    MUST(type_of(p, 1)->writer->current(writer, collection(p, table), wanted, count, note_row, &looked, &err));
+    assert_string_equal(gw_buf_text(&looked.text), expected);
+    gw_buf_release(&looked.text);
+}
+
+static void rows_are_seen_behind_all_that_was_sent(struct pair *p)
+{
+    struct gw_error err = {0};
+    const struct gw_writer_facet *writing = type_of(p, 1)->writer;
+    prepare_green(p);
+    struct gw_position at = somewhere(p), second = behind(&at, 1), third = behind(&at, 2);
+    struct gw_writer *writer = open_writer(p, 1);
+    struct gw_value rooms[3][3];
+    struct gw_row keys[] = {item_key(rooms[0], "3"), item_key(rooms[1], "9"), item_key(rooms[2], "1")};
+    send_ahead(p, writer, &at, GW_CHANGE_INSERT, "1", "first");
+    MUST(writing->begin(writer, &second, &err));
+    MUST(send_one(p, writer, GW_CHANGE_UPDATE, "1", "second", &err));
+    MUST(send_one(p, writer, GW_CHANGE_INSERT, "3", "new", &err));
+    assert_looks(p, writer, "item", keys, 3, 0, "0:3|new|\\N 2:1|second|\\N ");
+    assert_looks(p, writer, "item", keys, 3, 1, "0:3|new|\\N ");
+    MUST(send_one(p, writer, GW_CHANGE_DELETE, "3", NULL, &err));
+    assert_looks(p, writer, "item", keys, 3, 0, "2:1|second|\\N ");
+    MUST(writing->await(writer, &err)); /* the first is owed all the while */
+    MUST(writing->commit_ahead(writer, true, &err));
+    MUST(writing->begin(writer, &third, &err));
+    assert_looks(p, writer, "item", keys, 3, 0, "2:1|second|\\N ");
+    MUST(send_one(p, writer, GW_CHANGE_UPDATE, "1", "third", &err));
+    MUST(writing->commit_ahead(writer, true, &err));
+    MUST(writing->await(writer, &err));
+    MUST(writing->await(writer, &err));
+    assert_green(p, "item", "1|third|\\N\n");
+    writing->close(writer);
+}
+
+static void rows_are_seen_by_any_of_their_values(struct pair *p)
+{
+    struct gw_error err = {0};
+    const struct gw_writer_facet *writing = type_of(p, 1)->writer;
+    prepare_green(p);
+    struct gw_position at = somewhere(p);
+    struct gw_writer *writer = open_writer(p, 1);
+    struct gw_value room[3][2], wanted[2], item[3];
+    struct gw_row rows[] = {row_of(room[0], ROW("a", NULL), 2), row_of(room[1], ROW("a", "b"), 2),
+                            row_of(room[2], ROW("A", "b"), 2)};
+    uint64_t touched = 0;
+    struct gw_part part = {.kind = GW_CHANGE_INSERT, .collection = collection(p, "loose"), .count = 3, .rows = rows};
+    MUST(writing->begin(writer, &at, &err));
+    MUST(writing->apply(writer, &part, &touched, &err));
+    assert_int_equal(apply_insert(p, writer, ROW("7", "v", NULL)), 1);
+    const struct gw_value any = {.kind = GW_VALUE_ABSENT};
+    struct gw_row like = {.count = 2, .values = wanted};
+    wanted[0] = gw_value_text("a"), wanted[1] = gw_value_text(NULL);
+    assert_looks(p, writer, "loose", &like, 1, 0, "0:a|\\N ");
+    wanted[0] = gw_value_text("A"), wanted[1] = any;
+    assert_looks(p, writer, "loose", &like, 1, 0, "0:A|b ");
+    wanted[0] = wanted[1] = any;
+    struct looked looked = {0};
+    MUST(writing->current(writer, collection(p, "loose"), &like, 1, note_row, &looked, &err));
+    assert_int_equal(looked.rows, 3);
+    gw_buf_release(&looked.text);
+    like = row_of(item, ROW(KEEP, "v", KEEP), 3);
+    item[0] = item[2] = any;
+    assert_looks(p, writer, "item", &like, 1, 0, "0:7|v|\\N ");
+    writing->rollback(writer);
+    gw_error_clear(&err);
+    assert_false(writing->current(writer, collection(p, "item"), &like, 1, note_row, &looked, &err));
+    assert_int_equal(err.kind, GW_ERR_BUG);
+    writing->close(writer);
+}
+
+static void no_row_is_seen_behind_what_failed(struct pair *p)
+{
+    struct gw_error err = {0};
+    const struct gw_writer_facet *writing = type_of(p, 1)->writer;
+    prepare_green(p);
+    struct gw_position at = somewhere(p), second = behind(&at, 1);
+    struct gw_writer *writer = open_writer(p, 1);
+    struct gw_value room[3];
+    struct gw_row key = item_key(room, "1");
+    struct looked looked = {0};
+    send_ahead(p, writer, &at, GW_CHANGE_UPDATE, "9", "not there");
+    bool begun = writing->begin(writer, &second, &err);
+    assert_false(begun && writing->current(writer, collection(p, "item"), &key, 1, note_row, &looked, &err));
+    assert_true(err.kind == GW_ERR_CONFLICT || err.kind == GW_ERR_RETRY);
+    writing->rollback(writer);
+    MUST(writing->begin(writer, &at, &err));
+    assert_looks(p, writer, "item", &key, 1, 0, "");
+    MUST(writing->commit(writer, true, &err));
+    writing->close(writer);
+}
+
 int main(void)
 {
     static const struct contract_entry tests[] = {
@@ -534,6 +665,9 @@ int main(void)
         CONTRACT(parts_touch_what_is_there_and_say_how_many),
         CONTRACT(batches_sent_ahead_become_permanent_in_order),
         CONTRACT(nothing_is_there_of_what_was_sent_behind_a_batch_that_fails),
+        CONTRACT(rows_are_seen_behind_all_that_was_sent),
+        CONTRACT(rows_are_seen_by_any_of_their_values),
+        CONTRACT(no_row_is_seen_behind_what_failed),
         CONTRACT(a_row_without_key_is_one_of_its_twins),
         CONTRACT(a_conflict_is_a_conflict_and_a_savepoint_mends_it),
         CONTRACT(truncate_and_ranges_empty_what_they_name),

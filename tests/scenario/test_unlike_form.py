@@ -129,3 +129,25 @@ def test_an_untouched_value_keeps_its_form_in_mariadb(new_mariadb_database, new_
     assert_as_it_was(was, now, {("1", "day"), ("0", "document")})
     assert bytes.fromhex(now["1"]["day"]) == b"2020-01-01" and bytes.fromhex(now["0"]["document"]) == b'{"c": 3}'
     given_up(m)
+
+
+def test_rows_without_key_are_found_by_what_they_are(new_sqlite, new_database, migration):
+    """Twins by their value that differ in form, a number in a column of texts, a row of NULLs: updated and deleted on green."""
+    blue, green = new_sqlite(), new_database()
+    columns = {name: one for name, one in SQLITE.items() if name != "note"}
+    fill(blue, "audit", columns, key="")
+    blue.sql("INSERT INTO audit (note, active) VALUES ('6', 0), ('7', 'f'), ('8', 'f')")
+    was = seen(blue, "audit", columns)
+    m = switched(migration(blue, green, collections=rules("audit")))
+    green.sql("UPDATE audit SET note = note || ' touched' WHERE note < '6'; DELETE FROM audit WHERE note = '7';"
+              "UPDATE audit SET active = true WHERE note = '6'; UPDATE audit SET note = '5 again' WHERE note = '5 touched'")
+    caught_up(m)
+    del was["7"]
+    now = seen(blue, "audit", columns)
+    assert_as_it_was(was, now, {("6", "active")})
+    assert now["6"]["active"] == "integer 1"
+    assert {row[0] for row in blue.sql("SELECT note FROM audit")} == {*(f"{n} touched" for n in range(5)), "5 again", "6", "8"}
+    green.sql("DELETE FROM audit WHERE note <> '8'")
+    caught_up(m)
+    assert blue.sql("SELECT note, quote(active) FROM audit") == [("8", "'f'")]
+    given_up(m)

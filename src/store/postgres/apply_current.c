@@ -120,7 +120,6 @@ static bool take_rows(struct look *look, const PGresult *result, size_t from, st
     return true;
 }
 
-/* Rows come one at a time: a look without key may find the whole table. */
 static bool receive(struct look *look, size_t from, struct gw_error *err)
 {
     struct gw_pg_writer *w = look->w;
@@ -140,32 +139,35 @@ static bool receive(struct look *look, size_t from, struct gw_error *err)
     }
 }
 
-/* The number comes as text among binary columns: a column of its own type does not matter to strtoul. */
-static bool run(struct look *look, size_t from, struct gw_error *err)
+/* `one_by_one`: a look without key may find the whole table.
+ * libpq goes on like that for what is sent first in pipeline mode, until something is sent outside of it. */
+static bool run(struct look *look, size_t from, bool one_by_one, struct gw_error *err)
 {
-    struct gw_pg_apply *a = look->w->apply;
-    if (PQsendQueryParams(look->w->conn, gw_buf_text(&a->sql), a->parameter_count, a->types, a->values, a->lengths,
+    struct gw_pg_writer *w = look->w;
+    struct gw_pg_apply *a = w->apply;
+    if (PQsendQueryParams(w->conn, gw_buf_text(&a->sql), a->parameter_count, a->types, a->values, a->lengths,
                           a->formats, look->c->all_binary_safe) != 1 ||
-        PQsetSingleRowMode(look->w->conn) != 1)
-        return gw_pg_fail(look->w->store, look->w->conn, NULL, "looking at rows", err);
-    return receive(look, from, err);
+        (one_by_one && PQsetSingleRowMode(w->conn) != 1))
+        return gw_pg_fail(w->store, w->conn, NULL, "looking at rows", err);
+    return receive(look, from, err) && (!one_by_one || gw_pg_exec(w->store, w->conn, "SELECT 1", err));
 }
 
 static bool look_for(struct look *look, size_t count, struct gw_error *err)
 {
     for (size_t from = 0, to; from < count && !look->enough; from = to) {
         to = from + 1;
-        if (is_key(look, &look->wanted[from])) {
+        bool by_key = is_key(look, &look->wanted[from]);
+        if (by_key) {
             while (to < count && to - from < ARRAY_ROWS && is_key(look, &look->wanted[to]) &&
                    same_forms(look, &look->wanted[from], &look->wanted[to]))
                 to++;
-            add_select(look, "u.number::text");
+            add_select(look, "u.number::text"); /* also among binary columns */
             add_keys(look, from, to - from);
         } else {
             add_select(look, "'1'::text");
             add_likeness(look, &look->wanted[from]);
         }
-        if (!run(look, from, err))
+        if (!run(look, from, !by_key, err))
             return false;
     }
     return true;
