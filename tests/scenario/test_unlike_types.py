@@ -153,13 +153,14 @@ LATE = {
     ("sqlite", "postgres"): {"long_varchar"},
     ("sqlite", "mysql"): {"long_varchar", "infinity"},
 }
-# Not held to it: jsonb keeps a document and not its text; an array with bounds of its own is a text in SQLite, and verify takes
-# it for another; decimals get the scale of their column, -0 is 0 behind MariaDB's load, and verify says so; a value of another
-# class in a column of SQLite's comes back in the class of the column.
-OTHERWISE = {
-    ("mysql", "postgres"): {"json_twice", "json_spaces"}, ("postgres", "sqlite"): {"array_bounds"},
-    ("postgres", "mysql"): {"float8_zero", "numeric_scale"}, ("sqlite", "postgres"): {"text_in_blob", "wide_numeric"},
-    ("sqlite", "mysql"): {"text_in_blob", "blob_in_text"},
+# Not held to it: an array with bounds of its own is a text in SQLite, and verify takes it for another; -0 is 0 behind MariaDB's
+# load, and verify says so.
+OTHERWISE = {("postgres", "sqlite"): {"array_bounds"}, ("postgres", "mysql"): {"float8_zero"}}
+# What is written anew has the form of the map: jsonb keeps a document and not its text, decimals get the scale of their column,
+# a value of another class than its column in SQLite comes back in the class of the column. What is not touched keeps its own.
+ANEW = {
+    ("mysql", "postgres"): {"json_twice", "json_spaces"}, ("postgres", "mysql"): {"numeric_scale"},
+    ("sqlite", "postgres"): {"text_in_blob", "wide_numeric"},
 }
 FIRST = {"mysql": ["SET GLOBAL sql_mode = ''"],
          "postgres": ["CREATE EXTENSION IF NOT EXISTS hstore", "CREATE TYPE mood AS ENUM ('good', 'bad', 'so so')",
@@ -226,7 +227,8 @@ def test_every_type_goes_there_and_comes_back_as_it_was(request, migration, blue
     m.run("verify", timeout=200)
     for offset, how in ((0, "copied, and updated on green"), (1000, "followed, and updated on green"), (2000, "inserted on green")):
         now = seen(blue, blue_engine, tables, offset)
-        different = {key: (was[key], now.get(key)) for key in was if was[key] != now.get(key)}
+        anew = ANEW.get((blue_engine, green_engine), ()) if offset == 2000 else ()
+        different = {key: (was[key], now.get(key)) for key in was if was[key] != now.get(key) and key[0] not in anew}
         assert not different, (how, {key: (str(a)[:80], str(b)[:80]) for key, (a, b) in different.items()})
     m.run("rollback", "--yes", "--ignore-sessions", timeout=200)
     m.run("abort", "--yes", timeout=200)
