@@ -11,7 +11,7 @@ struct gw_lite_target {
     size_t columns; /* of the collection */
     struct gw_lite_table *table;
     sqlite3_stmt *insert, *remove, *update, *look; /* look: a row by its key */
-    struct gw_buf update_mask; /* which columns `update` sets: one character each */
+    struct gw_buf update_mask;                     /* which columns `update` sets: one character each */
 };
 
 struct gw_writer {
