@@ -62,6 +62,7 @@ static bool compare_rules(struct live *live, const struct gw_verify_options *ver
         .wanted = {&wanted[owner], &wanted[other]},
         .schemas = {gw_journey_schema(journey, owner), gw_journey_schema(journey, other)},
         .verify = verify,
+        .mapped = journey->map != NULL,
         .timeout_ms = journey->store->verify.statement_timeout_ms,
     };
     bool ok = wanted[owner].table_count == 0 || gw_rules_run(&options, report, err);

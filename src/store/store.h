@@ -585,6 +585,10 @@ struct gw_query_facet {
     /* How the server would run it, as the engine prints it for people. */
     GW_MUST_CHECK bool (*explain)(struct gw_store *, const char *sql, const struct gw_query_limits *,
                                   struct gw_buf *out, struct gw_error *);
+    /* Who owns each collection and what others may do with it, as far as we may see: rows of space, collection, "owner"
+     * or "grant", role, privileges ("INSERT, SELECT"); and for each role there is a row "", "", "role", role, "". May be
+     * NULL. */
+    GW_MUST_CHECK bool (*rights)(struct gw_store *, gw_query_visit *visit, void *arg, struct gw_error *);
     /* The statements of others that read and took most of this database's time, as far as the server kept them: rows of
      * statement (values may be left out: $1, ?), calls, milliseconds in all; most first. GW_ERR_UNSUPPORTED, with what to
      * switch on, where it keeps none. May be NULL. */

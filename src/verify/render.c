@@ -43,6 +43,16 @@ void gw_render_when(const json_t *report, struct gw_buf *out)
                                                               : "while nothing followed");
 }
 
+bool gw_render_is_definition(const json_t *rule)
+{
+    return strcmp(gw_render_text(rule, "kind"), "definition") == 0;
+}
+
+const char *gw_render_weight(const json_t *rule)
+{
+    return strcmp(gw_render_text(rule, "verdict"), "equal") == 0 ? "note" : gw_render_text(rule, "verdict");
+}
+
 void gw_render_since(const json_t *collection, struct gw_buf *out)
 {
     const char *since = gw_render_text(collection, "different_since");
@@ -144,9 +154,32 @@ static void add_rules(const json_t *report, struct gw_buf *out)
                      "| --- | --- | --- | --- | --- |\n");
     json_array_foreach(json_object_get(report, "rules"), i, rule)
     {
+        if (gw_render_is_definition(rule))
+            continue;
         static const char *const cells[] = {"collection", "kind", "name", "verdict", "what"};
         for (size_t k = 0; k < sizeof cells / sizeof cells[0]; k++)
             add_cell(out, gw_render_text(rule, cells[k]));
+        gw_buf_adds(out, "|\n");
+    }
+}
+
+static void add_definitions(const json_t *report, struct gw_buf *out)
+{
+    size_t i;
+    json_t *rule;
+    bool begun = false;
+    json_array_foreach(json_object_get(report, "rules"), i, rule)
+    {
+        static const char *const cells[] = {"collection", "name", "on_source", "on_target"};
+        if (!gw_render_is_definition(rule) || !*gw_render_text(rule, "what"))
+            continue;
+        if (!begun)
+            gw_buf_adds(out, "\n## Definitions that differ\n\n| table | what | source | target | |\n"
+                             "| --- | --- | --- | --- | --- |\n");
+        begun = true;
+        for (size_t k = 0; k < sizeof cells / sizeof cells[0]; k++)
+            add_cell(out, gw_render_text(rule, cells[k]));
+        add_cell(out, gw_render_weight(rule));
         gw_buf_adds(out, "|\n");
     }
 }
@@ -187,6 +220,7 @@ void gw_verify_markdown(const json_t *report, struct gw_buf *out)
     add_collections(report, out);
     add_differences(report, out);
     add_rules(report, out);
+    add_definitions(report, out);
     add_queries(report, out);
 }
 

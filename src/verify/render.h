@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 void gw_verify_markdown(const json_t *report, struct gw_buf *out);
 void gw_verify_html(const json_t *report, struct gw_buf *out);  /* one page that needs nothing else */
@@ -20,7 +21,9 @@ void gw_render_times(const json_t *side, struct gw_buf *);                     /
 const char *gw_render_found(const json_t *query);
 /* What gw_verify_left_out says of a report or one of its collections. */
 void gw_render_left_out(const json_t *object, struct gw_buf *);
-void gw_render_why(const json_t *collection, struct gw_buf *);   /* its reason, and that */
+void gw_render_why(const json_t *collection, struct gw_buf *); /* its reason, and that */
+bool gw_render_is_definition(const json_t *rule);
+const char *gw_render_weight(const json_t *rule);                /* "note", or its verdict */
 void gw_render_since(const json_t *collection, struct gw_buf *); /* "; found different first at ..." */
 #define GW_RENDER_PRIVATE "What rows hold is held back: a '#' stands before the hash of a value."
 /* "2026-03-01 05:12:00 UTC, 12.4 s, on a live pair" */

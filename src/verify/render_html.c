@@ -143,6 +143,8 @@ static void add_rules(struct gw_buf *out, const json_t *report)
     add_heads(out, "Keys, references and counters", heads);
     json_array_foreach(json_object_get(report, "rules"), i, rule)
     {
+        if (gw_render_is_definition(rule))
+            continue;
         gw_buf_adds(out, "<tr>");
         add_cell(out, "", gw_render_text(rule, "collection"));
         add_cell(out, "", gw_render_text(rule, "kind"));
@@ -152,6 +154,33 @@ static void add_rules(struct gw_buf *out, const json_t *report)
         gw_buf_adds(out, "</tr>\n");
     }
     gw_buf_adds(out, "</tbody></table>\n");
+}
+
+static void add_definitions(struct gw_buf *out, const json_t *report)
+{
+    static const char *const heads[] = {"table", "what", "source", "target", "", NULL};
+    size_t i;
+    json_t *rule;
+    bool begun = false;
+    json_array_foreach(json_object_get(report, "rules"), i, rule)
+    {
+        if (!gw_render_is_definition(rule) || !*gw_render_text(rule, "what"))
+            continue;
+        if (!begun)
+            add_heads(out, "Definitions that differ", heads);
+        begun = true;
+        gw_buf_adds(out, "<tr>");
+        add_cell(out, "", gw_render_text(rule, "collection"));
+        add_cell(out, "", gw_render_text(rule, "name"));
+        gw_buf_adds(out, "<td><code>");
+        gw_markup_add_xml(out, gw_render_text(rule, "on_source"));
+        gw_buf_adds(out, "</code></td><td><code>");
+        gw_markup_add_xml(out, gw_render_text(rule, "on_target"));
+        gw_buf_adds(out, "</code></td>");
+        add_cell(out, gw_render_text(rule, "verdict"), gw_render_weight(rule));
+        gw_buf_adds(out, "</tr>\n");
+    }
+    gw_buf_adds(out, begun ? "</tbody></table>\n" : "");
 }
 
 static void add_plans(struct gw_buf *out, const json_t *query)
@@ -222,6 +251,7 @@ void gw_verify_html(const json_t *report, struct gw_buf *out)
     add_collections(out, report);
     add_differences(out, report);
     add_rules(out, report);
+    add_definitions(out, report);
     add_queries(out, report);
     gw_buf_adds(out, "</body></html>\n");
 }

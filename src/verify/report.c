@@ -38,11 +38,9 @@ static const char *kind_name(enum gw_verify_kind kind)
 
 const char *gw_rule_kind_name(enum gw_rule_kind kind)
 {
-    static const char *const names[] = {[GW_RULE_REFERENCE] = "reference",
-                                        [GW_RULE_UNIQUE] = "unique",
-                                        [GW_RULE_CONDITION] = "condition",
-                                        [GW_RULE_INDEX] = "index",
-                                        [GW_RULE_COUNTER] = "counter"};
+    static const char *const names[] = {
+        [GW_RULE_REFERENCE] = "reference", [GW_RULE_UNIQUE] = "unique",   [GW_RULE_CONDITION] = "condition",
+        [GW_RULE_INDEX] = "index",         [GW_RULE_COUNTER] = "counter", [GW_RULE_DEFINITION] = "definition"};
     return names[kind];
 }
 
@@ -144,6 +142,10 @@ static json_t *rule_json(const struct gw_verify_rule *rule)
     json_object_set_new(json, "name", gw_json_text(rule->name));
     json_object_set_new(json, "verdict", json_string(gw_verdict_name(rule->verdict)));
     json_object_set_new(json, "what", gw_json_text(rule->what));
+    if (rule->on[0])
+        json_object_set_new(json, "on_source", gw_json_text(rule->on[0]));
+    if (rule->on[1])
+        json_object_set_new(json, "on_target", gw_json_text(rule->on[1]));
     set_broken(json, "broken_on_source", rule->broken[0]);
     set_broken(json, "broken_on_target", rule->broken[1]);
     return json;
@@ -307,7 +309,7 @@ static void add_rules(struct gw_buf *out, const struct gw_verify_report *report)
     }
     if (!report->rule_count)
         return;
-    gw_buf_adds(out, "keys, references and counters: ");
+    gw_buf_adds(out, "keys, references, counters and definitions: ");
     gw_cause_add_count(out, held);
     gw_buf_adds(out, " of ");
     gw_cause_add_count(out, report->rule_count);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "verify/cause.h"
+#include "verify/definitions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -573,7 +574,7 @@ bool gw_rules_run(const struct gw_rules_options *options, struct gw_verify_repor
     bool ok = target->type->catalog->describe(target, &everything, &rules.there, err);
     for (; ok && rules.place < options->wanted[TARGET]->table_count; rules.place++)
         ok = look_at_table(&rules, rules.place, err);
-    ok = ok && look_at_counters(&rules, err);
+    ok = ok && look_at_counters(&rules, err) && gw_definitions_diff(options, &rules.there, report, err);
     for (size_t i = 0; ok && i < report->rule_count; i++)
         take_into_verdict(&rules, &report->rules[i]);
     gw_definition_release(&rules.there);

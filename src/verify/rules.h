@@ -22,6 +22,7 @@ struct gw_rules_options {
     const struct gw_definition *wanted[2];
     const struct gw_schema *schemas[2];     /* the same collections; for counters. Borrowed */
     const struct gw_verify_options *verify; /* wait_applied, cancel, resettle_ms */
+    bool mapped;                            /* the target was not made as the source is */
     int64_t timeout_ms;                     /* of one statement; 0: none */
 };
 

@@ -531,6 +531,8 @@ void gw_verify_report_release(struct gw_verify_report *report)
         free(report->rules[i].collection);
         free(report->rules[i].name);
         free(report->rules[i].what);
+        free(report->rules[i].on[0]);
+        free(report->rules[i].on[1]);
     }
     free(report->rules);
     gw_queries_release(report);

@@ -123,9 +123,10 @@ struct gw_verify_collection {
 enum gw_rule_kind {
     GW_RULE_REFERENCE, /* a foreign key: the row that is referred to is there */
     GW_RULE_UNIQUE,
-    GW_RULE_CONDITION, /* a check */
-    GW_RULE_INDEX,     /* an index of the source is on the target, and valid */
-    GW_RULE_COUNTER,   /* a sequence is past the highest key */
+    GW_RULE_CONDITION,  /* a check */
+    GW_RULE_INDEX,      /* an index of the source is on the target, and valid */
+    GW_RULE_COUNTER,    /* a sequence is past the highest key */
+    GW_RULE_DEFINITION, /* the table is what it was to be: verify/definitions.h */
 };
 #define GW_RULE_NOT_COUNTED UINT64_MAX
 struct gw_verify_rule {
@@ -136,6 +137,7 @@ struct gw_verify_rule {
     enum gw_verdict verdict;
     uint64_t broken[2]; /* rows that break it on the source, on the target */
     char *what;         /* one line; "" where it holds */
+    char *on[2];        /* DEFINITION: in the words of the source, of the target; else NULL */
 };
 
 /* A critical query, see verify/queries.h. */

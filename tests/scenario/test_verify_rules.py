@@ -37,7 +37,7 @@ def test_rules_that_hold_are_counted_and_do_not_change_the_verdict(shop):
     _, _, make = shop
     report = verify(make())
     assert report["verdict"] == "equal" and broken(report) == []
-    assert {r["kind"] for r in report["rules"]} == {"reference", "index", "condition", "counter"}
+    assert {r["kind"] for r in report["rules"]} == {"reference", "index", "condition", "counter", "definition"}
     assert rules(report, "reference")[0]["broken_on_target"] == 0
 
 
@@ -127,6 +127,35 @@ def test_what_a_rule_breaks_stands_in_status_and_blocks_the_switch(shop):
     verify(m, runner.NO)
     assert m.status()["verdict"]["verdict"] == "different"
     assert any("found differences" in str(line) for line in m.status()["blocks"])
+
+
+# --- definitions ---
+
+def definitions(report):
+    return {(r["collection"], r["name"]): (r["verdict"], r["on_source"], r["on_target"]) for r in rules(report, "definition") if r["what"]}
+
+
+def test_what_tables_are_is_compared_word_by_word_and_harm_is_told_from_notes(shop, tmp_path):
+    blue, green, make = shop
+    blue.owner_sql("ALTER TABLE orders ADD half numeric GENERATED ALWAYS AS (sum / 2) STORED, ALTER note SET DEFAULT 'none';"
+                   "GRANT SELECT ON orders TO app; CREATE TABLE plain (a text COLLATE \"C\" PRIMARY KEY, b text)")
+    m = make()
+    assert definitions(verify(m)) == {}
+    for statement in ("ALTER TABLE orders ALTER note SET DEFAULT 'other'", "ALTER TABLE orders ALTER referrer SET NOT NULL",
+                      "REVOKE SELECT ON orders FROM app", "ALTER TABLE plain ALTER b TYPE text COLLATE \"C\"",
+                      "ALTER TABLE plain OWNER TO postgres", "GRANT ALL ON plain TO godwit"):
+        green.sql(statement, user="postgres")
+    said = m.run("verify", "--json", "--html", tmp_path / "d.html", "--markdown", tmp_path / "d.md", expect=runner.NO, timeout=120)
+    found = definitions(said.json)
+    assert found[("public.orders", "note: default")] == ("different", "'none'", "'other'")
+    assert found[("public.orders", "referrer: NULL")] == ("different", "taken", "refused")
+    assert found[("public.orders", "grant to app")][0] == "different" and "SELECT" in found[("public.orders", "grant to app")][1]
+    assert found[("public.plain", "b: collation")][0] == "equal" and "C" in found[("public.plain", "b: collation")][2]
+    assert found[("public.plain", "owner")][0] == "equal"
+    assert len(found) <= 6, found
+    assert "note: public.plain b: collation: none on the source" in said.stderr or "note: public.plain" in m.run("verify", expect=runner.NO).stderr
+    assert "Definitions that differ" in (tmp_path / "d.html").read_text()
+    assert "| public.orders | note: default | 'none' | 'other' | different |" in (tmp_path / "d.md").read_text()
 
 
 # --- the report for others ---

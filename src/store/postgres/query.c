@@ -162,5 +162,22 @@ static bool pg_busiest(struct gw_store *base, uint64_t most, gw_query_visit *vis
     return ok;
 }
 
+static bool pg_rights(struct gw_store *base, gw_query_visit *visit, void *arg, struct gw_error *err)
+{
+    return pg_run(
+        base,
+        "SELECT n.nspname, c.relname, 'owner', pg_get_userbyid(c.relowner)::text, '' "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
+        "UNION ALL SELECT n.nspname, c.relname, 'grant', "
+        "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END, "
+        "string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type) "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a "
+        "WHERE c.relkind IN ('r', 'p') AND a.grantee <> c.relowner "
+        "AND a.grantee <> (SELECT oid FROM pg_roles WHERE rolname = session_user) GROUP BY 1, 2, 3, 4 "
+        "UNION ALL SELECT '', '', 'role', rolname, '' FROM pg_roles UNION ALL SELECT '', '', 'role', 'PUBLIC', ''",
+        &(struct gw_query_limits){.timeout_ms = 60000}, visit, arg, NULL, err);
+}
+
 const struct gw_query_facet gw_pg_query_facet = {
-    .add_name = pg_add_name, .run = pg_run, .explain = pg_explain, .busiest = pg_busiest};
+    .add_name = pg_add_name, .run = pg_run, .explain = pg_explain, .rights = pg_rights, .busiest = pg_busiest};
