@@ -76,15 +76,20 @@ static bool check_pair(const struct gw_check_options *options, struct gw_check_r
     struct gw_store *blue = options->sides[GW_BLUE], *green = options->sides[GW_GREEN];
     if (!blue || !green)
         return true;
-    if (gw_lens_needed(blue, green, options->rules)) {
+    bool mapped = gw_lens_needed(blue, green, options->rules);
+    if (mapped) {
         const struct gw_lens_look look = {.findings = &report->findings};
         if (!gw_lens_look(blue, green, options->filter, options->rules, ROWS_LOOKED_AT, &look, err))
             return err->kind == GW_ERR_UNSUPPORTED && add_unsupported(report, err);
     }
     if (blue->type != green->type)
         return true;
-    return !blue->type->inspect || blue->identity.in_recovery || green->identity.in_recovery ||
-           blue->type->inspect->check_pair(blue, green, options->filter, &report->findings, err);
+    const struct gw_inspect_facet *inspect = blue->type->inspect;
+    if (!inspect || blue->identity.in_recovery || green->identity.in_recovery)
+        return true;
+    if (!mapped && inspect->check_values && !inspect->check_values(blue, options->filter, &report->findings, err))
+        return false;
+    return inspect->check_pair(blue, green, options->filter, &report->findings, err);
 }
 
 /* ---- the gate ------------------------------------------------------------------------------------------------------ */

@@ -276,7 +276,7 @@ static bool to_bool(struct gw_convert *convert, const struct gw_datum *in, struc
 
 /* ---- the rest ---- */
 
-static bool is_label(const struct gw_type *type, const unsigned char *bytes, size_t len)
+bool gw_convert_is_label(const struct gw_type *type, const unsigned char *bytes, size_t len)
 {
     for (size_t i = 0; i < type->label_count; i++)
         if (strlen(type->labels[i]) == len && memcmp(type->labels[i], bytes, len) == 0)
@@ -294,12 +294,12 @@ static bool to_enum(struct gw_convert *convert, const struct gw_datum *in, struc
     while (convert->to->is_set && left > 0) {
         const unsigned char *comma = memchr(at, ',', left);
         size_t len = comma ? (size_t)(comma - at) : left;
-        if (!is_label(convert->to, at, len))
+        if (!gw_convert_is_label(convert->to, at, len))
             return gw_convert_lose(convert, GW_LOSS_ENUM);
         left -= len + (comma != NULL);
         at += len + (comma != NULL);
     }
-    if (!convert->to->is_set && !is_label(convert->to, out->bytes, out->len))
+    if (!convert->to->is_set && !gw_convert_is_label(convert->to, out->bytes, out->len))
         return gw_convert_lose(convert, GW_LOSS_ENUM);
     return true;
 }
@@ -343,6 +343,22 @@ static bool convert_value(struct gw_convert *convert, const struct gw_datum *in,
     return gw_convert_lose(convert, GW_LOSS_KIND);
 }
 
+/* Floats that a column of floats does not hold; *out: what is nearest to it. */
+static bool holds_float(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
+{
+    const struct gw_type *to = convert->to;
+    if ((in->kind != GW_KIND_FLOAT32 && in->kind != GW_KIND_FLOAT64) ||
+        (to->kind != GW_KIND_FLOAT32 && to->kind != GW_KIND_FLOAT64))
+        return true;
+    double value = in->kind == GW_KIND_FLOAT32 ? (double)in->f32 : in->f64;
+    if (!isfinite(value) && (!to->infinities || (isnan(value) && to->no_nan)))
+        return gw_convert_lose(convert, GW_LOSS_INFINITY);
+    if (value != 0 || !signbit(value) || !to->no_minus_zero)
+        return true;
+    *out = (struct gw_datum){.kind = to->kind}; /* 0.0 */
+    return gw_convert_lose(convert, GW_LOSS_FLOAT);
+}
+
 bool gw_map_convert(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out)
 {
     convert->loss = GW_LOSS_NONE;
@@ -351,9 +367,11 @@ bool gw_map_convert(struct gw_convert *convert, const struct gw_datum *in, struc
         *out = *in;
         return true;
     }
+    if (!holds_float(convert, in, out)) /* where any kind may stand, too */
+        return convert->loss == GW_LOSS_FLOAT && gw_convert_bend(convert, GW_LOSS_FLOAT);
     if (convert_value(convert, in, out) && (!convert->to->loose || convert->loss == GW_LOSS_NONE))
         return true;
-    if (!convert->to->loose)
+    if (!convert->to->loose || convert->loss == GW_LOSS_ARRAY) /* as text in one form, or not at all */
         return false;
     /* It holds any kind: what has no exact place in its own is kept as it is. */
     convert->loss = GW_LOSS_NONE;

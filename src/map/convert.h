@@ -81,7 +81,8 @@ bool gw_convert_text(struct gw_convert *convert, const struct gw_datum *in, stru
 bool gw_convert_time(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out);
 bool gw_convert_json(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out);
 bool gw_convert_array(struct gw_convert *convert, const struct gw_datum *in, struct gw_datum *out);
-bool gw_convert_lose(struct gw_convert *convert, enum gw_map_loss_id loss); /* false */
+bool gw_convert_lose(struct gw_convert *convert, enum gw_map_loss_id loss);                   /* false */
+bool gw_convert_is_label(const struct gw_type *type, const unsigned char *bytes, size_t len); /* or there are none */
 /* The same, and true where the policy takes the nearest value. */
 bool gw_convert_bend(struct gw_convert *convert, enum gw_map_loss_id loss);
 

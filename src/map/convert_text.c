@@ -279,6 +279,9 @@ bool gw_convert_text(struct gw_convert *convert, const struct gw_datum *in, stru
     } else if (!gw_map_text_of(in, convert->arena, &text)) {
         return gw_convert_lose(convert, GW_LOSS_KIND);
     }
+    if (in->kind == GW_KIND_ENUM && text.len == 0 && convert->to->label_count && !convert->to->is_set &&
+        !gw_convert_is_label(convert->to, text.bytes, 0))
+        return gw_convert_lose(convert, GW_LOSS_ENUM);
     if (in->kind == GW_KIND_BYTES && gw_utf8_valid_prefix((const char *)text.bytes, text.len) != text.len)
         return gw_convert_lose(convert, GW_LOSS_ENCODING);
     if (!fit_text(convert, &text))

@@ -156,6 +156,37 @@ static bool check_transforms(struct definer *d, const struct gw_column_rule *rul
     return fail_placed(d, rule->place, err);
 }
 
+/* How many parts the widest key or index has that this column of blue is in as a whole; 0: none. */
+static size_t parts_of_key(const struct gw_table_definition *table, const char *column)
+{
+    size_t widest = 0;
+    for (size_t i = 0; i < table->index_count; i++) {
+        const struct gw_index_definition *index = &table->indexes[i];
+        bool ordered =
+            index->kind == GW_INDEX_PRIMARY || index->kind == GW_INDEX_UNIQUE || index->kind == GW_INDEX_PLAIN;
+        for (size_t k = 0; ordered && k < index->part_count; k++)
+            if (index->parts[k].column && index->parts[k].prefix == 0 && strcmp(index->parts[k].column, column) == 0 &&
+                index->part_count > widest)
+                widest = index->part_count;
+    }
+    return widest;
+}
+
+/* A text without an end has none of green's keys: there it is as long as a key may be. */
+static bool bound_by_key(const struct definer *d, const struct gw_column_definition *blue, const struct gw_type *got,
+                         struct gw_type *wanted)
+{
+    size_t parts = d->c->options->key_bytes && blue ? parts_of_key(d->blue, blue->name) : 0;
+    bool text = got->kind == GW_KIND_TEXT, bytes = got->kind == GW_KIND_BYTES;
+    bool endless = (text && got->length == 0) ||
+                   (bytes && (got->length == 0 || got->length > d->c->options->key_bytes / (parts ? parts : 1)));
+    if (parts == 0 || !endless || (wanted->kind != GW_KIND_TEXT && wanted->kind != GW_KIND_BYTES))
+        return false;
+    wanted->length = d->c->options->key_bytes / parts / (text ? 4 : 1);
+    wanted->bytes = 0;
+    return true;
+}
+
 /* Asks green's engine, and says what may be lost. `column` is blue's, or -1. */
 static bool set_type(struct definer *d, struct gw_column_definition *green, const struct gw_column_definition *blue,
                      int column, const struct gw_type *from, const struct gw_column_rule *rule, struct gw_error *err)
@@ -171,6 +202,8 @@ static bool set_type(struct definer *d, struct gw_column_definition *green, cons
     if (as_it_is) {
         gw_type_copy(&green->type, from);
         green->sql_type = gw_strdup(blue->sql_type);
+        if (from->error_value)
+            gw_map_type_losses(d->c->losses, d->collection, column, from, green, rule ? rule->policy : GW_MAP_FAIL);
         return true;
     }
     if (wanted->kind == GW_KIND_NULL && !wanted->loose) {
@@ -184,6 +217,12 @@ static bool set_type(struct definer *d, struct gw_column_definition *green, cons
     if (!d->c->options->green_type_for(wanted, &sql_type, &green->type, err)) {
         gw_error_prefix(err, "column %s", green->name);
         return fail_placed(d, rule ? rule->place : NULL, err);
+    }
+    if (bound_by_key(d, blue, &green->type, wanted)) {
+        gw_buf_clear(&sql_type);
+        gw_type_release(&green->type);
+        if (!d->c->options->green_type_for(wanted, &sql_type, &green->type, err))
+            return gw_error_prefix(err, "column %s", green->name);
     }
     green->sql_type = gw_buf_detach(&sql_type);
     /* Behind a transform the values are of the wanted type; without one, of blue's. */

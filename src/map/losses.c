@@ -129,7 +129,8 @@ static uint64_t most_characters(const struct gw_type *from)
 
 static void text_losses(struct adder *a)
 {
-    uint64_t most = most_characters(a->from);
+    /* Where any kind of value may stand nothing keeps to what is declared. */
+    uint64_t most = a->from->loose ? 0 : most_characters(a->from);
     bool text = a->from->kind == GW_KIND_TEXT || a->from->kind == GW_KIND_JSON;
     /* No engine hands out values larger than this. */
     uint64_t bytes = a->to->bytes >= UINT64_C(1) << 30 ? 0 : a->to->bytes;
@@ -206,6 +207,34 @@ static void number_losses(struct adder *a)
         add(a, GW_LOSS_FORM, "texts that are no number are refused");
     else if (!exact)
         add(a, GW_LOSS_FLOAT, "numbers that no binary float holds exactly are refused");
+}
+
+static bool is_float(enum gw_kind kind)
+{
+    return kind == GW_KIND_FLOAT32 || kind == GW_KIND_FLOAT64;
+}
+
+/* Where it may not stand, or could not be written again. */
+static void label_losses(struct adder *a)
+{
+    bool labels = a->to->kind == GW_KIND_ENUM || (a->to->kind == GW_KIND_TEXT && a->to->label_count);
+    if (a->from->kind == GW_KIND_ENUM && a->from->error_value && labels && !a->to->is_set)
+        add(a, GW_LOSS_ENUM, "'' where it is none of the labels (the error value, index 0) is refused");
+}
+
+/* Of any value in a column of floats, also where other kinds may stand in it. */
+static void float_losses(struct adder *a)
+{
+    const struct gw_type *from = a->from;
+    const struct gw_type *to = a->to;
+    if (!is_float(from->kind) || !is_float(to->kind))
+        return;
+    if (from->infinities && !to->infinities)
+        add(a, GW_LOSS_INFINITY, from->no_nan ? "infinities are refused" : "NaN and infinities are refused");
+    else if (from->infinities && to->no_nan && !from->no_nan)
+        add(a, GW_LOSS_INFINITY, "NaN is refused");
+    if (to->no_minus_zero && !from->no_minus_zero)
+        add(a, GW_LOSS_FLOAT, "-0.0 is refused");
 }
 
 static void time_losses(struct adder *a)
@@ -290,8 +319,6 @@ static void value_losses(struct adder *a)
     case GW_KIND_JSON:
         if (from->kind == GW_KIND_TEXT)
             add(a, GW_LOSS_JSON, "texts that are not JSON are refused");
-        if (from->kind == GW_KIND_ARRAY)
-            add(a, GW_LOSS_ARRAY, "arrays with lower bounds other than 1 are refused");
         if (to->no_nul && !from->no_nul && (from->kind == GW_KIND_JSON || from->kind == GW_KIND_TEXT))
             add(a, GW_LOSS_NUL, "NUL characters (\\u0000) are refused");
         break;
@@ -361,6 +388,10 @@ void gw_map_type_losses(struct gw_map_losses *losses, uint32_t collection, int c
             "values of another kind than the column's are converted where that is exact, else refused");
     if (from->kind == GW_KIND_GEOMETRY && to->type.kind != GW_KIND_GEOMETRY)
         add(&a, GW_LOSS_TYPE, "on green it is bytes (SRID, then WKB), and no spatial function knows it");
+    float_losses(&a);
+    label_losses(&a);
+    if (from->kind == GW_KIND_ARRAY && to->type.kind != GW_KIND_ARRAY)
+        add(&a, GW_LOSS_ARRAY, "arrays with lower bounds other than 1 are refused");
     if (!to->type.loose) {
         value_losses(&a);
         wider(&a);
@@ -378,6 +409,14 @@ static bool same_labels(const struct gw_type *from, const struct gw_type *to)
 bool gw_map_same_type(const struct gw_type *from, const struct gw_type *to)
 {
     struct gw_map_losses losses = {0};
+    struct adder a = {&losses, 0, 0, from, to, GW_MAP_FAIL, {0}};
+    float_losses(&a);
+    label_losses(&a);
+    bool all_held = losses.count == 0;
+    gw_map_losses_release(&losses);
+    gw_buf_release(&a.words);
+    if (!all_held)
+        return false;
     if (to->loose)
         return from->loose || from->kind == to->kind || to->kind == GW_KIND_NULL;
     if (from->kind != to->kind || from->loose || from->kind == GW_KIND_NULL)
@@ -391,7 +430,6 @@ bool gw_map_same_type(const struct gw_type *from, const struct gw_type *to)
         return false;
     if (from->kind == GW_KIND_ARRAY)
         return from->element && to->element && gw_map_same_type(from->element, to->element);
-    struct adder a = {&losses, 0, 0, from, to, GW_MAP_FAIL, {0}};
     value_losses(&a);
     gw_buf_release(&a.words);
     bool same = losses.count == 0;

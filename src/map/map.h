@@ -34,6 +34,7 @@ struct gw_map_options {
     /* What green's names may be; 0 and false: not known, nothing is said. */
     unsigned name_bytes, name_characters; /* at most: 63 bytes, 64 characters, ... */
     bool names_ignore_case;               /* of tables: "Users" and "users" are one */
+    unsigned key_bytes;                   /* texts and bytes in a key are no longer than that, a character is four */
 };
 
 /* What is lost, or may be, on the way to green; in words for plan, with the policy that holds. */

@@ -19,15 +19,18 @@ struct gw_type {
     bool pads;          /* trailing spaces do not count in comparisons */
     bool ignores_case;  /* 'a' = 'A' in comparisons and unique keys */
     bool ignores_accents;
-    bool basic_plane; /* TEXT: holds no character above U+FFFF (utf8mb3) */
-    bool no_nul;      /* TEXT: holds no NUL byte (PostgreSQL) */
-    bool zero_dates;  /* DATE, TIMESTAMP: may hold what is in no calendar */
-    bool infinities;  /* DATE, TIMESTAMP*, FLOAT, DECIMAL: may hold infinity (and NaN) */
+    bool basic_plane;   /* TEXT: holds no character above U+FFFF (utf8mb3) */
+    bool no_nul;        /* TEXT: holds no NUL byte (PostgreSQL) */
+    bool zero_dates;    /* DATE, TIMESTAMP: may hold what is in no calendar */
+    bool infinities;    /* DATE, TIMESTAMP*, FLOAT, DECIMAL: may hold infinity (and NaN) */
+    bool no_nan;        /* FLOAT: holds infinities, and not NaN */
+    bool no_minus_zero; /* FLOAT: -0.0 may become 0.0 */
     int64_t least,
         most;    /* DATE: days, TIMESTAMP*, TIME: us, TIME and such outside of which it holds nothing; both 0: not
                             limited */
     bool loose;  /* any kind of value may stand in it, whatever the type says (SQLite without STRICT) */
     bool is_set; /* ENUM: several of the labels, "a,b", as TEXT */
+    bool error_value; /* ENUM: may hold '', which is none of the labels (MySQL's index 0) */
     size_t label_count;
     char **labels;           /* owned; ENUM */
     struct gw_type *element; /* owned; ARRAY */

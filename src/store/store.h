@@ -151,6 +151,10 @@ struct gw_inspect_facet {
     /* What only both sides together tell: extensions missing, collations, encodings, versions, same database. */
     GW_MUST_CHECK bool (*check_pair)(struct gw_store *blue, struct gw_store *green, const struct gw_filter *,
                                      struct gw_findings *, struct gw_error *);
+    /* What stands in rows of blue and cannot be written on another side of this engine as it is; for moves without a map,
+     * which looks at rows by itself. May be NULL: nothing ever. */
+    GW_MUST_CHECK bool (*check_values)(struct gw_store *blue, const struct gw_filter *, struct gw_findings *,
+                                       struct gw_error *);
     /* The script that gives godwit's role what it needs on this side and version, with what is not to be had said in
      * comments. Works without rights of its own. */
     GW_MUST_CHECK bool (*grants)(struct gw_store *, struct gw_buf *sql, struct gw_error *);
@@ -604,6 +608,7 @@ struct gw_store_type {
     const char *default_space;  /* where collections are that name no space: "public"; "" where there are no spaces */
     unsigned name_bytes, name_characters; /* names are so long at most: 63 bytes, 64 characters; 0: no such limit */
     bool names_ignore_case;               /* of collections: "Users" and "users" are one */
+    unsigned key_bytes;                   /* of the columns of a key or index, all together; 0: no limit that counts */
     uint64_t capabilities;                /* the most a side of this type can have */
     /* Whether an address without a scheme is one of this engine (a path of its files); looks at most at what lies on this
      * machine. May be NULL. */

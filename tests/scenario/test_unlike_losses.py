@@ -2,6 +2,7 @@
 only looks alike is not changed in silence.
 """
 import json
+import re
 
 import pytest
 
@@ -50,6 +51,108 @@ def test_a_switch_and_a_rollback_leave_untouched_zero_dates_alone(new_mariadb_da
     m.run("rollback", "--yes", "--unverified", timeout=120)
     assert blue.value("SELECT note FROM visit WHERE id = 1") == "on green"
     assert blue.sql("SELECT CAST(day AS char) FROM visit WHERE id IN (2, 3) ORDER BY id") == [("0000-00-00",), ("2024-00-00",)]
+    m.run("abort", "--yes")
+
+
+def hits(m):
+    """(column, loss) -> rows hit, as check counts them in the data."""
+    found = {}
+    for finding in m.run("check", "--json", expect=None, timeout=120).json["findings"]:
+        said = re.match(r"\S+\.(\w+): .*; (\d+) rows? (?:is|are) hit", finding["what"], re.DOTALL)
+        if said and finding["id"].startswith("map-"):
+            found[said[1], finding["id"].removeprefix("map-")] = int(said[2])
+    return found
+
+
+NUMBERS = ("CREATE TABLE t (id int PRIMARY KEY, f float8, r real, a int[], d date, z timestamptz)",
+           "INSERT INTO t VALUES (1, 1, 1, '{1}', '2024-01-01', '2024-01-01'), (2, 'NaN', 1, '{1}', NULL, NULL),"
+           " (3, '-Infinity', 'Infinity', '[0:1]={1,2}', NULL, NULL), (4, '-0', '-0', '{}', 'infinity', NULL),"
+           " (5, 1.5, 'NaN', NULL, '0044-03-15 BC', '12024-01-01')")
+
+
+def test_what_no_column_of_mariadb_holds_is_counted_and_moved_by_policy(new_database, new_mariadb_database, migration):
+    blue, green = new_database(), new_mariadb_database()
+    for statement in NUMBERS:
+        blue.owner_sql(statement)
+    found = hits(migration(blue, green, name="ask"))
+    assert found == {("f", "infinity"): 2, ("r", "infinity"): 2, ("f", "float"): 1, ("r", "float"): 1, ("a", "array"): 1, ("d", "infinity"): 1, ("d", "date-range"): 1,
+                     ("z", "date-range"): 1}, found
+    m = migration(blue, green, collections={"public.t": {"columns": {
+        "f": {"on_loss": "null"}, "r": {"on_loss": "quarantine"}, "a": {"on_loss": "null"}, "d": {"on_loss": "null"},
+        "z": {"on_loss": "null"}}}})
+    m.run("copy", timeout=120)
+    blue.owner_sql("INSERT INTO t VALUES (6, 'NaN', 1, '[2:2]={1}', '-infinity', 'infinity'), (7, 1, 'NaN', '{2}', NULL, NULL)")
+    m.run("follow", "--until", "caught-up", expect=runner.NO, timeout=120)
+    assert green.sql("SELECT id, f, r, a, d, z FROM t WHERE id <> 1 ORDER BY id") == [
+        (2, None, 1.0, "[1]", None, None), (6, None, 1.0, None, None, None)]
+    blue.owner_sql("UPDATE t SET r = 1 WHERE id IN (3, 4, 5, 7)")
+    m.run("follow", "--until", "caught-up", timeout=120)
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+
+
+def test_floats_that_sqlite_changes_are_counted_and_moved_by_policy(new_database, new_sqlite, migration):
+    blue, green = new_database(), new_sqlite()
+    for statement in NUMBERS:
+        blue.owner_sql(statement)
+    found = hits(migration(blue, green, name="ask"))
+    assert found == {("f", "infinity"): 1, ("r", "infinity"): 1, ("f", "float"): 1, ("r", "float"): 1, ("a", "array"): 1}, found
+    m = migration(blue, green, collections={"public.t": {"columns": {"f": {"on_loss": "null"}, "r": {"on_loss": "round"}, "a": {"on_loss": "null"}}}})
+    refused = m.run("copy", expect=None, timeout=120)
+    assert refused.rc == runner.NO and "NaN" in refused.stderr, "no number is near it"
+    m.run("abort", "--yes")
+    m = migration(blue, green, name="both", collections={"public.t": {"columns": {c: {"on_loss": "null"} for c in "fra"}}})
+    green.sql("DROP TABLE IF EXISTS t")
+    m.run("copy", timeout=120)
+    assert green.sql("SELECT id, f, r FROM t ORDER BY id") == [
+        (1, 1.0, 1.0), (2, None, 1.0), (3, float("-inf"), float("inf")), (4, None, None), (5, 1.5, None)]
+    assert green.sql("SELECT a FROM t ORDER BY id") == [("[1]",), ("[1]",), (None,), ("[]",), (None,)]
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+
+
+ERROR_VALUES = """
+SET sql_mode = '';
+CREATE TABLE en (id int PRIMARY KEY, e enum('a', 'b'), f enum('x', '') NOT NULL);
+INSERT INTO en VALUES (1, 'a', 'x'), (2, 'none', ''), (3, NULL, ''), (4, '', 'x'), (5, 'b', 'x')
+"""
+
+
+def test_the_error_value_of_an_enum_is_named_by_check_with_its_rows(new_mariadb_database, new_database, migration):
+    """No strict session writes it; PostgreSQL's check of the labels refuses it, while copying as while following."""
+    blue, green, other = new_mariadb_database(), new_mariadb_database(), new_database()
+    blue.owner_sql(ERROR_VALUES)
+    check = migration(blue, green, name="alike").run("check", expect=runner.NO, timeout=120).stdout
+    assert "en.e: 2 rows hold the error value" in check and "WHERE `e` = 0" in check and "en.f" not in check, check
+    assert hits(migration(blue, other, name="ask")) == {("e", "enum"): 2}
+    assert hits(migration(blue, green, name="rules", collections={"en": {"columns": {"f": {"rename": "g"}}}})) == {("e", "enum"): 2}
+    m = migration(blue, other, collections={"en": {"columns": {"e": {"on_loss": "quarantine"}}}})
+    m.run("copy", timeout=120)
+    blue.owner_sql("SET sql_mode = '';\nUPDATE en SET e = 'b' WHERE id = 4;\nUPDATE en SET e = 'none' WHERE id = 5")
+    m.run("follow", "--until", "caught-up", expect=runner.NO, timeout=120)
+    assert [i["key"] for i in m.run("quarantine", "--json", expect=None).json["items"]] == ["id=2", "id=5"]
+    blue.owner_sql("UPDATE en SET e = 'a' WHERE id IN (2, 5)")
+    m.run("follow", "--until", "caught-up", timeout=120)
+    assert other.sql("SELECT id, e, f FROM en ORDER BY id") == [
+        (1, "a", "x"), (2, "a", ""), (3, None, ""), (4, "b", "x"), (5, "a", "x")]
+    m.run("verify", timeout=120)
+    m.run("abort", "--yes")
+
+
+def test_texts_longer_than_mariadb_takes_them_are_counted(new_sqlite, new_mariadb_database, migration):
+    """What SQLite declares binds nobody there, and a key of MariaDB has an end."""
+    blue, green = new_sqlite(), new_mariadb_database()
+    blue.sql("CREATE TABLE t (id integer PRIMARY KEY, v varchar(5), w text, b blob, two text, free text);"
+             "CREATE INDEX t_w ON t (w); CREATE UNIQUE INDEX t_b ON t (b); CREATE INDEX t_two ON t (two, v)")
+    blue.sql("INSERT INTO t VALUES (1, 'ok', 'ok', x'00', 'ok', ?), (2, 'longer', ?, ?, ?, NULL), (3, 'longer', ?, NULL, NULL, NULL)",
+             ("f" * 70000, "w" * 769, b"b" * 3073, "2" * 385, "w" * 768))
+    found = hits(migration(blue, green, name="ask"))
+    assert found == {("v", "length"): 2, ("w", "length"): 1, ("b", "length"): 1, ("two", "length"): 1}, found
+    m = migration(blue, green, collections={"t": {"columns": {c: {"on_loss": "truncate"} for c in ("v", "w", "b", "two")}}})
+    m.run("copy", timeout=120)
+    assert green.sql("SELECT id, v, length(w), length(b), length(two), length(free) FROM t ORDER BY id") == [
+        (1, "ok", 2, 1, 2, 70000), (2, "longe", 768, 3072, 384, None), (3, "longe", 768, None, None, None)]
+    m.run("verify", timeout=120)
     m.run("abort", "--yes")
 
 

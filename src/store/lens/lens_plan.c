@@ -34,6 +34,7 @@ bool gw_lens_compile(const struct gw_definition *blue_definition, const struct g
                                      .green_type_for = green->type->codec->type_for,
                                      .green_can_count = green->type->schema->can_count,
                                      .name_bytes = green->type->name_bytes,
+                                     .key_bytes = green->type->key_bytes,
                                      .name_characters = green->type->name_characters,
                                      .names_ignore_case = green->type->names_ignore_case};
     return gw_map_compile(&options, out, losses, err);

@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_BYTES 3072 /* of an index, all its parts together */
-
 struct build {
     struct gw_mysql_conn *conn;
     const struct gw_definition *definition;
@@ -52,7 +50,7 @@ static void add_type(struct build *b, const struct gw_table_definition *table,
     gw_mysql_form_parse(column->sql_type ? column->sql_type : "longtext", &form);
     if (parts > 0 && is_text_without_end(&form)) {
         bool bytes = form.kind == GW_MYSQL_BLOB;
-        size_t length = KEY_BYTES / parts / (bytes ? 1 : 4);
+        size_t length = GW_MYSQL_KEY_BYTES / parts / (bytes ? 1 : 4);
         gw_buf_addf(sql, "%s(%zu)", bytes ? "varbinary" : "varchar", length);
         if (!bytes)
             gw_buf_addf(sql, " character set %s collate %s", *form.charset ? form.charset : "utf8mb4",

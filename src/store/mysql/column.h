@@ -34,6 +34,8 @@
 #include "model/schema.h"
 #include "model/value.h"
 
+#define GW_MYSQL_KEY_BYTES 3072 /* of an index of InnoDB, all its parts together */
+
 enum gw_mysql_kind {
     GW_MYSQL_OTHER, /* not known: text as the server prints it */
     GW_MYSQL_TINYINT,

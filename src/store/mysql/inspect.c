@@ -223,6 +223,7 @@ static bool probe_write(struct gw_store *base, int64_t sample_bytes, int64_t *by
 const struct gw_inspect_facet gw_mysql_inspect = {
     .check = gw_mysql_check,
     .check_pair = gw_mysql_check_pair,
+    .check_values = gw_mysql_check_values,
     .grants = gw_mysql_grants,
     .grants_for = gw_mysql_grants_for,
     .inventory = inventory,

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "store/mysql/column.h"
 #include "store/mysql/fence_accounts.h"
 #include "store/mysql/url.h"
 
@@ -212,6 +213,7 @@ const struct gw_store_type gw_store_mysql = {
     .name = "mysql",
     .schemes = schemes,
     .default_space = "",
+    .key_bytes = GW_MYSQL_KEY_BYTES,
     .capabilities =
         GW_CAN_TRANSACT | GW_CAN_PASS_THROUGH | GW_CAN_TRUNCATE_STREAM | GW_CAN_FENCE | GW_CAN_LOCK_ACCOUNTS,
     .open = mysql_store_open,

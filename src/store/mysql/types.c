@@ -98,6 +98,14 @@ static void take_labels(char *const *labels, size_t count, struct gw_type *type)
         type->labels[i] = gw_strdup(labels[i]);
 }
 
+static bool is_labelled(const struct gw_mysql_form *form, const char *label)
+{
+    for (size_t i = 0; i < form->label_count; i++)
+        if (strcmp(form->labels[i], label) == 0)
+            return true;
+    return false;
+}
+
 void gw_mysql_type_of(const struct gw_mysql_form *form, struct gw_type *out)
 {
     static const unsigned bits[] = {[GW_MYSQL_TINYINT] = 8,
@@ -112,6 +120,10 @@ void gw_mysql_type_of(const struct gw_mysql_form *form, struct gw_type *out)
     case GW_MYSQL_YEAR:
         type.bits = 16;
         type.most = MOST_YEAR;
+        break;
+    case GW_MYSQL_FLOAT:
+    case GW_MYSQL_DOUBLE:
+        type.no_minus_zero = true; /* as MariaDB; MySQL would keep it */
         break;
     case GW_MYSQL_DECIMAL:
         type.precision = form->precision;
@@ -135,6 +147,7 @@ void gw_mysql_type_of(const struct gw_mysql_form *form, struct gw_type *out)
         type.kind = GW_KIND_ENUM;
         type.is_set = form->kind == GW_MYSQL_SET;
         take_labels(form->labels, form->label_count, &type);
+        type.error_value = !type.is_set && !is_labelled(form, "");
         describe_text(form, &type);
         break;
     case GW_MYSQL_CHAR:

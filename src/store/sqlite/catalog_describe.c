@@ -53,6 +53,8 @@ static bool settle_kind(struct gw_lite_conn *conn, const struct gw_lite_table *t
         type->kind = kind;
     if (type->kind == GW_KIND_INT64)
         type->bits = 64;
+    if (type->kind == GW_KIND_FLOAT64) /* -0.0 stays where the column has no affinity for numbers */
+        type->infinities = type->no_nan = true;
     return true;
 }
 

@@ -89,6 +89,9 @@ void gw_lite_type_of(const char *text, struct gw_type *out)
     case GW_KIND_INT64:
         out->bits = 64; /* whatever the name says: every integer fits */
         break;
+    case GW_KIND_FLOAT64:
+        out->infinities = out->no_nan = out->no_minus_zero = true;
+        break;
     case GW_KIND_TEXT:
         out->length = declared.arg_count > 0 ? declared.args[0] : 0;
         break;
