@@ -1,10 +1,13 @@
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/verb.h"
 #include "verify/render.h"
+#include "verify/sample.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 struct reports {
     const char *markdown, *html, *junit; /* paths; NULL: not wanted */
@@ -33,6 +36,17 @@ static bool write_reports(const json_t *result, void *arg, struct gw_error *err)
            write_report(reports->junit, gw_verify_junit, result, err);
 }
 
+static bool take_sample(const char *percent, const char *seed, struct gw_verify_sample *sample, struct gw_error *err)
+{
+    char *end = NULL;
+    sample->seed = seed ? strtoull(seed, &end, 10) : gw_random64() >> 32; /* short enough to be typed again */
+    if (seed && (*end || !*seed || sample->seed > INT64_MAX))
+        return gw_fail(err, GW_ERR_USER, "--seed is a whole number, not \"%s\"", seed);
+    if (seed && !percent)
+        return gw_fail(err, GW_ERR_USER, "--seed is of a sample") || gw_error_hint(err, "add --sample 1%%");
+    return !percent || gw_sample_parse(percent, sample, err);
+}
+
 static void print_seeds(const json_t *result, int code)
 {
     (void)code;
@@ -43,11 +57,16 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
 {
     struct reports reports = {0};
     bool seed = false, masked = false;
+    const char *percent = NULL, *sample_seed = NULL;
+    struct gw_verify_sample sample = {0};
     const struct gw_option options[] = {
         {"markdown=FILE", 0, GW_OPTION_TEXT, &reports.markdown, "the report as Markdown"},
         {"html=FILE", 0, GW_OPTION_TEXT, &reports.html, "the report as one page that needs nothing else"},
         {"private", 0, GW_OPTION_FLAG, &masked,
          "hold back what rows hold: values, and keys that are texts, as hashes under a key of this run"},
+        {"sample=PERCENT", 0, GW_OPTION_TEXT, &percent,
+         "look at so many of the rows, by chance, and say what that is worth; lets no switch begin"},
+        {"seed=NUMBER", 0, GW_OPTION_TEXT, &sample_seed, "of the sample: the same rows again"},
         {"seed-queries", 0, GW_OPTION_FLAG, &seed,
          "print what takes most of the owner's time as queries: for godwit.yaml, and compare nothing"},
         {"junit=FILE", 0, GW_OPTION_TEXT, &reports.junit, "the report as JUnit XML, a case for each table and rule"},
@@ -55,10 +74,15 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
     if (code >= 0)
         return code;
+    struct gw_error err;
+    if (!take_sample(percent, sample_seed, &sample, &err))
+        return gw_cli_fail(cli, &err);
     return gw_cli_verb_run(
         cli, (struct gw_cli_verb){.name = "verify",
                                   .work = gw_verb_verify,
-                                  .arguments = json_pack("{s:b, s:b}", "seed_queries", seed, "private", masked),
+                                  .arguments = json_pack("{s:b, s:b, s:I, s:I}", "seed_queries", seed, "private",
+                                                         masked, "sample_one_of", (json_int_t)sample.one_of,
+                                                         "sample_seed", (json_int_t)sample.seed),
                                   .print = seed ? print_seeds : NULL,
                                   .keep = write_reports,
                                   .keep_arg = &reports});

@@ -29,28 +29,34 @@ static bool read_rows(struct gw_verify_pair *pair, void *arg, struct gw_error *e
     return gw_pass_read_rows(&c->rows, &c->pass, c->chosen, pair, &c->scope, err);
 }
 
-static void take_coverage(struct comparing *c)
+void gw_verify_take_coverage(struct gw_verify_task *task, const struct gw_digest totals[2],
+                             const struct gw_verify_span spans[2])
 {
-    struct gw_verify_task *task = c->task;
     atomic_fetch_add(&task->shared->chunks, 1);
-    atomic_fetch_add(&task->shared->rows, c->pass.total[0].rows);
-    atomic_fetch_add(&task->shared->bytes, c->pass.total[0].bytes);
+    atomic_fetch_add(&task->shared->rows, totals[0].rows);
+    atomic_fetch_add(&task->shared->bytes, totals[0].bytes);
     pthread_mutex_lock(&task->lock);
     for (int i = 0; i < 2; i++) {
-        task->out.rows[i] += c->pass.total[i].rows;
-        task->out.bytes[i] += c->pass.total[i].bytes;
-        gw_verify_span_merge(&task->spans[i], &c->pass.spans[i]);
+        task->out.rows[i] += totals[i].rows;
+        task->out.bytes[i] += totals[i].bytes;
+        gw_verify_span_merge(&task->spans[i], &spans[i]);
     }
     task->out.chunks++;
-    task->out.chunks_differing += !gw_pass_equal(&c->pass);
-    if (c->cut && gw_pass_equal(&c->pass)) {
-        for (int i = 0; i < 2; i++) {
-            task->covered[i].rows += c->pass.total[i].rows;
-            task->covered[i].bytes += c->pass.total[i].bytes;
-            gw_verify_span_merge(&task->covering[i], &c->pass.spans[i]);
-        }
-        c->cut->done = true;
+    task->out.chunks_differing += !gw_digest_equal(&totals[0], &totals[1]);
+    pthread_mutex_unlock(&task->lock);
+}
+
+/* A chunk whose digests are equal need not be read again by a run that goes on with this one. */
+static void set_done(struct comparing *c)
+{
+    struct gw_verify_task *task = c->task;
+    pthread_mutex_lock(&task->lock);
+    for (int i = 0; i < 2; i++) {
+        task->covered[i].rows += c->pass.total[i].rows;
+        task->covered[i].bytes += c->pass.total[i].bytes;
+        gw_verify_span_merge(&task->covering[i], &c->pass.spans[i]);
     }
+    c->cut->done = true;
     pthread_mutex_unlock(&task->lock);
 }
 
@@ -190,7 +196,9 @@ bool gw_verify_compare(struct gw_verify_task *task, struct gw_verify_pair *pair,
     gw_pass_init(&c.pass, task->collection->estimated_rows, task->collection->key_count == 0);
     bool ok = gw_verify_pair_try(pair, read_digests, &c, err);
     if (ok) {
-        take_coverage(&c);
+        gw_verify_take_coverage(task, c.pass.total, c.pass.spans);
+        if (cut && gw_pass_equal(&c.pass))
+            set_done(&c);
         if (!gw_pass_equal(&c.pass))
             ok = task->collection->key_count == 0 ? gw_verify_settle_keyless(task, pair, &c.pass, err)
                                                   : drill_down(&c, pair, err);

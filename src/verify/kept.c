@@ -138,7 +138,7 @@ static bool take_up(struct gw_kept *kept, const json_t *run, struct gw_error *er
 bool gw_kept_open(const struct gw_verify_options *options, struct gw_kept **out, struct gw_error *err)
 {
     *out = NULL;
-    if (!options->keeping.state || options->keeping.max_age_ms <= 0)
+    if (!options->keeping.state || options->keeping.max_age_ms <= 0 || options->sample.one_of > 1)
         return true;
     struct gw_kept *kept = gw_zalloc(sizeof *kept);
     kept->keeping = &options->keeping;

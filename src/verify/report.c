@@ -4,8 +4,10 @@
 #include "io/json.h"
 #include "verify/cause.h"
 #include "verify/queries.h"
+#include "verify/sample.h"
 #include "verify/verify.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 const char *gw_verdict_name(enum gw_verdict verdict)
@@ -183,6 +185,20 @@ static struct totals totals_of(const struct gw_verify_report *report)
     return totals;
 }
 
+static json_t *sample_json(const struct gw_verify_sample *sample)
+{
+    json_t *json = json_object(), *missed = json_array();
+    json_object_set_new(json, "one_of", json_integer(sample->one_of));
+    json_object_set_new(json, "block_rows", json_integer(GW_SAMPLE_ROWS));
+    json_object_set_new(json, "seed", number(sample->seed));
+    for (uint64_t rows = 1; rows <= 1000; rows *= 10)
+        json_array_append_new(
+            missed, json_pack("{s:o, s:f}", "differing", number(rows), "probability", gw_sample_missed(sample, rows)));
+    json_object_set_new(json, "missed", missed);
+    json_object_set_new(json, "sure", number(gw_sample_sure(sample)));
+    return json;
+}
+
 json_t *gw_verify_report_json(const struct gw_verify_report *report)
 {
     json_t *json = json_object(), *collections = json_array();
@@ -194,6 +210,8 @@ json_t *gw_verify_report_json(const struct gw_verify_report *report)
     json_object_set_new(json, "private", json_boolean(report->masked));
     json_object_set_new(json, "live", json_boolean(report->live));
     json_object_set_new(json, "began", json_string(began));
+    if (report->sample.one_of > 1)
+        json_object_set_new(json, "sample", sample_json(&report->sample));
     if (report->resumed_wall_us) {
         gw_wall_format(report->resumed_wall_us, began);
         json_object_set_new(json, "resumed", json_string(began));
@@ -335,7 +353,16 @@ void gw_verify_report_text(const struct gw_verify_report *report, bool all, stru
         gw_cause_add_count(out, totals.resumed);
         gw_buf_addf(out, " rows were read by a verify that began %s before this one and did not end\n", age);
     }
-    gw_buf_addf(out, "verdict: %s", gw_verdict_name(report->verdict));
+    if (report->sample.one_of > 1)
+        gw_buf_addf(
+            out,
+            "a sample: one row of %" PRIu32 ", in blocks of %d, --seed %" PRIu64 ". It misses one row that differs"
+            " with %.1f %%, ten of them with %.1f %%, %" PRIu64 " with less than 1 %% (rows of one block count as"
+            " one); no switch begins on it\n",
+            report->sample.one_of, GW_SAMPLE_ROWS, report->sample.seed, 100 * gw_sample_missed(&report->sample, 1),
+            100 * gw_sample_missed(&report->sample, 10), gw_sample_sure(&report->sample));
+    gw_buf_addf(out, "verdict: %s%s", gw_verdict_name(report->verdict),
+                report->sample.one_of > 1 ? " in the sample" : "");
     if (report->reason[0])
         gw_buf_addf(out, " (%s)", report->reason);
     gw_buf_adds(out, "; ");

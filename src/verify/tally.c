@@ -181,7 +181,7 @@ bool gw_tally_read(struct gw_verify_task *task, struct gw_verify_pair *pair, con
 {
     struct item_read item = {0};
     for (int side = 0; side < 2; side++) {
-        item.wanted[side] = chunks[side] != GW_TALLY_NO_CHUNK;
+        item.wanted[side] = chunks[side] != GW_VERIFY_NO_CHUNK;
         item.chunks[side] = (struct chunk_read){.collection = task->collection, .bits = task->tally->bits};
         item.scopes[side] = (struct gw_verify_scope){.collection = task->collection};
         if (item.wanted[side])

@@ -17,9 +17,7 @@
 #ifndef GW_VERIFY_TALLY_H
 #define GW_VERIFY_TALLY_H
 
-#include "verify/task.h"
-
-#define GW_TALLY_NO_CHUNK SIZE_MAX
+#include "verify/cutting.h"
 
 struct gw_tally_cell {
     uint64_t sum;     /* of row hashes: the source's minus the target's */
@@ -37,7 +35,7 @@ GW_MUST_CHECK bool gw_tally_make(struct gw_verify_task *, struct gw_error *err);
 void gw_tally_drop(struct gw_verify_task *); /* none is fine */
 
 void gw_tally_clear(struct gw_tally *);
-/* Reads a chunk (the number of its cut) of each side at once (GW_TALLY_NO_CHUNK: none of that side) and adds it. */
+/* Reads a chunk (the number of its cut) of each side at once (GW_VERIFY_NO_CHUNK: none of that side) and adds it. */
 GW_MUST_CHECK bool gw_tally_read(struct gw_verify_task *, struct gw_verify_pair *, const size_t chunks[2],
                                  struct gw_error *err);
 /* When all chunks of both sides are added: the rows that differ become suspects. */

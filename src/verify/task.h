@@ -49,6 +49,7 @@ struct gw_verify_task {
     struct gw_verify_shared *shared;
     const struct gw_collection *collection; /* the source's, with the plan's id */
     int64_t chunk_rows;
+    bool by_keys;           /* of a sample: the sides order its keys differently */
     struct gw_tally *tally; /* the sides order its keys differently; owned. Else NULL */
 
     pthread_mutex_t lock;
@@ -100,6 +101,9 @@ GW_MUST_CHECK bool gw_verify_suspect(struct gw_verify_task *, struct gw_verify_p
                                      const struct gw_pass_entry *, struct gw_error *err);
 /* So many rows were proved to differ that no more are looked at one by one. */
 bool gw_verify_enough_proved(struct gw_verify_task *);
+/* Adds a chunk that was read on both sides to what was covered. */
+void gw_verify_take_coverage(struct gw_verify_task *, const struct gw_digest totals[2],
+                             const struct gw_verify_span spans[2]);
 /* One chunk, or a collection without key (NULL). compare.c */
 GW_MUST_CHECK bool gw_verify_compare(struct gw_verify_task *, struct gw_verify_pair *, struct gw_verify_cut *,
                                      struct gw_error *err);

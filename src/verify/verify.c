@@ -6,8 +6,10 @@
 #include "base/mem.h"
 #include "base/queue.h"
 #include "io/json.h"
+#include "verify/cutting.h"
 #include "verify/kept.h"
 #include "verify/queries.h"
+#include "verify/sample.h"
 #include "verify/tally.h"
 
 #include <stdlib.h>
@@ -40,6 +42,7 @@ struct item { /* `close`: the splitter is done with the task */
     struct gw_verify_task *task;
     bool close;
     struct gw_verify_cut *cut; /* NULL: the whole */
+    int side;                  /* of the cut */
     size_t chunks[2];          /* of a tally */
 };
 
@@ -109,6 +112,8 @@ static void decide_now(struct gw_verify_task *task, enum gw_verdict verdict, con
 
 static int64_t chunk_rows(const struct gw_verify_options *options, const struct gw_collection *collection)
 {
+    if (options->sample.one_of > 1)
+        return GW_SAMPLE_ROWS;
     if (options->chunk_rows > 0)
         return options->chunk_rows;
     if (collection->estimated_rows <= 0 || collection->estimated_bytes <= 0)
@@ -198,40 +203,26 @@ static void init_pair(struct run *run, struct gw_verify_pair *pair)
 
 /* ---- splitting --------------------------------------------------------------------------------------------------- */
 
-struct splitting {
-    struct gw_verify_task *task;
-    int side;
-    struct gw_bound low, next;
-    bool last, same_order;
-    size_t old, old_count; /* chunks that an earlier run has cut, to be gone through */
+struct ordering {
+    const struct gw_collection *collection;
+    bool same;
 };
 
 /* Chunks are cut as the source orders keys. Where the target orders them otherwise they would hold other rows there. */
 static bool compare_order(struct gw_verify_pair *pair, void *arg, struct gw_error *err)
 {
-    struct splitting *work = arg;
+    struct ordering *work = arg;
     struct gw_buf names[2] = {{0}, {0}};
     bool ok = true;
     for (int i = 0; ok && i < 2; i++) {
         struct gw_verify_side *side = &pair->sides[i];
         if (side->store->type->scan->key_order)
-            ok = side->store->type->scan->key_order(side->scan, work->task->collection, &names[i], err);
+            ok = side->store->type->scan->key_order(side->scan, work->collection, &names[i], err);
     }
-    work->same_order = strcmp(gw_buf_text(&names[0]), gw_buf_text(&names[1])) == 0;
+    work->same = strcmp(gw_buf_text(&names[0]), gw_buf_text(&names[1])) == 0;
     gw_buf_release(&names[0]);
     gw_buf_release(&names[1]);
     return ok;
-}
-
-static bool split_once(struct gw_verify_pair *pair, void *arg, struct gw_error *err)
-{
-    struct splitting *work = arg;
-    struct gw_verify_side *side = &pair->sides[work->side];
-    gw_bound_release(&work->next);
-    work->last = false;
-    return gw_verify_side_reader(side, err) &&
-           side->store->type->reader->split(side->reader, work->task->collection, &work->low, work->task->chunk_rows,
-                                            &work->next, &work->last, err);
 }
 
 static bool push(struct run *run, struct gw_verify_task *task, struct item item)
@@ -262,90 +253,55 @@ static bool goes_on(struct run *run, struct gw_verify_task *task)
     return !atomic_load(&run->shared.stop) && !has_failed(task);
 }
 
-/* The next chunk: its number. */
-static bool cut(struct gw_verify_pair *pair, struct splitting *work, size_t *chunk, struct gw_error *err)
+static bool split_side(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, int side,
+                       struct gw_error *err)
 {
-    if (!gw_verify_pair_try(pair, split_once, work, err))
-        return false;
-    struct gw_range range = {work->low, work->last ? (struct gw_bound){0} : gw_bound_copy(&work->next)};
-    pthread_mutex_lock(&work->task->lock);
-    *chunk = gw_verify_cut_add(work->task, work->side, &range, work->last);
-    pthread_mutex_unlock(&work->task->lock);
-    work->low = work->next;
-    work->next = (struct gw_bound){0};
-    return true;
-}
-
-/* Behind what an earlier run has cut. */
-static struct splitting go_on_cutting(struct gw_verify_task *task, int side)
-{
-    const struct gw_verify_cuts *cuts = &task->cuts[side];
-    struct splitting work = {.task = task, .side = side, .last = cuts->last, .old_count = cuts->count};
-    if (cuts->count && !cuts->last)
-        work.low = gw_bound_copy(&cuts->items[cuts->count - 1]->range.high);
-    return work;
-}
-
-/* The next chunk of a side that has to be read: one that was cut and is not done, or a new one; else
- * GW_TALLY_NO_CHUNK. */
-static bool next_chunk(struct gw_verify_pair *pair, struct splitting *work, size_t *chunk, struct gw_error *err)
-{
-    const struct gw_verify_cuts *cuts = &work->task->cuts[work->side];
-    *chunk = GW_TALLY_NO_CHUNK;
-    for (; work->old < work->old_count; work->old++)
-        if (!cuts->items[work->old]->done) {
-            *chunk = work->old++;
-            return true;
-        }
-    return work->last || cut(pair, work, chunk, err);
-}
-
-static bool split_alike(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
-{
-    struct splitting work = go_on_cutting(task, GW_VERIFY_SOURCE);
+    struct gw_cutting cutting = gw_cutting_of(task, pair, side);
     bool ok = true;
-    for (size_t chunk = 0; ok && chunk != GW_TALLY_NO_CHUNK && goes_on(run, task);) {
-        ok = next_chunk(pair, &work, &chunk, err);
-        if (ok && chunk != GW_TALLY_NO_CHUNK && !push(run, task, (struct item){.cut = task->cuts[0].items[chunk]}))
+    for (size_t chunk = 0; ok && goes_on(run, task);) {
+        ok = gw_cutting_next(&cutting, &chunk, err);
+        if (chunk == GW_VERIFY_NO_CHUNK ||
+            (ok && !push(run, task, (struct item){.cut = task->cuts[side].items[chunk], .side = side})))
             break;
     }
-    gw_bound_release(&work.low);
-    gw_bound_release(&work.next);
+    gw_cutting_release(&cutting);
     return ok;
 }
 
 /* Each side as it orders itself; an item is a chunk of each, as long as both have one. */
 static bool split_apart(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
 {
-    struct splitting work[2] = {go_on_cutting(task, 0), go_on_cutting(task, 1)};
+    struct gw_cutting cuttings[2] = {gw_cutting_of(task, pair, 0), gw_cutting_of(task, pair, 1)};
     bool ok = true;
     while (ok && goes_on(run, task)) {
-        struct item item = {.chunks = {GW_TALLY_NO_CHUNK, GW_TALLY_NO_CHUNK}};
+        struct item item = {.chunks = {GW_VERIFY_NO_CHUNK, GW_VERIFY_NO_CHUNK}};
         for (int side = 0; ok && side < 2; side++)
-            ok = next_chunk(pair, &work[side], &item.chunks[side], err);
-        if (ok && item.chunks[0] == GW_TALLY_NO_CHUNK && item.chunks[1] == GW_TALLY_NO_CHUNK)
+            ok = gw_cutting_next(&cuttings[side], &item.chunks[side], err);
+        if (ok && item.chunks[0] == GW_VERIFY_NO_CHUNK && item.chunks[1] == GW_VERIFY_NO_CHUNK)
             break;
         if (ok && !push(run, task, item))
             break;
     }
-    for (int side = 0; side < 2; side++) {
-        gw_bound_release(&work[side].low);
-        gw_bound_release(&work[side].next);
-    }
+    gw_cutting_release(&cuttings[0]);
+    gw_cutting_release(&cuttings[1]);
     return ok;
 }
 
 static bool split_task(struct run *run, struct gw_verify_pair *pair, struct gw_verify_task *task, struct gw_error *err)
 {
-    struct splitting work = {.task = task, .same_order = true};
+    struct ordering ordering = {.collection = task->collection, .same = true};
     if (task->collection->key_count == 0)
         return push(run, task, (struct item){0}) || gw_fail(err, GW_ERR_CANCELLED, "stopped");
-    if (!gw_verify_pair_try(pair, compare_order, &work, err))
+    if (!gw_verify_pair_try(pair, compare_order, &ordering, err))
         return false;
-    if (!work.same_order && !gw_tally_make(task, err))
+    if (!ordering.same && run->options->sample.one_of > 1) {
+        task->by_keys = true;
+        return split_side(run, pair, task, GW_VERIFY_SOURCE, err) && split_side(run, pair, task, GW_VERIFY_TARGET, err);
+    }
+    if (!ordering.same && !gw_tally_make(task, err))
         return false;
     gw_kept_restore_cuts(run->kept, task);
-    return work.same_order ? split_alike(run, pair, task, err) : split_apart(run, pair, task, err);
+    return ordering.same ? split_side(run, pair, task, GW_VERIFY_SOURCE, err) : split_apart(run, pair, task, err);
 }
 
 static void *run_splitter(void *arg)
@@ -400,8 +356,9 @@ static void work_on(struct run *run, struct gw_verify_pair *pair, struct item *i
     struct gw_verify_task *task = item->task;
     struct gw_error err;
     if (!item->close && !atomic_load(&run->shared.stop) && !has_failed(task)) {
-        bool ok = task->tally ? gw_tally_read(task, pair, item->chunks, &err)
-                              : gw_verify_compare(task, pair, item->cut, &err);
+        bool ok = task->tally     ? gw_tally_read(task, pair, item->chunks, &err)
+                  : task->by_keys ? gw_sample_compare(task, pair, item->cut, item->side, &err)
+                                  : gw_verify_compare(task, pair, item->cut, &err);
         if (!ok)
             note_failure(run, pair, task, &err);
         show_progress(run, task, false);
@@ -489,6 +446,8 @@ void gw_verify_take_quarantined(struct gw_verify_report *report, uint32_t collec
 bool gw_verify_keep(const struct gw_verify_report *report, struct gw_state *state, struct gw_error *err)
 {
     for (size_t i = 0; i < report->count; i++) {
+        if (report->sample.one_of > 1 && report->collections[i].verdict != GW_VERDICT_DIFFERENT)
+            continue; /* a sample lets no switch begin */
         gw_autojson json_t *json = gw_verify_collection_json(&report->collections[i]);
         json_object_set_new(json, "seen", gw_verify_seen_json(&report->collections[i]));
         json_object_set_new(json, "different_since_us", json_integer(report->collections[i].different_since_us));
@@ -496,6 +455,8 @@ bool gw_verify_keep(const struct gw_verify_report *report, struct gw_state *stat
         if (!gw_state_put_verdict(state, report->collections[i].id, json, err))
             return false;
     }
+    if (report->sample.one_of > 1)
+        return true;
     gw_autojson json_t *beside = gw_verify_beside_json(report);
     return gw_state_put(state, GW_VERIFY_BESIDE, beside, err);
 }
@@ -587,6 +548,7 @@ bool gw_verify_run(const struct gw_verify_options *options, struct gw_verify_rep
     struct run run = {.options = options};
     struct gw_verify_report report = {.live = options->wait_applied != NULL,
                                       .began_wall_us = gw_wall_us(),
+                                      .sample = options->sample,
                                       .masked = options->mask && options->mask->hides};
     int64_t began_us = gw_mono_us();
     pthread_mutex_init(&run.lock, NULL);

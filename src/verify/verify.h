@@ -53,6 +53,11 @@ struct gw_verify_keeping {
     int64_t every_ms;       /* 0: 5,000 */
 };
 
+struct gw_verify_sample {
+    uint32_t one_of; /* one row of so many is looked at; 0 and 1: all */
+    uint64_t seed;   /* the same seed and rows, the same sample */
+};
+
 struct gw_verify_options {
     struct gw_store *source; /* the side that owns the data */
     struct gw_store *target;
@@ -71,6 +76,7 @@ struct gw_verify_options {
     struct gw_cancel *cancel;   /* may be NULL */
     const struct gw_mask *mask; /* what is shown of values, and how rows are known again; NULL: all, and not */
     struct gw_verify_keeping keeping;
+    struct gw_verify_sample sample;
 };
 
 enum gw_verify_kind { GW_VERIFY_MISSING, GW_VERIFY_EXTRA, GW_VERIFY_CHANGED, GW_VERIFY_DUPLICATE };
@@ -158,6 +164,7 @@ struct gw_verify_report {
     bool live;        /* something was following */
     bool masked;      /* values are held back */
     int64_t began_wall_us, elapsed_us;
+    struct gw_verify_sample sample;
     int64_t resumed_wall_us; /* when the run began that this one went on with; 0: none */
     size_t count;
     struct gw_verify_collection *collections; /* as in the schema */

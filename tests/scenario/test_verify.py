@@ -28,6 +28,10 @@ def verify(m, expect=runner.OK, **kwargs):
     return m.run("verify", "--json", expect=expect, timeout=120, **kwargs).json
 
 
+def verify_sample(m, expect=runner.OK):
+    return m.run("verify", "--json", "--sample", "10%", "--seed", "5", expect=expect).json
+
+
 def only(report, name="public.people"):
     return next(c for c in report["collections"] if c["collection"] == name)
 
@@ -70,6 +74,23 @@ def test_a_difference_exits_1_and_names_key_column_and_values(loaded):
     assert "1 row differs in name in upper and lower case only" in people["causes"]
     text = m.run("verify", expect=runner.NO)
     assert "id=7" in text.stdout + text.stderr and "different" in text.stdout + text.stderr
+
+
+def test_a_sample_says_what_it_is_worth_and_lets_no_switch_begin(pair, migration):
+    """20 blocks, two of them looked at: an error in each is found twice, one somewhere by some seeds."""
+    blue, green = pair
+    blue.owner_sql(TABLE.replace("1000)", "20000)"))
+    m = migration(blue, green)
+    traps.load(m)
+    report = verify_sample(m)
+    assert report["verdict"] == "equal" and report["rows"] == 2000
+    assert report["sample"]["one_of"] == 10 and report["sample"]["seed"] == 5 and report["sample"]["sure"] == 44
+    assert m.status()["verdict"]["verdict"] == "none"
+    plant(green, "UPDATE people SET name = 'wrong' WHERE id % 1000 = 500")
+    report = verify_sample(m, expect=1)
+    assert only(report)["changed"] == 2 and m.status()["verdict"]["verdict"] == "different"
+    assert only(report)["differences"] == only(verify_sample(m, expect=1))["differences"]
+    assert "0.001% to 100%" in m.run("verify", "--sample", "0", expect=2).stderr
 
 
 def test_values_swapped_between_two_rows_are_found(loaded):
