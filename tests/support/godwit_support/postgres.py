@@ -24,6 +24,8 @@ SETTINGS = {
     "max_prepared_transactions": 20,
     "shared_buffers": "64MB",
     "fsync": "off",
+    # In the data directory: a server that is killed leaves nothing outside of its own folder.
+    "dynamic_shared_memory_type": "mmap",
     "synchronous_commit": "on",
     "full_page_writes": "off",
     "autovacuum_naptime": "60s",
