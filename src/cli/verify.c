@@ -1,13 +1,16 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/verb.h"
 #include "verify/render.h"
 #include "verify/sample.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct reports {
     const char *markdown, *html, *junit; /* paths; NULL: not wanted */
@@ -59,6 +62,9 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     bool seed = false, masked = false;
     const char *percent = NULL, *sample_seed = NULL;
     struct gw_verify_sample sample = {0};
+    bool apply = false;
+    const char *repair = NULL;
+    char folder[4096] = "";
     const struct gw_option options[] = {
         {"markdown=FILE", 0, GW_OPTION_TEXT, &reports.markdown, "the report as Markdown"},
         {"html=FILE", 0, GW_OPTION_TEXT, &reports.html, "the report as one page that needs nothing else"},
@@ -69,6 +75,9 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
         {"seed=NUMBER", 0, GW_OPTION_TEXT, &sample_seed, "of the sample: the same rows again"},
         {"seed-queries", 0, GW_OPTION_FLAG, &seed,
          "print what takes most of the owner's time as queries: for godwit.yaml, and compare nothing"},
+        {"repair=FILE", 0, GW_OPTION_TEXT, &repair,
+         "write SQL that repairs the side that is not the owner, and FILE.undo"},
+        {"apply", 0, GW_OPTION_FLAG, &apply, "with --repair: run it, too, and verify again"},
         {"junit=FILE", 0, GW_OPTION_TEXT, &reports.junit, "the report as JUnit XML, a case for each table and rule"},
     };
     int code = gw_cli_parse(cli, command, options, sizeof options / sizeof options[0], 0, 0);
@@ -77,15 +86,28 @@ static int run(struct gw_cli *cli, const struct gw_command *command)
     struct gw_error err;
     if (!take_sample(percent, sample_seed, &sample, &err))
         return gw_cli_fail(cli, &err);
+    if ((apply && !repair) || (masked && repair)) {
+        (void)!gw_fail(&err, GW_ERR_USER,
+                       apply && !repair ? "--apply goes with --repair FILE"
+                                        : "--repair writes what rows hold, --private holds it back");
+        return gw_cli_fail(cli, &err);
+    }
+    /* The runner, which may write it, works in another folder. */
+    if (repair && *repair != '/' && !getcwd(folder, sizeof folder - 1)) {
+        (void)!gw_fail_errno(&err, errno, "cannot tell which folder this is");
+        return gw_cli_fail(cli, &err);
+    }
+    gw_autofree char *file = repair ? gw_asprintf("%s%s%s", folder, *folder ? "/" : "", repair) : NULL;
     return gw_cli_verb_run(
-        cli, (struct gw_cli_verb){.name = "verify",
-                                  .work = gw_verb_verify,
-                                  .arguments = json_pack("{s:b, s:b, s:I, s:I}", "seed_queries", seed, "private",
-                                                         masked, "sample_one_of", (json_int_t)sample.one_of,
-                                                         "sample_seed", (json_int_t)sample.seed),
-                                  .print = seed ? print_seeds : NULL,
-                                  .keep = write_reports,
-                                  .keep_arg = &reports});
+        cli,
+        (struct gw_cli_verb){.name = "verify",
+                             .work = gw_verb_verify,
+                             .arguments = json_pack("{s:b, s:b, s:I, s:I, s:b, s:s?}", "seed_queries", seed, "private",
+                                                    masked, "sample_one_of", (json_int_t)sample.one_of, "sample_seed",
+                                                    (json_int_t)sample.seed, "apply", apply, "repair", file),
+                             .print = seed ? print_seeds : NULL,
+                             .keep = write_reports,
+                             .keep_arg = &reports});
 }
 
 const struct gw_command gw_command_verify = {

@@ -11,6 +11,7 @@
 #include "journey/verbs.h"
 #include "journey/wanted.h"
 #include "verify/queries.h"
+#include "verify/repair.h"
 #include "verify/rules.h"
 
 #include <inttypes.h>
@@ -21,7 +22,10 @@
 struct live {
     struct gw_journey *journey;
     enum gw_side owner;
-    bool masked; /* --private */
+    bool masked;              /* --private */
+    bool apply;               /* --apply */
+    const char *repair_file;  /* --repair */
+    struct gw_repair *repair; /* of the comparison at hand; NULL: none */
     struct gw_verify_sample sample;
 };
 
@@ -180,14 +184,18 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                         .cancel = journey->cancel,
                                         .mask = &mask,
                                         .sample = live->sample,
+                                        .found_row = live->repair ? gw_repair_note : NULL,
+                                        .found_arg = live->repair,
                                         .keeping = {.state = journey->state,
                                                     .folder = journey->folder,
                                                     .generation = gw_buf_text(&generation),
                                                     .max_age_ms = journey->store->verify.resume_ms,
                                                     .every_ms = journey->store->verify.checkpoint_ms}};
+    if (live->repair) /* every row is to be found by this run */
+        options.keeping.generation = NULL, options.keeping.state = NULL;
     bool ok = gw_verify_run(&options, report, err);
     if (ok && options.sample.one_of > 1)
-        ok = gw_verify_keep(report, journey->state, err);
+        ok = gw_verify_remember(report, journey->state, err) && gw_verify_keep(report, journey->state, err);
     else if (ok && (!compare_rules(live, &options, report, err) || !take_quarantined(live, report, err) ||
                     !compare_queries(live, &options, report, err) || !gw_verify_remember(report, journey->state, err) ||
                     !gw_verify_keep(report, journey->state, err) ||
@@ -199,6 +207,39 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
         mask_error(&mask, err);
     gw_log_status_line(NULL);
     return ok;
+}
+
+/* Only what follows is written to, and only rows that this comparison has proved different. */
+static bool compare_and_repair(struct live *live, struct gw_verify_report *report, json_t **repaired,
+                               struct gw_error *err)
+{
+    struct gw_journey *journey = live->journey;
+    enum gw_side owner = live->owner, other = gw_side_other(owner);
+    struct gw_verify_options waiting = {.wait_applied = wait_applied, .wait_arg = live};
+    struct gw_repair_options options = {
+        .source = journey->sides[owner],
+        .target = journey->sides[other],
+        .schemas = {gw_journey_schema(journey, owner), gw_journey_schema(journey, other)},
+        .map = journey->map,
+        .verify = &waiting,
+    };
+    gw_autobuf struct gw_buf text = {0};
+    if (!gw_repair_open(&options, &live->repair, err))
+        return false;
+    bool ok = compare(live, report, err);
+    struct gw_repair *repair = live->repair;
+    live->repair = NULL;
+    bool made = ok && gw_repair_make(repair, err) && gw_repair_write(repair, live->repair_file, err) &&
+                (!live->apply || gw_repair_apply(repair, err));
+    if (made) {
+        gw_repair_text(repair, live->repair_file, &text);
+        gw_journey_say(journey, "%s", gw_buf_text(&text));
+        *repaired = gw_repair_json(repair);
+    }
+    if (ok && (!made || live->apply))
+        gw_verify_report_release(report);
+    gw_repair_close(repair);
+    return made && (!live->apply || compare(live, report, err));
 }
 
 static int say_report(struct gw_journey *journey, struct gw_verify_report *report, json_t **result)
@@ -238,14 +279,20 @@ int gw_verb_verify(struct gw_journey *journey, const json_t *arguments, json_t *
         .masked = json_is_true(json_object_get(arguments, "private")),
         .sample = {.one_of = (uint32_t)json_integer_value(json_object_get(arguments, "sample_one_of")),
                    .seed = (uint64_t)json_integer_value(json_object_get(arguments, "sample_seed"))},
+        .apply = json_is_true(json_object_get(arguments, "apply")),
+        .repair_file = json_string_value(json_object_get(arguments, "repair")),
     };
     struct gw_copy_report copied;
     struct gw_verify_report report;
+    gw_autojson json_t *repaired = NULL;
     bool torn;
     if (!gw_journey_open_state(journey, GW_JOURNAL_WORK, err) || !gw_journey_connect(journey, err) ||
         !gw_verbs_recover(journey, err) || !gw_journey_allows(journey, GW_VERB_VERIFY, err) ||
         !gw_load_run(journey, &copied, err) || !gw_journey_owner(journey, &live.owner, &torn, err) ||
-        !compare(&live, &report, err))
+        !(live.repair_file ? compare_and_repair(&live, &report, &repaired, err) : compare(&live, &report, err)))
         return (int)gw_error_exit(err);
-    return say_report(journey, &report, result);
+    int code = say_report(journey, &report, result);
+    if (repaired)
+        json_object_set(*result, "repair", repaired);
+    return code;
 }

@@ -428,6 +428,12 @@ struct gw_codec_facet {
     void (*pack_first)(struct gw_codec *, struct gw_buf *);
     GW_MUST_CHECK bool (*pack)(struct gw_codec *, const struct gw_datum *, struct gw_buf *, struct gw_error *);
     void (*pack_last)(struct gw_codec *, struct gw_buf *);
+    /* A value as SQL text, and a condition that holds for this column while it has exactly this value (bit by bit, NULL
+     * alike). Both append. NULL where rows cannot be repaired by SQL. */
+    GW_MUST_CHECK bool (*write_sql)(struct gw_codec *, size_t column, const struct gw_datum *, struct gw_buf *,
+                                    struct gw_error *);
+    GW_MUST_CHECK bool (*write_same)(struct gw_codec *, size_t column, const struct gw_datum *, struct gw_buf *,
+                                     struct gw_error *);
 };
 
 /* ---- ownership and fence --------------------------------------------------------------------------------------- */
@@ -578,6 +584,11 @@ struct gw_query_row { /* borrowed for the call of visit */
     const size_t *lens;
 };
 typedef bool gw_query_visit(void *arg, const struct gw_query_row *, struct gw_error *);
+struct gw_query_done { /* of one statement that writes */
+    bool failed;       /* `why`; the others stand */
+    uint64_t touched;
+    char why[200];
+};
 /* Of engines that speak SQL, each its own. */
 struct gw_query_facet {
     /* The name of a collection, or of a column (space NULL), as a statement writes it. Appends. */
@@ -589,6 +600,13 @@ struct gw_query_facet {
     /* How the server would run it, as the engine prints it for people. */
     GW_MUST_CHECK bool (*explain)(struct gw_store *, const char *sql, const struct gw_query_limits *,
                                   struct gw_buf *out, struct gw_error *);
+    /* Statements that write, as our applier would: one transaction, past the fence, known as ours to the other direction,
+     * under the position of the stream "operator". A statement that fails is undone alone. For a side that does not own
+     * the data. NULL: cannot. */
+    GW_MUST_CHECK bool (*write_ours)(struct gw_store *, const char *const *statements, size_t count,
+                                     struct gw_query_done *done, struct gw_error *);
+    const char *ours_begin;   /* the same for a person's client: lines that begin such a transaction; or NULL */
+    const char *insert_words; /* what stands before VALUES where every column is given; or NULL */
     /* Who owns each collection and what others may do with it, as far as we may see: rows of space, collection, "owner"
      * or "grant", role, privileges ("INSERT, SELECT"); and for each role there is a row "", "", "role", role, "". May be
      * NULL. */

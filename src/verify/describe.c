@@ -54,6 +54,30 @@ static void note_columns(struct gw_verify_task *task, struct gw_verify_pair *pai
     }
 }
 
+/* A face's values are data already. */
+static void hand_out(struct gw_settle *settle, const struct gw_row *key)
+{
+    struct gw_verify_side *side = &settle->pair->sides[GW_VERIFY_SOURCE];
+    const struct gw_collection *collection = settle->task->collection;
+    const struct gw_scan_facet *scan = side->store->type->scan;
+    struct gw_arena arena = {0};
+    struct gw_datum *data = gw_arena_zalloc(&arena, (key->count + 1) * sizeof *data);
+    struct gw_error ignored;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < key->count; i++) {
+        struct gw_cursor in = gw_cursor_of(key->values[i].bytes, key->values[i].len);
+        if (scan->to_datum)
+            ok = scan->to_datum(side->scan, &collection->columns[collection->key[i]], &key->values[i], &arena, &data[i],
+                                &ignored);
+        else
+            data[i] = gw_datum_read(&in);
+        ok = ok && !in.bad;
+    }
+    if (ok)
+        settle->task->options->found_row(settle->task->options->found_arg, collection->id, data, key->count);
+    gw_arena_release(&arena);
+}
+
 static void note_row(struct gw_settle *settle, const struct gw_suspect *suspect, const struct gw_row *source,
                      const struct gw_row *target)
 {
@@ -71,6 +95,8 @@ static void note_row(struct gw_settle *settle, const struct gw_suspect *suspect,
         difference = add_difference(&task->out, suspect->kind, gw_buf_detach(&key));
         difference->identity = identity;
     }
+    if (task->options->found_row)
+        hand_out(settle, suspect->key);
     if (suspect->kind == GW_VERIFY_CHANGED && source->count && target->count)
         note_columns(task, settle->pair, source, target, difference);
 }

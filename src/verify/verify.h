@@ -73,7 +73,11 @@ struct gw_verify_options {
     void *wait_arg;
     void (*progress)(void *arg, const struct gw_verify_progress *); /* may be NULL; a few times a second */
     void *progress_arg;
-    struct gw_cancel *cancel;   /* may be NULL */
+    struct gw_cancel *cancel; /* may be NULL */
+    /* A row that was proved different, by its key in key order (green's form at a mapped pair); from any worker, one at a
+     * time for a collection. May be NULL. */
+    void (*found_row)(void *arg, uint32_t collection, const struct gw_datum *key, size_t count);
+    void *found_arg;
     const struct gw_mask *mask; /* what is shown of values, and how rows are known again; NULL: all, and not */
     struct gw_verify_keeping keeping;
     struct gw_verify_sample sample;

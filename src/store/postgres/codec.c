@@ -497,6 +497,47 @@ static bool codec_encode(struct gw_codec *base, const struct gw_datum *row, stru
     return true;
 }
 
+/* ---- as SQL -------------------------------------------------------------------------------------------------------- */
+
+static bool codec_write_sql(struct gw_codec *base, size_t column, const struct gw_datum *datum, struct gw_buf *out,
+                            struct gw_error *err)
+{
+    struct pg_codec *c = codec_of(base);
+    const struct gw_pg_coding *coding = &c->columns[column];
+    struct gw_datum fitting;
+    gw_autobuf struct gw_buf text = {0};
+    if (datum->kind == GW_KIND_NULL) {
+        gw_buf_adds(out, "NULL");
+        return true;
+    }
+    gw_arena_reset(&c->scratch);
+    if (!gw_pg_check_datum(coding, datum, &c->scratch, &fitting, err) ||
+        !gw_pg_write_text(coding, &fitting, &text, err))
+        return place(c, err);
+    gw_pg_add_literal(out, gw_buf_text(&text));
+    return true;
+}
+
+/* By its text: types without "=" have one, and what "=" takes for the same (1.0 and 1.00) does not. */
+static bool codec_write_same(struct gw_codec *base, size_t column, const struct gw_datum *datum, struct gw_buf *out,
+                             struct gw_error *err)
+{
+    struct pg_codec *c = codec_of(base);
+    const struct gw_column *of = &c->collection->columns[column];
+    bool key = of->key_position > 0; /* by its index; the rest sees to it that nothing else is like it */
+    gw_pg_add_ident(out, of->name);
+    if (datum->kind == GW_KIND_NULL) {
+        gw_buf_adds(out, " IS NULL");
+        return true;
+    }
+    gw_buf_adds(out, key ? " = " : "::text = (");
+    if (!codec_write_sql(base, column, datum, out, err))
+        return false;
+    if (!key)
+        gw_buf_addf(out, "::%s)::text", of->type);
+    return true;
+}
+
 /* ---- blocks out ----------------------------------------------------------------------------------------------------- */
 
 static void codec_pack_first(struct gw_codec *base, struct gw_buf *out)
@@ -613,6 +654,8 @@ const struct gw_codec_facet gw_pg_codec = {
     .restart = codec_restart,
     .decode = codec_decode,
     .encode = codec_encode,
+    .write_sql = codec_write_sql,
+    .write_same = codec_write_same,
     .pack_first = codec_pack_first,
     .pack = codec_pack,
     .pack_last = codec_pack_last,

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "store/postgres/conn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,5 +180,58 @@ static bool pg_rights(struct gw_store *base, gw_query_visit *visit, void *arg, s
         &(struct gw_query_limits){.timeout_ms = 60000}, visit, arg, NULL, err);
 }
 
-const struct gw_query_facet gw_pg_query_facet = {
-    .add_name = pg_add_name, .run = pg_run, .explain = pg_explain, .rights = pg_rights, .busiest = pg_busiest};
+/* ---- statements that write, as ours -------------------------------------------------------------------------------- */
+
+#define OURS_BEGIN                                                                                                     \
+    "BEGIN;\n"                                                                                                         \
+    "SET LOCAL godwit.ours = on;\n"                                                                                    \
+    "INSERT INTO godwit.position (stream, \"order\", text) VALUES ('operator', 0, '')\n"                               \
+    "  ON CONFLICT (stream) DO UPDATE SET applied_at = clock_timestamp();"
+
+static bool write_one(struct gw_pg_store *store, PGconn *conn, const char *sql, struct gw_query_done *done,
+                      struct gw_error *err)
+{
+    struct gw_error why;
+    PGresult *r = NULL;
+    if (!gw_pg_exec(store, conn, "SAVEPOINT one", err))
+        return false;
+    if (gw_pg_query(store, conn, sql, 0, NULL, &r, &why)) {
+        done->touched = strtoull(PQcmdTuples(r), NULL, 10);
+        PQclear(r);
+        return gw_pg_exec(store, conn, "RELEASE SAVEPOINT one", err);
+    }
+    *err = why;
+    if (why.kind == GW_ERR_CANCELLED || PQstatus(conn) != CONNECTION_OK)
+        return false;
+    done->failed = true;
+    snprintf(done->why, sizeof done->why, "%.190s", why.message);
+    return gw_pg_exec(store, conn, "ROLLBACK TO SAVEPOINT one; RELEASE SAVEPOINT one", err);
+}
+
+static bool pg_write_ours(struct gw_store *base, const char *const *statements, size_t count,
+                          struct gw_query_done *done, struct gw_error *err)
+{
+    struct gw_pg_store *store = gw_pg_store_of(base);
+    struct gw_error later;
+    PGconn *conn;
+    if (!gw_pg_borrow(store, &conn, err))
+        return false;
+    bool ok = gw_pg_exec(store, conn, OURS_BEGIN, err);
+    if (ok && (base->identity.capabilities & GW_CAN_REPLICA_ROLE))
+        ok = gw_pg_exec(store, conn, "SET LOCAL session_replication_role = replica", err);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = write_one(store, conn, statements[i], &done[i], err);
+    ok = ok && gw_pg_exec(store, conn, "COMMIT", err);
+    bool ended = ok || gw_pg_exec(store, conn, "ROLLBACK", &later);
+    gw_pg_return(store, conn, !ended);
+    return ok;
+}
+
+const struct gw_query_facet gw_pg_query_facet = {.add_name = pg_add_name,
+                                                 .run = pg_run,
+                                                 .explain = pg_explain,
+                                                 .write_ours = pg_write_ours,
+                                                 .ours_begin = OURS_BEGIN,
+                                                 .insert_words = " OVERRIDING SYSTEM VALUE",
+                                                 .rights = pg_rights,
+                                                 .busiest = pg_busiest};

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "store/sqlite/value.h"
 
+#include <string.h>
+
 struct gw_codec {
     const struct gw_collection *collection;
     struct gw_lite_form *forms;
@@ -148,6 +150,87 @@ static bool codec_encode(struct gw_codec *codec, const struct gw_datum *data, st
     return true;
 }
 
+/* ---- as SQL ------------------------------------------------------------------------------------------------------ */
+
+static void add_hex(struct gw_buf *out, const unsigned char *bytes, size_t len)
+{
+    gw_buf_adds(out, "X'");
+    for (size_t i = 0; i < len; i++)
+        gw_buf_addf(out, "%02x", bytes[i]);
+    gw_buf_addc(out, '\'');
+}
+
+/* A text with a NUL byte has no literal: by its bytes. */
+static void add_cell(struct gw_buf *out, const struct gw_lite_cell *cell)
+{
+    switch (cell->type) {
+    case SQLITE_INTEGER:
+        gw_buf_addf(out, "%lld", (long long)cell->integer);
+        break;
+    case SQLITE_FLOAT:
+        if (cell->real - cell->real != 0)
+            gw_buf_adds(out, cell->real > 0 ? "9e999" : "-9e999");
+        else
+            gw_buf_addf(out, "%.17e", cell->real);
+        break;
+    case SQLITE_TEXT:
+        if (memchr(cell->bytes, 0, cell->len)) {
+            gw_buf_adds(out, "CAST(");
+            add_hex(out, cell->bytes, cell->len);
+            gw_buf_adds(out, " AS TEXT)");
+            break;
+        }
+        gw_buf_addc(out, '\'');
+        for (size_t i = 0; i < cell->len; i++) {
+            gw_buf_addc(out, (char)cell->bytes[i]);
+            if (cell->bytes[i] == '\'')
+                gw_buf_addc(out, '\'');
+        }
+        gw_buf_addc(out, '\'');
+        break;
+    case SQLITE_BLOB:
+        add_hex(out, cell->bytes, cell->len);
+        break;
+    default:
+        gw_buf_adds(out, "NULL");
+    }
+}
+
+static bool codec_write_sql(struct gw_codec *codec, size_t column, const struct gw_datum *datum, struct gw_buf *out,
+                            struct gw_error *err)
+{
+    struct gw_lite_cell cell;
+    gw_arena_reset(&codec->arena);
+    if (!gw_lite_datum_to_cell(&codec->forms[column], codec->collection->columns[column].name, datum, &codec->arena,
+                               &cell, err))
+        return gw_error_place(err, "%s", gw_collection_label(codec->collection));
+    add_cell(out, &cell);
+    return true;
+}
+
+/* The class counts, too, and no collation of the column has a say. */
+static bool codec_write_same(struct gw_codec *codec, size_t column, const struct gw_datum *datum, struct gw_buf *out,
+                             struct gw_error *err)
+{
+    static const char *const classes[] = {[SQLITE_INTEGER] = "integer",
+                                          [SQLITE_FLOAT] = "real",
+                                          [SQLITE_TEXT] = "text",
+                                          [SQLITE_BLOB] = "blob",
+                                          [SQLITE_NULL] = "null"};
+    struct gw_lite_cell cell;
+    const char *name = codec->collection->columns[column].name;
+    gw_arena_reset(&codec->arena);
+    if (!gw_lite_datum_to_cell(&codec->forms[column], name, datum, &codec->arena, &cell, err))
+        return gw_error_place(err, "%s", gw_collection_label(codec->collection));
+    gw_lite_add_ident(out, name);
+    gw_buf_adds(out, " COLLATE BINARY IS ");
+    add_cell(out, &cell);
+    gw_buf_adds(out, " AND typeof(");
+    gw_lite_add_ident(out, name);
+    gw_buf_addf(out, ") = '%s'", classes[cell.type]);
+    return true;
+}
+
 static void codec_pack_nothing(struct gw_codec *codec, struct gw_buf *out)
 {
     (void)codec;
@@ -180,6 +263,8 @@ const struct gw_codec_facet gw_lite_codec = {
     .restart = codec_restart,
     .decode = codec_decode,
     .encode = codec_encode,
+    .write_sql = codec_write_sql,
+    .write_same = codec_write_same,
     .pack_first = codec_pack_nothing,
     .pack = codec_pack,
     .pack_last = codec_pack_nothing,

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/sqlite/conn.h"
+#include "store/sqlite/sqlite.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,4 +85,8 @@ static bool lite_explain(struct gw_store *base, const char *sql, const struct gw
     return lite_run(base, explain, limits, add_line, out, NULL, err);
 }
 
-const struct gw_query_facet gw_lite_query_facet = {.add_name = lite_add_name, .run = lite_run, .explain = lite_explain};
+const struct gw_query_facet gw_lite_query_facet = {.add_name = lite_add_name,
+                                                   .run = lite_run,
+                                                   .explain = lite_explain,
+                                                   .write_ours = gw_lite_write_ours,
+                                                   .ours_begin = ".dbconfig enable_trigger off\nBEGIN;"};

@@ -48,5 +48,8 @@ extern const struct gw_fence_facet gw_lite_fence;
 extern const struct gw_sessions_facet gw_lite_sessions;
 extern const struct gw_schema_facet gw_lite_schema;
 extern const struct gw_query_facet gw_lite_query_facet;
+/* query->write_ours */
+GW_MUST_CHECK bool gw_lite_write_ours(struct gw_store *, const char *const *statements, size_t count,
+                                      struct gw_query_done *, struct gw_error *);
 
 #endif

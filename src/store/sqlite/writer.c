@@ -5,6 +5,9 @@
 #include "base/mem.h"
 #include "store/sqlite/capture.h"
 #include "store/sqlite/rows.h"
+#include "store/sqlite/sqlite.h"
+
+#include <stdio.h>
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
@@ -441,6 +444,40 @@ static bool writer_checkpoints(struct gw_store *base, struct gw_checkpoint **out
         *out = NULL;
         *count = 0;
     }
+    return ok;
+}
+
+/* ---- statements of a person's -------------------------------------------------------------------------------------- */
+
+static bool write_one(struct gw_lite_conn *conn, const char *sql, struct gw_query_done *done, struct gw_error *err)
+{
+    struct gw_error why;
+    if (!gw_lite_exec(conn, "SAVEPOINT one", err))
+        return false;
+    if (gw_lite_exec(conn, sql, &why)) {
+        done->touched = (uint64_t)sqlite3_changes(conn->db);
+        return gw_lite_exec(conn, "RELEASE one", err);
+    }
+    *err = why;
+    if (why.kind == GW_ERR_CANCELLED)
+        return false;
+    done->failed = true;
+    snprintf(done->why, sizeof done->why, "%.190s", why.message);
+    return gw_lite_exec(conn, "ROLLBACK TO one", err) && gw_lite_exec(conn, "RELEASE one", err);
+}
+
+bool gw_lite_write_ours(struct gw_store *base, const char *const *statements, size_t count, struct gw_query_done *done,
+                        struct gw_error *err)
+{
+    const struct gw_position nowhere = {0};
+    struct gw_writer *writer;
+    if (!writer_open(base, "operator", &writer, err))
+        return false;
+    bool ok = writer_begin(writer, &nowhere, err);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = write_one(writer->conn, statements[i], &done[i], err);
+    ok = ok && finish(writer, true, err);
+    writer_close(writer);
     return ok;
 }
 
