@@ -124,8 +124,7 @@ static bool measure(const struct gw_plan_options *options, const struct gw_schem
             return false;
         gw_buf_addf(basis, "writing was not measured (%s); ", err->message);
     } else if (rates->write > 0) {
-        gw_buf_adds(basis,
-                    "wrote 16 MB into a temporary table on green and an index on it (green's WAL is not in that); ");
+        gw_buf_addf(basis, "on green wrote 16 MB %s; ", green->type->inspect->probe_write_how);
     }
     for (int side = 0; side < 2; side++) {
         int64_t ignored;
@@ -173,6 +172,9 @@ bool gw_plan_estimate(const struct gw_plan_options *options, const struct gw_sch
         gw_autofree char *plain = gw_asprintf("plain_write_%s_ns", gw_side_name((enum gw_side)side));
         json_object_set_new(estimate, name, number_or_null(rates.captured_ns[side]));
         json_object_set_new(estimate, plain, number_or_null(rates.plain_ns[side]));
+        gw_autofree char *how = gw_asprintf("captured_write_%s_how", gw_side_name((enum gw_side)side));
+        if (rates.captured_ns[side] > 0)
+            json_object_set_new(estimate, how, json_string(options->sides[side]->type->inspect->probe_capture_how));
     }
     json_object_set_new(estimate, "green_disk_bytes", json_integer(sizes->bytes + sizes->index_bytes));
     json_object_set_new(estimate, "blue_log_limit_bytes", json_integer(options->settings->follow.wal_limit_bytes));

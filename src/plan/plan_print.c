@@ -75,14 +75,15 @@ static void add_captured(const json_t *estimate, const char *side, struct gw_buf
 {
     gw_autofree char *captured = gw_asprintf("captured_write_%s_ns", side);
     gw_autofree char *plain = gw_asprintf("plain_write_%s_ns", side);
+    gw_autofree char *how = gw_asprintf("captured_write_%s_how", side);
     if (!json_is_integer(json_object_get(estimate, captured)))
         return;
     double with = (double)number_of(estimate, captured) / 1000, without = (double)number_of(estimate, plain) / 1000;
     gw_buf_addf(
         out,
         "A captured write costs %s %.1f us of the server's time more, %.1f instead of %.1f (a row of four columns,"
-        " without its commit; measured in a transaction that was undone)\n",
-        side, with - without, with, without);
+        " without its commit; measured %s)\n",
+        side, with - without, with, without, text_of(estimate, how));
 }
 
 static void print_estimate(const json_t *plan, struct gw_buf *out)
@@ -102,7 +103,7 @@ static void print_estimate(const json_t *plan, struct gw_buf *out)
     gw_format_bytes(number_of(estimate, "blue_log_limit_bytes"), log);
     gw_buf_addf(
         out,
-        "\n  %s\nDisk: green about %s and its WAL; blue at most %s of change log (follow.wal_limit); here at most"
+        "\n  %s\nDisk: green about %s and its log; blue at most %s of change log (follow.wal_limit); here at most"
         " %s (follow.spool_limit)\n",
         text_of(estimate, "basis"), green, log, local);
     add_captured(estimate, "blue", out);

@@ -179,6 +179,8 @@ struct gw_inspect_facet {
     /* What a row written by the application takes the server in ns, without capture by triggers and with it, measured
      * and undone; both 0 where the log is read. May be NULL. */
     GW_MUST_CHECK bool (*probe_capture)(struct gw_store *, int64_t *plain_ns, int64_t *captured_ns, struct gw_error *);
+    /* What these two did here, for people: behind "wrote 16 MB", behind "measured". With the probe they belong to. */
+    const char *probe_write_how, *probe_capture_how;
 };
 
 /* ---- reader: chunks -------------------------------------------------------------------------------------------- */

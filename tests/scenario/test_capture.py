@@ -39,7 +39,7 @@ def test_a_role_that_owns_the_tables_moves_them_and_back(managed_pair, migration
     assert "wal_level is replica" in found["blue", "capture"]["what"]
     assert not [f for f in found.values() if f["severity"] == "blocks"]
     plan = m.run("plan").stdout
-    assert "A captured write costs" in plan and "!godwit_capture" in plan
+    assert "A captured write costs" in plan and "!godwit_capture" in plan and "in a transaction that was undone" in plan
     process = m.popen("run")
     live = new_writers(app_dsn(bouncer), count=4, rate=150, retry=False, rows=500)
     wait_until(lambda: m.status()["stage"] == "follow" and m.status()["verdict"]["verdict"] == "equal", 60,

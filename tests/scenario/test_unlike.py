@@ -193,6 +193,7 @@ def test_mariadb_by_triggers_to_postgresql_and_back(move, new_mariadb_database, 
     assert "captured by triggers" in found["blue", "capture"]["what"]
     plan = one.m.run("plan", timeout=120).stdout
     assert "A captured write costs" in plan and "godwit_capture" in plan, plan[:2000]
+    assert "tables made for it and dropped again" in plan and "(WAL is not in that)" in plan, plan[:4000]
     there_and_back(one)
     nothing_left(one.blue)
     nothing_left(one.green)

@@ -232,4 +232,6 @@ const struct gw_inspect_facet gw_mysql_inspect = {
     .probe = probe,
     .probe_write = probe_write,
     .probe_capture = gw_mysql_capture_probe,
+    .probe_write_how = "into a temporary table and an index on it (its redo log and binlog are not in that)",
+    .probe_capture_how = "on tables made for it and dropped again, its rows undone",
 };

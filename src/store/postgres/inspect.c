@@ -402,4 +402,6 @@ const struct gw_inspect_facet gw_pg_inspect = {
     .probe = probe,
     .probe_write = probe_write,
     .probe_capture = gw_pg_inspect_probe_capture,
+    .probe_write_how = "into a temporary table and an index on it (WAL is not in that)",
+    .probe_capture_how = "in a transaction that was undone",
 };
