@@ -64,6 +64,7 @@ ELSEWHERE = {
     "gate.point.both_ready": "tests/scenario/test_haproxy.py",
     "follow.careful.": "tests/unit/test_follow.c",
     "follow.left_out.": "tests/scenario/test_rules.py",
+    "mysql.fence.account": "tests/scenario/test_mysql_accounts.py",
     "schema.loosen.": "tests/scenario/test_rule9.py",
     "schema.tighten.": "tests/scenario/test_rule9.py",
     "schema.validate.": "tests/scenario/test_rule9.py",

@@ -46,7 +46,7 @@ PAIR_POINTS = ("lite.", "mysql.", "apply.", "build.", "mapping.", "follow.cascad
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["mariadb", "sqlite", "trigger"])
+@pytest.mark.parametrize("kind", ["mariadb", "mariadb-trigger", "sqlite", "trigger"])
 def test_killed_between_unlike_sides_and_resumed_nothing_is_lost(kind, capsys):
     """A migration at the least, killed at each place that this kind of pair alone has; ./dev soak --pair has the rest."""
     pair = pairs.PAIRS[kind]
