@@ -17,7 +17,7 @@
 
 #define JOBS_MAX 32
 #define CHUNK_ROWS_MAX 25000
-#define CHUNK_ROWS_MIN 500
+#define CHUNK_ROWS_MIN 32
 #define CHUNK_BYTES (INT64_C(8) << 20)
 #define PROGRESS_EVERY_US 200000
 

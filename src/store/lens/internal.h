@@ -7,13 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* Who reads large rows of a side: one scan at a time, so that not each worker holds some. Taken and given by any thread. */
-struct lens_turn {
-    pthread_mutex_t lock;
-    pthread_cond_t given;
-    bool taken;
-};
-
 struct lens {
     struct gw_store base; /* first */
     struct gw_lens_options options;
@@ -21,7 +14,6 @@ struct lens {
     struct gw_store *inner; /* options.sides[side] */
     bool back;              /* rows come from green: side is blue */
     atomic_uint *largest;   /* faces: bytes of the largest row met, by collection */
-    struct lens_turn turn;  /* faces: of the scans that read large rows */
 };
 
 static inline struct lens *lens_of(struct gw_store *store)

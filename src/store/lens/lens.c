@@ -19,8 +19,6 @@ const struct gw_table_definition *lens_definition(const struct lens *lens, enum 
 static void lens_close(struct gw_store *store)
 {
     struct lens *lens = lens_of(store);
-    pthread_mutex_destroy(&lens->turn.lock);
-    pthread_cond_destroy(&lens->turn.given);
     free(lens->largest);
     free(store);
 }
@@ -67,8 +65,6 @@ static struct lens *lens_new(const struct gw_lens_options *options, enum gw_side
 {
     struct lens *lens = gw_zalloc(sizeof *lens);
     lens->options = *options;
-    pthread_mutex_init(&lens->turn.lock, NULL);
-    pthread_cond_init(&lens->turn.given, NULL);
     lens->side = side;
     lens->inner = options->sides[side];
     lens->back = side == GW_BLUE;

@@ -129,15 +129,22 @@ const struct gw_reader_facet lens_face_reader = {
 
 /* ---- scan -------------------------------------------------------------------------------------------------------- */
 
+/* Who reads large rows: one scan at a time in this process, so that neither each worker nor each side holds some. Taken
+ * and given by any thread. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t given;
+    bool taken;
+} turn = {.lock = PTHREAD_MUTEX_INITIALIZER, .given = PTHREAD_COND_INITIALIZER};
+
 static void give_turn(struct lens_scan *s)
 {
-    struct lens_turn *turn = &s->lens->turn;
     if (!s->in_turn)
         return;
-    pthread_mutex_lock(&turn->lock);
-    turn->taken = s->in_turn = false;
-    pthread_cond_broadcast(&turn->given);
-    pthread_mutex_unlock(&turn->lock);
+    pthread_mutex_lock(&turn.lock);
+    turn.taken = s->in_turn = false;
+    pthread_cond_broadcast(&turn.given);
+    pthread_mutex_unlock(&turn.lock);
 }
 
 static size_t largest_row(const struct lens_scan *s)
@@ -152,19 +159,18 @@ static bool may_be_large(const struct lens_scan *s, const struct gw_collection *
     return largest > LARGE_BYTES || (largest == 0 && collection->toast_bytes != 0);
 }
 
-/* Waits while another scan of this side reads large rows, if this one may, too. Nothing else is waited for with the turn
- * in hand, so whoever has it comes to an end. */
+/* Waits while another scan reads large rows, if this one may, too. Nothing else is waited for with the turn in hand, and
+ * a scan that fails gives it at once: who waits for the other side's scan need not come to close this one. */
 static void take_turn(struct lens_scan *s, const struct gw_collection *collection)
 {
-    struct lens_turn *turn = &s->lens->turn;
     if (s->in_turn || !may_be_large(s, collection))
         return;
-    pthread_mutex_lock(&turn->lock);
-    while (turn->taken && may_be_large(s, collection))
-        pthread_cond_wait(&turn->given, &turn->lock);
-    if (!turn->taken)
-        turn->taken = s->in_turn = true;
-    pthread_mutex_unlock(&turn->lock);
+    pthread_mutex_lock(&turn.lock);
+    while (turn.taken && may_be_large(s, collection))
+        pthread_cond_wait(&turn.given, &turn.lock);
+    if (!turn.taken)
+        turn.taken = s->in_turn = true;
+    pthread_mutex_unlock(&turn.lock);
 }
 
 static void face_close(struct gw_scan *scan)
@@ -213,10 +219,23 @@ static bool ready(struct lens_scan *s, struct gw_error *err)
 /* Client libraries keep their buffers for as long as a session lasts, and one that waits for its turn needs none. */
 static void drop_bloated(struct lens_scan *s)
 {
-    if (s->bloated)
-        inner_scan(s)->close(s->inner);
-    s->inner = s->bloated ? NULL : s->inner;
+    if (!s->bloated)
+        return;
+    inner_scan(s)->close(s->inner);
+    s->inner = NULL;
+    gw_arena_release(&s->work);
     s->bloated = false;
+}
+
+/* It goes no further: another session will have to begin anew. */
+static bool give_up(struct lens_scan *s)
+{
+    if (s->inner)
+        inner_scan(s)->close(s->inner);
+    s->inner = NULL;
+    s->bloated = false;
+    give_turn(s);
+    return false;
 }
 
 static bool face_open(struct gw_store *store, struct gw_scan **out, struct gw_error *err)
@@ -276,8 +295,7 @@ static bool face_begin(struct gw_scan *scan, const struct gw_collection *collect
     s->by_policy = s->by_filter = 0;
     if (ready(s, err) && inner_scan(s)->begin(s->inner, s->own, range, ordered, at, err))
         return true;
-    give_turn(s);
-    return false;
+    return give_up(s);
 }
 
 /* Rows that the filter leaves out are not shown on either face: whichever side owns, blue has them, and green has them
@@ -402,12 +420,12 @@ static bool face_next(struct gw_scan *scan, struct gw_row *row, bool *end, struc
         bool kept;
         gw_arena_reset(&s->arena);
         if (!inner_scan(s)->next(s->inner, &native, end, err))
-            return false;
+            return give_up(s);
         if (*end)
             return true;
         note_size(s, &native);
         if (!convert(s, &native, s->row.values, &kept, err))
-            return false;
+            return give_up(s);
         if (!kept)
             continue;
         *row = s->row;
