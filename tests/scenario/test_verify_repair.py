@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from godwit_support import runner, traps, unlike
+from godwit_support.roles import PASSWORDS
 from test_verify import plant, verify
 
 TABLES = """
@@ -157,3 +158,41 @@ def planted(side, statement):
     """As sqlite3 does it with triggers off: neither stopped nor seen."""
     run = subprocess.run(["sqlite3", side.path], input=f".dbconfig enable_trigger off\n{statement};\n", capture_output=True, text=True)
     assert run.returncode == 0 and "rror" not in run.stderr, run.stderr
+
+
+def test_mariadb_is_repaired_too_bit_by_bit(new_mariadb_database, migration, tmp_path):
+    blue, green = new_mariadb_database(), new_mariadb_database()
+    blue.owner_sql(
+        "CREATE TABLE item (id int auto_increment PRIMARY KEY, name varchar(40), latin varchar(20) CHARACTER SET latin1, price decimal(12,4), small float,"
+        " large double, made timestamp(6) NULL, at datetime NULL, t time(3), y year, raw blob, flags bit(9), kind enum('a','b'), some set('x','y'),"
+        " doc json, twice decimal(12,4) AS (price * 2) STORED) CHARACTER SET utf8mb4;\n"
+        + "\n".join(f"INSERT INTO item (name, latin, price, small, large, made, at, t, y, raw, flags, kind, some, doc) VALUES ('it''s \\\\{i}', 'ü{i}', {i}.5,"
+                    f" {i} / 7, {i} / 3, '2024-01-02 03:04:05.00000{i}', '2024-02-29 01:02:0{i}', '-12:00:00.5', 2024, x'00ff0{i}27', b'101010101', 'b',"
+                    f" 'x,y', '{{\"a\": {i}}}');" for i in range(1, 9)))
+    m = migration(blue, green, verify={"resettle": "2s"})
+    traps.load(m)
+    image = ("SELECT id, hex(name), hex(latin), price, small + 0e0, large, made, at, t, y, hex(raw), bin(flags), kind, some, hex(doc), twice FROM item "
+             "ORDER BY id")
+    good = [str(row) for row in blue.sql(image)]
+    by_hand(green, tmp_path,
+            "UPDATE item SET name = 'IT''S \\1', latin = 'u1' WHERE id = 1;UPDATE item SET price = 0.0001, small = 0.1, large = 1e-300 WHERE id = 2;"
+            "UPDATE item SET made = NULL, at = '2024-02-29 00:00:00', t = '838:00:00', y = 1999 WHERE id = 3;"
+            "UPDATE item SET raw = '', flags = 0, kind = 'a', some = '', doc = '{\"a\":  4}' WHERE id = 4;DELETE FROM item WHERE id IN (5, 6);"
+            "INSERT INTO item (id, name, small) VALUES (77, 'more ', 3.3)")
+    corrupted = [str(row) for row in green.sql(image)]
+    said = m.run("verify", "--repair", tmp_path / "r.sql", "--apply", "--json", timeout=120).json
+    assert said["verdict"] == "equal" and said["repair"]["applied"] == said["repair"]["statements"] == 7
+    assert [str(row) for row in green.sql(image)] == good and m.status()["blocks"] == []
+    client(green, (tmp_path / "r.sql.undo").read_text())
+    assert [str(row) for row in green.sql(image)] == corrupted
+
+
+def client(side, text):
+    run = subprocess.run(["mariadb", "--socket", str(side.server.socket), "--user", "godwit", f"--password={PASSWORDS['godwit']}", side.name],
+                         input=text, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def by_hand(side, _, text):
+    client(side, "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', @godwit_ours = 1; START TRANSACTION; INSERT INTO godwit_position (stream, place, text,"
+                 f" applied_at) VALUES ('operator', 0, '', NOW(6)) ON DUPLICATE KEY UPDATE applied_at = NOW(6); {text}; COMMIT;")

@@ -68,39 +68,6 @@ static bool add_key_value(const struct part_sql *p, size_t k, const struct gw_ro
     return gw_mysql_add_bound(sql_of(p), form, text, err);
 }
 
-/* FLOAT compares with what its digits are as a double, BIT and geometry with nothing as it is: by their bytes. */
-static void add_column_is(const struct part_sql *p, size_t column, const struct gw_value *value)
-{
-    struct gw_buf *sql = sql_of(p);
-    const struct gw_mysql_form *form = &p->t->forms[column];
-    const char *name = p->c->columns[column].name;
-    if (value->kind == GW_VALUE_NULL) {
-        gw_mysql_add_ident(sql, name);
-        gw_buf_adds(sql, " IS NULL");
-        return;
-    }
-    if (form->kind == GW_MYSQL_FLOAT) {
-        gw_mysql_add_ident(sql, name);
-        gw_autofree char *text = gw_strndup((const char *)value->bytes, value->len);
-        gw_buf_addf(sql, " = %.17ge0", (double)strtof(text, NULL));
-        return;
-    }
-    bool exact = gw_mysql_is_number(form) || (form->kind >= GW_MYSQL_YEAR && form->kind <= GW_MYSQL_TIMESTAMP) ||
-                 form->kind >= GW_MYSQL_UUID;
-    if (exact) {
-        gw_mysql_add_ident(sql, name);
-        gw_buf_addc(sql, '=');
-        gw_mysql_add_value(sql, form, value);
-        return;
-    }
-    bool text = value->kind == GW_VALUE_TEXT;
-    gw_buf_adds(sql, text ? "HEX(CONVERT(" : "HEX(CAST(");
-    gw_mysql_add_ident(sql, name);
-    gw_buf_adds(sql, text ? " USING utf8mb4)) = HEX(" : " AS BINARY)) = HEX(");
-    gw_mysql_add_hex(sql, value->bytes, value->len);
-    gw_buf_addc(sql, ')');
-}
-
 static bool add_where(const struct part_sql *p, const struct gw_row *key, struct gw_error *err)
 {
     struct gw_buf *sql = sql_of(p);
@@ -119,7 +86,7 @@ static bool add_where(const struct part_sql *p, const struct gw_row *key, struct
         if (!is_given(p->c, i, key))
             continue;
         gw_buf_adds(sql, first ? "" : " AND ");
-        add_column_is(p, i, &key->values[i]);
+        gw_mysql_add_is(sql_of(p), p->c->columns[i].name, &p->t->forms[i], &key->values[i]);
         first = false;
     }
     return !first || gw_fail(err, GW_ERR_BUG, "a change of %s has no old row", gw_collection_label(p->c));
@@ -134,7 +101,7 @@ bool gw_mysql_add_like(struct gw_mysql_writer *w, const struct gw_collection *c,
         if (!is_given(c, i, like))
             continue;
         gw_buf_adds(sql_of(&p), first ? "" : " AND ");
-        add_column_is(&p, i, &like->values[i]);
+        gw_mysql_add_is(sql_of(&p), c->columns[i].name, &p.t->forms[i], &like->values[i]);
         first = false;
     }
     return !first || gw_fail(err, GW_ERR_BUG, "rows of %s are looked for by no value", gw_collection_label(c));

@@ -3,6 +3,7 @@
  * A block of the reader holds whole rows; a row may still come in pieces (blocks that were cut elsewhere).
  */
 #include "base/mem.h"
+#include "store/mysql/keys.h"
 #include "store/mysql/mysql.h"
 #include "store/mysql/row.h"
 #include "store/mysql/types.h"
@@ -703,6 +704,48 @@ static bool codec_encode(struct gw_codec *codec, const struct gw_datum *data, st
     return true;
 }
 
+/* ---- as SQL ------------------------------------------------------------------------------------------------------ */
+
+/* `bytes` is the scratch that it may be in. */
+static bool native_value(struct gw_codec *codec, const struct codec_column *column, const struct gw_datum *datum,
+                         struct gw_value *out, struct gw_error *err)
+{
+    *out = (struct gw_value){.kind = datum->kind == GW_KIND_NULL ? GW_VALUE_NULL : column->form.value_kind};
+    if (datum->kind == GW_KIND_NULL)
+        return true;
+    gw_buf_clear(&codec->scratch);
+    if (borrows(datum)) {
+        if (!text_fits(&column->form, datum))
+            return cannot_hold(column, datum, err);
+        gw_buf_add(&codec->scratch, datum->bytes, datum->len);
+    } else if (!put_value(column, datum, &codec->scratch, err)) {
+        return false;
+    }
+    out->bytes = (const unsigned char *)gw_buf_text(&codec->scratch);
+    out->len = (uint32_t)codec->scratch.len;
+    return true;
+}
+
+static bool codec_write_sql(struct gw_codec *codec, size_t i, const struct gw_datum *datum, struct gw_buf *out,
+                            struct gw_error *err)
+{
+    struct gw_value value;
+    if (!native_value(codec, &codec->columns[i], datum, &value, err))
+        return false;
+    gw_mysql_add_value(out, &codec->columns[i].form, &value);
+    return true;
+}
+
+static bool codec_write_same(struct gw_codec *codec, size_t i, const struct gw_datum *datum, struct gw_buf *out,
+                             struct gw_error *err)
+{
+    struct gw_value value;
+    if (!native_value(codec, &codec->columns[i], datum, &value, err))
+        return false;
+    gw_mysql_add_is(out, codec->columns[i].name, &codec->columns[i].form, &value);
+    return true;
+}
+
 static bool codec_pack(struct gw_codec *codec, const struct gw_datum *data, struct gw_buf *out, struct gw_error *err)
 {
     size_t from = out->len;
@@ -782,6 +825,8 @@ const struct gw_codec_facet gw_mysql_codec = {
     .restart = codec_restart,
     .decode = codec_decode,
     .encode = codec_encode,
+    .write_sql = codec_write_sql,
+    .write_same = codec_write_same,
     .pack_first = codec_pack_edge,
     .pack = codec_pack,
     .pack_last = codec_pack_edge,

@@ -251,3 +251,34 @@ void gw_mysql_add_value(struct gw_buf *out, const struct gw_mysql_form *form, co
     else
         gw_mysql_add_text(out, value->len ? (const char *)value->bytes : "", value->len);
 }
+
+/* FLOAT compares with what its digits are as a double, BIT and geometry with nothing as it is: by their bytes. */
+void gw_mysql_add_is(struct gw_buf *sql, const char *name, const struct gw_mysql_form *form,
+                     const struct gw_value *value)
+{
+    if (value->kind == GW_VALUE_NULL) {
+        gw_mysql_add_ident(sql, name);
+        gw_buf_adds(sql, " IS NULL");
+        return;
+    }
+    if (form->kind == GW_MYSQL_FLOAT) {
+        gw_mysql_add_ident(sql, name);
+        gw_autofree char *text = gw_strndup((const char *)value->bytes, value->len);
+        gw_buf_addf(sql, " = %.17ge0", (double)strtof(text, NULL));
+        return;
+    }
+    bool exact = gw_mysql_is_number(form) || (form->kind >= GW_MYSQL_YEAR && form->kind <= GW_MYSQL_TIMESTAMP) ||
+                 form->kind >= GW_MYSQL_UUID;
+    if (exact) {
+        gw_mysql_add_ident(sql, name);
+        gw_buf_addc(sql, '=');
+        gw_mysql_add_value(sql, form, value);
+        return;
+    }
+    bool text = value->kind == GW_VALUE_TEXT;
+    gw_buf_adds(sql, text ? "HEX(CONVERT(" : "HEX(CAST(");
+    gw_mysql_add_ident(sql, name);
+    gw_buf_adds(sql, text ? " USING utf8mb4)) = HEX(" : " AS BINARY)) = HEX(");
+    gw_mysql_add_hex(sql, value->bytes, value->len);
+    gw_buf_addc(sql, ')');
+}

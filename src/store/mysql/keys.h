@@ -39,5 +39,7 @@ GW_MUST_CHECK bool gw_mysql_add_range(struct gw_buf *, const struct gw_collectio
 void gw_mysql_add_force(struct gw_buf *, const struct gw_collection *);
 /* A value of a row as an SQL literal for this column. */
 void gw_mysql_add_value(struct gw_buf *, const struct gw_mysql_form *form, const struct gw_value *value);
+/* A condition that holds for a column while it has exactly this value. */
+void gw_mysql_add_is(struct gw_buf *, const char *column, const struct gw_mysql_form *, const struct gw_value *);
 
 #endif

@@ -4,6 +4,7 @@
 #include "store/mysql/conn.h"
 
 #include <mysqld_error.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MYSQL_WITH_TIMEOUT 50708
@@ -186,5 +187,52 @@ static bool my_rights(struct gw_store *base, gw_query_visit *visit, void *arg, s
         &(struct gw_query_limits){.timeout_ms = 60000}, visit, arg, NULL, err);
 }
 
+/* ---- statements that write, as ours -------------------------------------------------------------------------------- */
+
+#define OURS                                                                                                           \
+    "INSERT INTO godwit_position (stream, place, text, applied_at) VALUES ('operator', 0, '', UTC_TIMESTAMP(6)) "      \
+    "ON DUPLICATE KEY UPDATE applied_at = UTC_TIMESTAMP(6)"
+
+static bool write_one(struct gw_mysql_conn *conn, const char *sql, struct gw_query_done *done, struct gw_error *err)
+{
+    struct gw_error why;
+    if (!gw_mysql_exec(conn, "SAVEPOINT one", err))
+        return false;
+    gw_autobuf struct gw_buf text = {0};
+    gw_buf_adds(&text, sql);
+    if (gw_mysql_exec_counted(conn, &text, &done->touched, &why)) {
+        return gw_mysql_exec(conn, "RELEASE SAVEPOINT one", err);
+    }
+    *err = why;
+    if (why.kind == GW_ERR_CANCELLED || why.kind == GW_ERR_RETRY) /* a deadlock has undone it all */
+        return false;
+    done->failed = true;
+    snprintf(done->why, sizeof done->why, "%.190s", why.message);
+    return gw_mysql_exec(conn, "ROLLBACK TO SAVEPOINT one", err);
+}
+
+static bool my_write_ours(struct gw_store *base, const char *const *statements, size_t count,
+                          struct gw_query_done *done, struct gw_error *err)
+{
+    struct gw_mysql_conn *conn;
+    if (!gw_mysql_connect(gw_mysql_store_of(base), "repair", &conn, err))
+        return false;
+    bool ok = gw_mysql_exec(conn, "SET SESSION foreign_key_checks = 0, @godwit_ours = 1", err) &&
+              gw_mysql_exec(conn, "START TRANSACTION", err) && gw_mysql_exec(conn, OURS, err);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = write_one(conn, statements[i], &done[i], err);
+    ok = ok && gw_mysql_exec(conn, "COMMIT", err);
+    gw_mysql_close(conn); /* the server rolls back what is open */
+    return ok;
+}
+
 const struct gw_query_facet gw_mysql_query_facet = {
-    .add_name = my_add_name, .run = my_run, .explain = my_explain, .rights = my_rights, .busiest = my_busiest};
+    .add_name = my_add_name,
+    .run = my_run,
+    .explain = my_explain,
+    .write_ours = my_write_ours,
+    .ours_begin =
+        "SET NAMES utf8mb4;\nSET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_BACKSLASH_ESCAPES', foreign_key_checks = 0, @godwit_ours = 1;\nSTART TRANSACTION;\n" OURS
+        ";",
+    .rights = my_rights,
+    .busiest = my_busiest};
