@@ -284,8 +284,8 @@ struct gw_writer_facet {
     GW_MUST_CHECK bool (*find)(struct gw_writer *, const struct gw_collection *, const struct gw_row *like,
                                const struct gw_row **keys, size_t *count, struct gw_error *);
     /* The rows that have the values of `wanted` (rows in column layout, ABSENT where any value is meant), as the open
-     * transaction sees them behind all that was sent in it: those of the first wanted row, then of the second, ... A row
-     * that is not there is not visited. Waits for what was sent, and fails where that did; commits may be owed. By whole
+     * transaction sees them behind all that was sent in it, in any order. What is not there is not visited; no row is wanted
+     * twice. Waits for what was sent, and fails where that did; commits may be owed. By whole
      * keys it costs a round trip for many, by anything else a look at the table for each. May be NULL. */
     GW_MUST_CHECK bool (*current)(struct gw_writer *, const struct gw_collection *, const struct gw_row *wanted,
                                   size_t count, gw_current_visit *visit, void *arg, struct gw_error *);
