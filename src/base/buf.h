@@ -52,9 +52,21 @@ static inline void gw_buf_addc(struct gw_buf *buf, char c)
     buf->data[buf->len] = 0;
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gw_get* and gw_buf_put* swap bytes unconditionally");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "gw_get* and gw_put* swap bytes unconditionally");
 
 /* Big-endian integers, as PostgreSQL's and most wire formats have them. */
+static inline void gw_put32(void *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, sizeof v);
+}
+
+static inline void gw_put64(void *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, sizeof v);
+}
+
 static inline void gw_buf_put16(struct gw_buf *buf, uint16_t v)
 {
     v = __builtin_bswap16(v);
@@ -63,13 +75,13 @@ static inline void gw_buf_put16(struct gw_buf *buf, uint16_t v)
 
 static inline void gw_buf_put32(struct gw_buf *buf, uint32_t v)
 {
-    v = __builtin_bswap32(v);
+    gw_put32(&v, v);
     gw_buf_add(buf, &v, sizeof v);
 }
 
 static inline void gw_buf_put64(struct gw_buf *buf, uint64_t v)
 {
-    v = __builtin_bswap64(v);
+    gw_put64(&v, v);
     gw_buf_add(buf, &v, sizeof v);
 }
 

@@ -68,13 +68,13 @@ static inline void put8(struct put *put, unsigned v)
 
 static inline void put32(struct put *put, uint32_t v)
 {
-    v = __builtin_bswap32(v);
+    gw_put32(&v, v);
     put_bytes(put, &v, sizeof v);
 }
 
 static inline void put64(struct put *put, uint64_t v)
 {
-    v = __builtin_bswap64(v);
+    gw_put64(&v, v);
     put_bytes(put, &v, sizeof v);
 }
 

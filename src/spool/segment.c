@@ -28,18 +28,6 @@ enum {
     AT_STREAM = 320,
 };
 
-static void put32(unsigned char *at, uint32_t v)
-{
-    v = __builtin_bswap32(v);
-    memcpy(at, &v, sizeof v);
-}
-
-static void put64(unsigned char *at, uint64_t v)
-{
-    v = __builtin_bswap64(v);
-    memcpy(at, &v, sizeof v);
-}
-
 char *gw_segment_path(const char *dir, uint64_t number)
 {
     return gw_asprintf("%s/%0*llu%s", dir, NAME_DIGITS, (unsigned long long)number, NAME_SUFFIX);
@@ -111,21 +99,21 @@ static void header_encode(unsigned char *out, const char *stream, const struct g
 {
     memset(out, 0, GW_SEGMENT_HEADER_BYTES);
     memcpy(out, MAGIC, sizeof MAGIC - 1);
-    put32(out + AT_VERSION, GW_SEGMENT_VERSION);
-    put32(out + AT_FLAGS, segment->inside ? FLAG_INSIDE : 0);
-    put64(out + AT_NUMBER, segment->number);
-    put64(out + AT_BEFORE_BYTES, (uint64_t)segment->before_bytes);
-    put64(out + AT_LAST_COMMIT, segment->last_commit);
-    put64(out + AT_BASE, segment->base.order);
+    gw_put32(out + AT_VERSION, GW_SEGMENT_VERSION);
+    gw_put32(out + AT_FLAGS, segment->inside ? FLAG_INSIDE : 0);
+    gw_put64(out + AT_NUMBER, segment->number);
+    gw_put64(out + AT_BEFORE_BYTES, (uint64_t)segment->before_bytes);
+    gw_put64(out + AT_LAST_COMMIT, segment->last_commit);
+    gw_put64(out + AT_BASE, segment->base.order);
     size_t len = strnlen(segment->base.text, sizeof segment->base.text - 1);
     out[AT_BASE + 8] = (unsigned char)len;
     memcpy(out + AT_BASE + 9, segment->base.text, len);
     len = strnlen(stream, 255);
     out[AT_STREAM] = (unsigned char)len;
     memcpy(out + AT_STREAM + 1, stream, len);
-    put32(out + AT_CHECK, header_check(out));
-    put64(out + AT_SYNCED, (uint64_t)segment->synced);
-    put32(out + AT_SYNCED_CHECK, synced_check((uint64_t)segment->synced));
+    gw_put32(out + AT_CHECK, header_check(out));
+    gw_put64(out + AT_SYNCED, (uint64_t)segment->synced);
+    gw_put32(out + AT_SYNCED_CHECK, synced_check((uint64_t)segment->synced));
 }
 
 bool gw_segment_create(const char *dir, const char *stream, const struct gw_segment *segment, int *fd,
@@ -150,8 +138,8 @@ bool gw_segment_create(const char *dir, const char *stream, const struct gw_segm
 bool gw_segment_write_synced(int fd, const char *dir, uint64_t number, int64_t synced, struct gw_error *err)
 {
     unsigned char bytes[AT_SYNCED + 8 - AT_SYNCED_CHECK];
-    put32(bytes, synced_check((uint64_t)synced));
-    put64(bytes + (AT_SYNCED - AT_SYNCED_CHECK), (uint64_t)synced);
+    gw_put32(bytes, synced_check((uint64_t)synced));
+    gw_put64(bytes + (AT_SYNCED - AT_SYNCED_CHECK), (uint64_t)synced);
     if (gw_pwrite_all(fd, bytes, sizeof bytes, AT_SYNCED_CHECK, err))
         return true;
     gw_autofree char *path = gw_segment_path(dir, number);
