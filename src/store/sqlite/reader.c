@@ -6,13 +6,17 @@
 #include "store/sqlite/rows.h"
 #include "store/sqlite/value.h"
 
+#include <pthread.h>
+
 #define BLOCK_BYTES ((size_t)128 << 10)
+#define LARGE_BYTES ((size_t)1 << 20)
 
 struct gw_reader {
     struct gw_lite_conn *conn;
     struct gw_lite_table *table;
     size_t columns; /* of the collection */
     sqlite3_stmt *rows;
+    uint64_t read; /* of the chunk */
     bool at_end;
     struct gw_buf block;
     struct gw_arena arena;
@@ -122,6 +126,8 @@ static bool select_rows(struct gw_reader *reader, const struct gw_range *range, 
         gw_lite_add_range(&sql, reader->table, range);
         gw_lite_add_order(&sql, reader->table);
     }
+    gw_buf_adds(&sql, " LIMIT -1 OFFSET coalesce(:read, 0)"); /* see let_large_go */
+    reader->read = 0;
     return gw_lite_prepare(reader->conn, gw_buf_text(&sql), &reader->rows, err) &&
            (reader->table->key_count == 0 || gw_lite_bind_range(reader->rows, range, err));
 }
@@ -137,6 +143,43 @@ static bool reader_begin(struct gw_reader *reader, const struct gw_collection *c
     return false;
 }
 
+/* The library keeps the values of a row until the next step, which comes when the block has gone its way: of a large row
+ * that is a second copy for all that time. The same statement from here on gives the same rows: the snapshot stands. */
+static bool let_large_go(struct gw_reader *reader, struct gw_error *err)
+{
+    sqlite3_reset(reader->rows);
+    int place = sqlite3_bind_parameter_index(reader->rows, ":read");
+    return sqlite3_bind_int64(reader->rows, place, (int64_t)reader->read) == SQLITE_OK ||
+           gw_fail(err, GW_ERR_BUG, "the rows of %s have no place to go on from", reader->table->name);
+}
+
+static bool is_large(const struct gw_reader *reader)
+{
+    size_t bytes = 0;
+    for (size_t c = 0; c < reader->columns; c++) {
+        int type = sqlite3_column_type(reader->rows, (int)c);
+        if (type == SQLITE_TEXT || type == SQLITE_BLOB) /* the length of a number would make a text of it */
+            bytes += (size_t)sqlite3_column_bytes(reader->rows, (int)c);
+    }
+    return bytes >= LARGE_BYTES;
+}
+
+static bool take_row(struct gw_reader *reader, struct gw_error *err)
+{
+    static pthread_mutex_t large_rows = PTHREAD_MUTEX_INITIALIZER; /* there twice: one at a time in this process */
+    bool large = is_large(reader), ok = true;
+    if (large)
+        pthread_mutex_lock(&large_rows);
+    for (size_t c = 0; c < reader->columns; c++)
+        gw_lite_pack_column(&reader->block, reader->rows, (int)c);
+    reader->read++;
+    if (large) {
+        ok = let_large_go(reader, err);
+        pthread_mutex_unlock(&large_rows);
+    }
+    return ok;
+}
+
 static bool reader_next(struct gw_reader *reader, struct gw_block *block, struct gw_error *err)
 {
     *block = (struct gw_block){0};
@@ -149,8 +192,8 @@ static bool reader_next(struct gw_reader *reader, struct gw_block *block, struct
             reader->at_end = true;
             break;
         }
-        for (size_t c = 0; c < reader->columns; c++)
-            gw_lite_pack_column(&reader->block, reader->rows, (int)c);
+        if (!take_row(reader, err))
+            return false;
         block->rows++;
     }
     block->bytes = reader->block.data;
