@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WAY_BACK_MS = 5000, REST_MS = 500, REST_POLL_MS = 5 };
+
 struct live {
     struct gw_journey *journey;
     enum gw_side owner;
@@ -162,6 +164,24 @@ static bool add_generation(struct gw_journey *journey, enum gw_side side, struct
     return true;
 }
 
+/* The other side's log begins with what we applied there since it was read last. Read beside the scans, its large values
+ * would be held in memory together with theirs: so they come first, and the stream may make its buffers small again, as
+ * it does when nothing comes. What cannot be waited for is no reason not to compare. */
+static void wait_way_back(struct live *live)
+{
+    struct gw_follow *back = live->journey->follows[gw_side_other(live->owner)];
+    struct gw_error ignored;
+    struct gw_follow_status status = {0};
+    bool reached = false;
+    if (back && !gw_follow_wait_caught_up(back, WAY_BACK_MS, &reached, &ignored))
+        gw_debug("the way back is not waited for");
+    for (int ms = 0; reached && !status.caught_up && ms < REST_MS; ms += REST_POLL_MS) {
+        gw_follow_status(back, &status);
+        if (!status.caught_up && gw_cancel_wait(live->journey->cancel, REST_POLL_MS))
+            return;
+    }
+}
+
 static bool compare(struct live *live, struct gw_verify_report *report, struct gw_error *err)
 {
     struct gw_mask mask;
@@ -193,6 +213,7 @@ static bool compare(struct live *live, struct gw_verify_report *report, struct g
                                                     .every_ms = journey->store->verify.checkpoint_ms}};
     if (live->repair) /* every row is to be found by this run */
         options.keeping.generation = NULL, options.keeping.state = NULL;
+    wait_way_back(live);
     bool ok = gw_verify_run(&options, report, err);
     if (ok && options.sample.one_of > 1)
         ok = gw_verify_remember(report, journey->state, err) && gw_verify_keep(report, journey->state, err);

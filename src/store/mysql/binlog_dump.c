@@ -17,6 +17,7 @@
 #define HEARTBEAT_NS "500000000"
 #define LOCK_PATIENCE_S 5
 #define DIRECT_BYTES 2048 /* from here on the library reads past its buffer */
+#define LARGE_BYTES ((size_t)4 << 20)
 #define SHED_BYTES ((size_t)32 << 20)
 #define READER_GIVES_UP_S "3600" /* the applier may be busy for long: the server must not end the session */
 #define DIALECT_WITH_GTID "4"    /* as MariaDB's own replicas say it */
@@ -266,6 +267,7 @@ bool gw_binlog_dump_next(struct gw_binlog_dump *d, int64_t deadline_us, const un
         return gw_fail(err, GW_ERR_CONFLICT, "the source sends a packet of kind %u in its stream of changes", *packet);
     d->maybe_more = got >= DIRECT_BYTES;
     d->swollen = d->swollen || got > SHED_BYTES;
+    d->large = d->large || got > LARGE_BYTES;
     *event = packet + 1;
     *len = got - 1;
     return true;

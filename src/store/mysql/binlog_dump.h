@@ -20,6 +20,7 @@ struct gw_binlog_dump {
     bool maybe_more; /* what was read last may have left bytes where poll does not see them */
     bool waited;     /* the event at hand was not there yet when it was asked for */
     bool swollen;
+    bool large; /* not so much, but worth it while nothing comes */
 };
 
 /* Connects as `what` and starts at the place (file and offset). `lock`: a name that one stream holds at a time, or NULL.

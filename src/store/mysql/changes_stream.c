@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REST_EVERY_US INT64_C(10000000)
 #define PROGRESS_EVERY_US 100000 /* while there is more to read */
 #define END_ASKED_EVERY_US 2000000
 #define SECOND_US INT64_C(1000000)
@@ -72,6 +73,7 @@ struct gw_stream {
     uint64_t delivered;             /* order, as COMMIT or PROGRESS */
     int64_t progress_us;
 
+    int64_t rested_us;
     int64_t end_asked_us; /* while nothing came but heartbeats */
     uint64_t elsewhere;   /* order: the log did not end here when it was asked; 0: it did */
     uint64_t doubted;     /* order: asked for anew from here already */
@@ -704,6 +706,16 @@ static bool shed(struct gw_stream *s, struct gw_error *err)
     return s->group.open || gw_mysql_source_shed(&s->main, "stream", s->lock, err);
 }
 
+/* Nothing comes: the time to make buffers small again. */
+static bool rest(struct gw_stream *s, struct gw_error *err)
+{
+    int64_t now_us = gw_mono_us();
+    if (!s->main.dump->large || s->group.open || (s->rested_us && now_us - s->rested_us < REST_EVERY_US))
+        return true;
+    s->rested_us = now_us;
+    return gw_mysql_source_reopen(&s->main, "stream", s->lock, err);
+}
+
 /* A server whose binlog is begun anew (RESET MASTER) leaves its readers at the end of the old one, with heartbeats and no
  * changes for ever. Where the log ends elsewhere for some time while nothing comes, our place is asked for anew: a log
  * without it is told by the server, another file of that name by check_made. */
@@ -782,7 +794,7 @@ bool gw_mysql_stream_next(struct gw_stream *s, int timeout_ms, struct gw_change 
             return true;
         }
         if (!read)
-            return true;
+            return rest(s, err);
     }
 }
 

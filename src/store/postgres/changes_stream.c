@@ -23,6 +23,8 @@
 #define STATUS_EVERY_US 1000000
 #define PROGRESS_EVERY_US 100000 /* while there is more to read */
 #define SLOT_PATIENCE_MS 5000
+#define LARGE_BYTES (4u << 20)          /* after such a one, too, when nothing comes: */
+#define REST_EVERY_US INT64_C(10000000) /* so often at most */
 #define SHED_BYTES (32u << 20) /* libpq keeps its buffer as large as the largest message: begin anew after such a one */
 #define PINGS_OF_A_SHUTDOWN 50 /* in a second; otherwise two a minute */
 #define POSTGRES_EPOCH_US INT64_C(946684800000000)
@@ -47,6 +49,8 @@ struct gw_stream {
     struct gw_pgoutput_message message;
     bool held;    /* decoded and not handed out yet */
     bool swollen; /* a message was larger than what is worth keeping a buffer for */
+    bool large;   /* ... than what is worth keeping while nothing comes */
+    int64_t rested_us;
 
     struct event *events;
     size_t event_count, event_capacity, event_at;
@@ -160,6 +164,7 @@ static bool read_frame(struct gw_stream *s, int64_t deadline_us, size_t *len, st
         if (got > 0) {
             *len = (size_t)got;
             s->swollen = s->swollen || *len > SHED_BYTES;
+            s->large = s->large || *len > LARGE_BYTES;
             return true;
         }
         if (got < 0)
@@ -613,18 +618,31 @@ static bool start(struct gw_stream *s, const struct gw_position *from, struct gw
     return true;
 }
 
-/* Between transactions only: what came since the last COMMIT handed out would come again. */
+/* Else what came since the last COMMIT handed out would come again. */
+static bool between_transactions(const struct gw_stream *s)
+{
+    return !s->begin_read && !s->begin_due && !s->in_transaction && !s->held;
+}
+
 static bool shed(struct gw_stream *s, struct gw_error *err)
 {
     struct gw_position from;
-    if (s->begin_read || s->begin_due || s->in_transaction || s->held)
-        return true;
     gw_pg_lsn_format(s->delivered_lsn, &from);
     PQfinish(s->conn);
     s->conn = NULL;
-    s->swollen = false;
+    s->swollen = s->large = false;
     return look_before(s, &from, err) &&
            gw_pg_connect(s->store, GW_PG_REPLICATION, gw_pg_stream_name(), &s->conn, err) && start(s, &from, err);
+}
+
+/* Nothing comes: the time to make buffers small again. */
+static bool rest(struct gw_stream *s, struct gw_error *err)
+{
+    int64_t now_us = gw_mono_us();
+    if (!s->large || !between_transactions(s) || (s->rested_us && now_us - s->rested_us < REST_EVERY_US))
+        return true;
+    s->rested_us = now_us;
+    return shed(s, err);
 }
 
 bool gw_pg_stream_open(struct gw_store *base, const struct gw_schema *schema, const struct gw_position *from,
@@ -671,7 +689,7 @@ bool gw_pg_stream_next(struct gw_stream *s, int timeout_ms, struct gw_change *ch
         }
         clear_events(s);
         release_message(s);
-        if (s->swollen && !shed(s, err))
+        if (s->swollen && between_transactions(s) && !shed(s, err))
             return false;
         if (!read_next(s, deadline_us, change, got, err))
             return false;
@@ -679,7 +697,7 @@ bool gw_pg_stream_next(struct gw_stream *s, int timeout_ms, struct gw_change *ch
             return true;
         if (!s->held && s->event_at == s->event_count && !progress_is_due(s) && !s->buffer &&
             gw_left_ms(deadline_us) == 0)
-            return true;
+            return rest(s, err);
     }
 }
 
