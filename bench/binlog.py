@@ -20,12 +20,13 @@ RATE = 30_000
 RELAXED = {"innodb_flush_log_at_trx_commit": 2}
 
 
-def sysbench(blue, *args, **options):
+def sysbench(blue, *args, script="oltp_write_only", **options):
+    """What it prints."""
     server = blue.server
-    rig.run([rig.tool("sysbench"), "oltp_write_only", "--db-driver=mysql", f"--mysql-socket={server.socket}",
-             "--mysql-user=app_owner", f"--mysql-password={roles.PASSWORDS['app_owner']}", f"--mysql-db={blue.name}",
-             f"--tables={TABLES}", f"--table-size={SIZE}", "--rand-type=uniform",
-             *(f"--{name.replace('_', '-')}={value}" for name, value in options.items()), *args])
+    return rig.run([rig.tool("sysbench"), script, "--db-driver=mysql", f"--mysql-socket={server.socket}",
+                    "--mysql-user=app_owner", f"--mysql-password={roles.PASSWORDS['app_owner']}", f"--mysql-db={blue.name}",
+                    f"--tables={TABLES}", f"--table-size={SIZE}", "--rand-type=uniform",
+                    *(f"--{name.replace('_', '-')}={value}" for name, value in options.items()), *args])
 
 
 def load(blue, transactions):

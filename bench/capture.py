@@ -1,13 +1,16 @@
-"""What capture by triggers costs the application: pgbench with the triggers, read and trimmed meanwhile, and without.
+"""What capture by triggers costs the application: pgbench and sysbench with the triggers, read and trimmed meanwhile, and
+without.
 
-Two loads: pgbench's own, whose transactions write four rows and wait for the disk, as most do; and updates of single rows
-that wait for nothing, which is the bare cost of a write.
+Two loads each: transactions that write four rows and wait for the disk, as most do (pgbench's own, sysbench's
+oltp_write_only); and updates of single rows that wait for nothing, which is the bare cost of a write.
 """
 import re
 
+import binlog
+import maria
 import rig
 from report import Result
-from godwit_support import roles
+from godwit_support import mariadb, roles
 
 CLIENTS = 4
 READERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'godwit stream %' AND datname = current_database()"
@@ -22,7 +25,13 @@ def latency_us(blue, seconds, script=None):
     return float(re.search(r"latency average = ([\d.]+) ms", out).group(1)) * 1000
 
 
-def race(runs, scale):
+def results_of(engine, loads):
+    return [Result("capture", f"{engine}, {name}, captured by triggers", ours, plain, "the same, not captured", unit="us",
+                   note="server, clients and godwit share the machine")
+            for name, (ours, plain) in loads.items()]
+
+
+def race_postgres(runs, scale):
     seconds = max(2, round(5 * scale))
     loads = {"transaction of four rows": ([], []), "update of one row, without waiting for the disk": ([], [])}
     with rig.servers(wal_level="replica") as (blue_server, green_server):
@@ -47,6 +56,46 @@ def race(runs, scale):
             green.drop()
             print("   " + "; ".join(f"{name}: {ours[-1]:.0f} us captured, {plain[-1]:.0f} not"
                                     for name, (ours, plain) in loads.items()), flush=True)
-    return [Result("capture", f"{name}, captured by triggers", ours, plain, "the same, not captured", unit="us",
-                   note="server, clients and godwit share the machine")
-            for name, (ours, plain) in loads.items()]
+    return results_of("PostgreSQL", loads)
+
+
+def sysbench_us(blue, seconds, script):
+    """Of a transaction, on average over the clients."""
+    blue.server.sql(f"SET GLOBAL innodb_flush_log_at_trx_commit = {1 if script == 'oltp_write_only' else 0}")
+    out = binlog.sysbench(blue, "run", script=script, threads=CLIENTS, time=seconds, events=0)
+    return float(re.search(r"avg: +([\d.]+)", out).group(1)) * 1000
+
+
+def race_mariadb(runs, scale):
+    seconds = max(2, round(5 * scale))
+    scripts = {"transaction of four rows": "oltp_write_only",
+               "update of one row, without waiting for the disk": "oltp_update_non_index"}
+    loads = {name: ([], []) for name in scripts}
+    with maria.servers("mblue", "mgreen") as (blue_server, green_server):
+        blue = mariadb.Database(blue_server)
+        binlog.sysbench(blue, "prepare")
+        blue.owner_sql("CREATE TABLE beat (id int NOT NULL PRIMARY KEY, n int NOT NULL)")
+        blue.owner_sql("INSERT INTO beat VALUES (1, 0)")
+
+        def measure(into):
+            for name, script in scripts.items():
+                loads[name][into].append(sysbench_us(blue, seconds, script))
+        for number in range(1, runs + 1):
+            measure(1)
+            green = mariadb.Database(green_server)
+            with rig.migration(blue, green, capture="trigger") as one:
+                one.run("copy", timeout=600)
+                process = one.popen("follow")
+                blue.owner_sql(f"UPDATE beat SET n = {number}")
+                rig.wait_until(lambda: int(green.value("SELECT n FROM beat")) == number, 60, "the stream to be read")
+                measure(0)
+                process.stop(expect=None)
+                one.run("abort", "--yes", timeout=300)
+            green.drop()
+            print("   " + "; ".join(f"{name}: {ours[-1]:.0f} us captured, {plain[-1]:.0f} not"
+                                    for name, (ours, plain) in loads.items()), flush=True)
+    return results_of("MariaDB", loads)
+
+
+def race(runs, scale):
+    return race_postgres(runs, scale) + race_mariadb(runs, scale)
