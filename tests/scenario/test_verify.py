@@ -89,7 +89,8 @@ def test_a_sample_says_what_it_is_worth_and_lets_no_switch_begin(pair, migration
     plant(green, "UPDATE people SET name = 'wrong' WHERE id % 1000 = 500")
     report = verify_sample(m, expect=1)
     assert only(report)["changed"] == 2 and m.status()["verdict"]["verdict"] == "different"
-    assert only(report)["differences"] == only(verify_sample(m, expect=1))["differences"]
+    again = verify_sample(m, expect=1)
+    assert sorted(d["key"] for d in only(report)["differences"]) == sorted(d["key"] for d in only(again)["differences"])
     assert "0.001% to 100%" in m.run("verify", "--sample", "0", expect=2).stderr
 
 
