@@ -544,16 +544,17 @@ static bool nth_index_sql(const struct gw_pg_building *b, const struct gw_table_
 bool gw_pg_build_index(struct gw_store *target, const struct gw_definition *definition,
                        const struct gw_table_definition *table, size_t nth, bool *more, struct gw_error *err)
 {
-    gw_autobuf struct gw_buf left = {0}, sql = {0};
+    gw_autobuf struct gw_buf left = {0}, sql = {0}, next = {0};
     struct gw_pg_building b = building_of(target, definition, &left);
     PGconn *conn;
     *more = nth_index_sql(&b, table, nth, &sql);
     if (!*more)
         return true;
+    bool last = !nth_index_sql(&b, table, nth + 1, &next); /* soon nothing of this table is made beside it */
     if (!gw_pg_connect(b.store, GW_PG_PLAIN, "schema", &conn, err))
         return false;
     bool fine = gw_pg_exec(b.store, conn, "SET client_min_messages = warning", err) &&
-                build_beside(&b, conn, table, err) &&
+                (last || build_beside(&b, conn, table, err)) &&
                 (gw_pg_exec(b.store, conn, gw_buf_text(&sql), err) || can_be_left(err));
     PQfinish(conn);
     if (!fine)
