@@ -26,10 +26,10 @@ struct gw_type {
     bool no_nan;        /* FLOAT: holds infinities, and not NaN */
     bool no_minus_zero; /* FLOAT: -0.0 may become 0.0 */
     int64_t least,
-        most;    /* DATE: days, TIMESTAMP*, TIME: us, TIME and such outside of which it holds nothing; both 0: not
+        most;         /* DATE: days, TIMESTAMP*, TIME: us, TIME and such outside of which it holds nothing; both 0: not
                             limited */
-    bool loose;  /* any kind of value may stand in it, whatever the type says (SQLite without STRICT) */
-    bool is_set; /* ENUM: several of the labels, "a,b", as TEXT */
+    bool loose;       /* any kind of value may stand in it, whatever the type says (SQLite without STRICT) */
+    bool is_set;      /* ENUM: several of the labels, "a,b", as TEXT */
     bool error_value; /* ENUM: may hold '', which is none of the labels (MySQL's index 0) */
     size_t label_count;
     char **labels;           /* owned; ENUM */

@@ -50,7 +50,7 @@ struct gw_answer { /* of one run on one side */
 };
 void gw_answer_release(struct gw_answer *);
 /* As a gw_query_visit, with the answer as its argument; GW_ERR_RESOURCE past what is held. */
-bool gw_answer_take(void *answer, const struct gw_query_row *, struct gw_error *);
+GW_MUST_CHECK bool gw_answer_take(void *answer, const struct gw_query_row *, struct gw_error *);
 struct gw_answer_form {
     bool ordered, one_engine;
     const struct gw_tolerance *tolerances;

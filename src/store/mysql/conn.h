@@ -64,7 +64,7 @@ const char *gw_mysql_log_status(const struct gw_mysql_conn *);
 /* The error number of the server's last answer on it. */
 unsigned gw_mysql_errno(const struct gw_mysql_conn *);
 /* Did the last statement fail because a table is not there? Then *err is cleared: nothing of ours is an answer, too. */
-bool gw_mysql_no_such_table(const struct gw_mysql_conn *, struct gw_error *err);
+GW_MUST_CHECK bool gw_mysql_no_such_table(const struct gw_mysql_conn *, struct gw_error *err);
 
 void gw_mysql_add_ident(struct gw_buf *, const char *name);             /* `quoted` always */
 void gw_mysql_add_text(struct gw_buf *, const void *text, size_t len);  /* 'quoted', no backslashes */
