@@ -369,8 +369,13 @@ bool gw_map_convert(struct gw_convert *convert, const struct gw_datum *in, struc
     }
     if (!holds_float(convert, in, out)) /* where any kind may stand, too */
         return convert->loss == GW_LOSS_FLOAT && gw_convert_bend(convert, GW_LOSS_FLOAT);
-    if (convert_value(convert, in, out) && (!convert->to->loose || convert->loss == GW_LOSS_NONE))
-        return true;
+    if (convert_value(convert, in, out) && (!convert->to->loose || convert->loss == GW_LOSS_NONE)) {
+        const struct gw_datum made = *out;
+        if (holds_float(convert, &made, out)) /* what was a text or a decimal */
+            return true;
+        if (!convert->to->loose)
+            return convert->loss == GW_LOSS_FLOAT && gw_convert_bend(convert, GW_LOSS_FLOAT);
+    }
     if (!convert->to->loose || convert->loss == GW_LOSS_ARRAY) /* as text in one form, or not at all */
         return false;
     /* It holds any kind: what has no exact place in its own is kept as it is. */

@@ -128,6 +128,8 @@ static void decimals_keep_their_digits(void **state)
     becomes("decimal", number(1e22), as(GW_KIND_DECIMAL, "10000000000000000000000"));
     becomes("decimal", number(-1.5e-7), as(GW_KIND_DECIMAL, "-0.00000015"));
     becomes("double", as(GW_KIND_DECIMAL, "0.10"), number(0.1));
+    loses("double", as(GW_KIND_DECIMAL, "NaN"), GW_LOSS_INFINITY);
+    loses("double", words("Infinity"), GW_LOSS_INFINITY);
     loses("double", as(GW_KIND_DECIMAL, "0.1000000000000000055"), GW_LOSS_FLOAT);
     becomes("double", integer(1LL << 53), number(9007199254740992.0));
     loses("double", integer((1LL << 53) + 1), GW_LOSS_FLOAT);
