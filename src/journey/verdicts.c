@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { CLOCK_SLACK_US = 60 * 1000000 };
+
 static bool read_beside(struct gw_journey *journey, struct gw_verdicts *out, struct gw_error *err)
 {
     gw_autojson json_t *beside = NULL;
@@ -47,10 +49,12 @@ bool gw_verdicts_read(struct gw_journey *journey, struct gw_verdicts *out, struc
     return true;
 }
 
+/* A clock that was set back tells no age: then the verdict is taken for too old as well. */
 static bool too_old(const struct gw_journey *journey, const struct gw_verdicts *verdicts, int64_t *age_us)
 {
     *age_us = gw_wall_us() - verdicts->oldest_wall_us;
-    return verdicts->oldest_wall_us && *age_us > journey->store->verify.max_age_ms * 1000;
+    return verdicts->oldest_wall_us &&
+           (*age_us > journey->store->verify.max_age_ms * 1000 || *age_us < -CLOCK_SLACK_US);
 }
 
 void gw_verdicts_blocks(const struct gw_journey *journey, const struct gw_verdicts *verdicts, enum gw_side owner,
@@ -73,6 +77,12 @@ void gw_verdicts_blocks(const struct gw_journey *journey, const struct gw_verdic
                     verdicts->beside_different ? "differences" : "what stayed unresolved", verdicts->beside, without);
     } else if (owner == GW_BLUE && too_old(journey, verdicts, &age_us)) {
         char age[16], limit[16];
+        if (age_us < 0) {
+            gw_buf_addf(line,
+                        "the verdict is of a time that this machine's clock has yet to reach: godwit verify, or %s",
+                        without);
+            return;
+        }
         gw_format_duration(age_us, age);
         gw_format_duration(journey->store->verify.max_age_ms * 1000, limit);
         gw_buf_addf(line, "the verdict is %s old, and verify.max_age is %s: godwit verify, or %s", age, limit, without);

@@ -220,7 +220,11 @@ def test_a_clock_that_jumps(filled, new_writers):
         m.run("verify")
         assert not re.search(r"-\d+(d|h|m| s| ms)", m.run("status").stdout), m.run("status")
     live.stop()
+    for years, words in ((0, "old, and verify.max_age"), (-21, "has yet to reach")):
+        clock.write_text(str(years * 365 * 86400))
+        assert words in said(m.run("switch", "--yes", "--ignore-sessions", expect=NO))
     clock.write_text("0")
+    m.run("verify")
     switched = m.run("switch", "--yes", "--ignore-sessions")
     assert "switched" in said(switched), switched
     clock.write_text(str(-20 * 365 * 86400))
