@@ -330,7 +330,11 @@ static void what_six_writers_do_at_once_can_be_replayed(void **state)
     struct replica r = {0};
     struct writer writers[WRITERS];
     pthread_t end;
+    char sql[160];
     pg_do(w->owner[GW_BLUE], "CREATE TABLE kv (id int PRIMARY KEY, v text NOT NULL)");
+    /* They lock one another all the time, and the server would look for it once a second. */
+    snprintf(sql, sizeof sql, "ALTER DATABASE \"%s\" SET deadlock_timeout = '20ms'", w->database);
+    pg_do(w->admin[GW_BLUE], sql);
     struct gw_position at = prepare(w);
     for (int i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){.w = w, .number = i, .seed = (unsigned)(i * 7919 + 1)};
