@@ -182,12 +182,13 @@ def test_the_first_write_on_the_new_owner_is_never_taken_for_a_foreign_one(pair,
         connection = side.connect("app")
 
         def written():
+            flipping = process.alive()
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("UPDATE items SET n = n + 1 WHERE id = 1")
                 return True
             except psycopg2.Error:
-                if not process.alive():
+                if not flipping:
                     raise RuntimeError(str(process.result())) from None
                 return False
         wait_until(written, 30, "a first write on the new owner", interval=0)
