@@ -36,7 +36,10 @@ void gw_buf_grow(struct gw_buf *buf, size_t more_bytes)
         need = SIZE_MAX; /* gw_realloc ends the process, with the size */
     if (need <= buf->capacity)
         return;
-    size_t next = buf->capacity < 64 ? 64 : buf->capacity;
+    /* The first time what is asked for: who knows how much comes need not hold twice that. */
+    size_t next = buf->capacity ? buf->capacity : need;
+    if (next < 64)
+        next = 64;
     /* Doubling small buffers; big ones grow by a quarter, so that a value of some hundred MB does not take twice that. */
     while (next < need) {
         size_t step = next < (size_t)16 << 20 ? next : next / 4;
