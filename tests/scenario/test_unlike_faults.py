@@ -27,14 +27,22 @@ def assert_same(blue, green):
     assert rows_of(blue) == rows_of(green)
 
 
-@pytest.fixture
-def maria(new_mariadb_database, new_database, migration):
-    """MariaDB is followed to PostgreSQL, and nobody follows at the moment."""
-    blue, green = new_mariadb_database(), new_database()
+def loaded(blue, green, migration):
+    """All is copied, and nobody follows at the moment."""
     fill(blue)
     m = migration(blue, green, switch={"pause_budget": "20s"})
     traps.load(m)
     return blue, green, m
+
+
+@pytest.fixture
+def maria(new_mariadb_database, new_database, migration):
+    return loaded(new_mariadb_database(), new_database(), migration)
+
+
+@pytest.fixture
+def lite(new_sqlite, new_database, migration):
+    return loaded(new_sqlite(), new_database(), migration)
 
 
 def running(m):
@@ -131,15 +139,6 @@ def test_ddl_on_mariadb_is_noticed(maria, ddl, change):
     blue.sql(ddl)
     blue.sql(change)
     stopped_by_ddl(m)
-
-
-@pytest.fixture
-def lite(new_sqlite, new_database, migration):
-    blue, green = new_sqlite(), new_database()
-    fill(blue)
-    m = migration(blue, green, switch={"pause_budget": "20s"})
-    traps.load(m)
-    return blue, green, m
 
 
 @pytest.mark.parametrize("ddl, change", [
